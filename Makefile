@@ -1,0 +1,45 @@
+# `make help` lists what can be typed here.
+PY ?= python3
+BIN := .venv/bin
+UV := uv==0.13.9
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench lock clean
+
+help: ## list these targets
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/.ready ## the sample application with Twofold, on http://localhost:8000
+	@$(BIN)/python -m examples.sample
+
+test: .venv/.ready ## the whole suite, on SQLite, PostgreSQL and MariaDB
+	@$(BIN)/python -m pytest
+
+check: .venv/.ready ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: .venv/.ready ## rewrite the code in the house's format
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: .venv/.ready ## verifications per second beside pgbench
+	@$(BIN)/python -m bench.verify
+
+lock: .venv/.ready ## pin the newest versions that pyproject.toml admits
+	$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --no-annotate --all-extras --group dev pyproject.toml -o requirements-lock.txt
+
+clean: ## remove the virtual environment and the embedded databases
+	rm -rf .venv .venv-boot var
+
+# uv reads no pip configuration: where an index is set for pip alone, pip itself does the same work, more slowly.
+# Where the venv module is missing, a virtualenv out of a package takes its place.
+.venv/.ready: pyproject.toml requirements-lock.txt
+	@echo "Setting up .venv (once, about half a minute) ..."
+	@test -x $(BIN)/python || $(PY) -m venv .venv || { $(PY) -m pip install -q --target .venv-boot virtualenv && PYTHONPATH=.venv-boot $(PY) -m virtualenv -q .venv; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check $(UV)
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements-lock.txt || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-lock.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e . || $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
