@@ -1,0 +1,111 @@
+"""Everything that Twofold raises.
+
+What must not be ignored is raised. `Rejected` is for the person who gives a code; every other class is for the
+programmer or the operator, and its message names the next step.
+
+    MFAError
+    ├── Rejected               a code or a challenge was refused; the refusal is already counted and logged
+    ├── AlreadyEnrolled        the user has a confirmed factor
+    ├── NotEnrolled            the user has no factor to act on
+    ├── EnrollmentExpired      no secret waits for confirmation
+    ├── Stale                  the second factor was not proven recently enough
+    ├── UnknownUser            no such user
+    ├── Tampered               a row was changed behind the library's back
+    ├── DatabaseUnavailable    the database does not answer
+    ├── SchemaDrift            the tables are missing or differ from the revision
+    └── ConfigurationError     a setting is missing or wrong
+        └── MissingKey         a value was written under a key that is not configured
+
+Messages never hold a code, a secret, a token or a key.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+
+class MFAError(Exception):
+    """The root of all that Twofold raises. Never raised itself.
+
+    Without a message, the first line of the class's docstring is the message.
+    """
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").partition("\n")[0])
+
+
+class Reason(StrEnum):
+    """Why a code or a challenge was refused. For logs; the person who guesses sees one neutral sentence."""
+
+    WRONG_CODE = "wrong_code"
+    CODE_ALREADY_USED = "code_already_used"
+    WAITING = "waiting"
+    SUSPENDED = "suspended"
+    CHALLENGE_EXPIRED = "challenge_expired"
+    NOT_ENROLLED = "not_enrolled"
+
+
+class Rejected(MFAError):
+    """The code was not accepted.
+
+    The failure is counted and the event is written before this is raised. `reason` says which of the six reasons it
+    was; `retry_after` is the time until a code is looked at again, where the reason is a wait. The text of the
+    exception is the same for every reason, so that showing it tells a guesser nothing (ASVS 6.3.8).
+    """
+
+    def __init__(self, reason: Reason, retry_after: timedelta | None = None) -> None:
+        super().__init__("The code was not accepted.")
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class AlreadyEnrolled(MFAError):
+    """This user has a confirmed factor; pass a fresh Verified to replace it."""
+
+
+class NotEnrolled(MFAError):
+    """This user has no confirmed factor; begin and confirm one first."""
+
+
+class EnrollmentExpired(MFAError):
+    """No secret is waiting for confirmation; begin again."""
+
+
+class Stale(MFAError):
+    """The second factor was not proven recently enough; ask for a code with reverify."""
+
+
+class UnknownUser(MFAError):
+    """There is no such user; give the value that users.id holds."""
+
+
+class Tampered(MFAError):
+    """A row was changed outside Twofold; look into it, then run `twofold users repair`."""
+
+
+class DatabaseUnavailable(MFAError):
+    """The database does not answer; nothing was decided and no code was spent."""
+
+
+class SchemaDrift(MFAError):
+    """The tables are missing or differ from revision 769e76ff65d7; run `twofold db verify`.
+
+    `differences` lists them, one sentence each.
+    """
+
+    def __init__(self, message: str | None = None, differences: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.differences = tuple(differences)
+
+
+class ConfigurationError(MFAError):
+    """A setting is missing or wrong; `twofold doctor` names it."""
+
+
+class MissingKey(ConfigurationError):
+    """A stored value needs a key that is not configured; put it back into TWOFOLD_KEYS."""

@@ -1,0 +1,149 @@
+"""The values that leave the library: frozen, detached from the database, and silent about secrets when printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+UserId = int | str | UUID
+"""Whatever `users.id` holds."""
+
+Factor = Literal["totp", "backup_codes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A login that waits for its second factor.
+
+    `token` is given back to `mfa.verify` until `expires_at`; `factors` says what the user can answer with.
+    """
+
+    user_id: UserId
+    token: str = field(repr=False)
+    factors: tuple[Factor, ...]
+    expires_at: datetime
+
+    def __bool__(self) -> Literal[True]:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceToken:
+    """The secret that a trusted browser keeps in a cookie until `expires_at`.
+
+    The library's caller sees it once.
+    """
+
+    token: str = field(repr=False)
+    device_id: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """No challenge is needed: the user is not enrolled, or the browser is trusted. Falsy, unlike a Challenge.
+
+    After a trusted device was recognised, `device` holds its new token for the cookie. It is None where a parallel
+    request of the same browser has just been given one. A login that was cleared is a single-factor login.
+    """
+
+    user_id: UserId
+    because: Literal["not_enrolled", "trusted_device"]
+    device: DeviceToken | None = None
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A second factor was proven at `at`.
+
+    `amr` lists authentication methods in the words of RFC 8176; `backup_code` is a private value for a backup code.
+    `token` is a signed proof for the session: `mfa.proof(token)` turns it back into this value while it is fresh.
+    """
+
+    user_id: UserId
+    factor: Factor
+    at: datetime
+    amr: tuple[str, ...]
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The factor is confirmed. `backup_codes` are shown to the user now and never again."""
+
+    backup_codes: tuple[str, ...] = field(repr=False)
+    verified: Verified
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A browser that may skip the challenge, as its owner sees it."""
+
+    id: int
+    name: str
+    browser: str | None
+    platform: str | None
+    ip_address: str | None
+    location: str | None
+    usage_count: int
+    created_at: datetime
+    last_used_at: datetime | None
+    trusted_until: datetime
+    revoked_at: datetime | None
+    revoked_reason: str | None
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How one user stands. `waiting_until` is None unless codes are refused for a while after wrong ones."""
+
+    user_id: UserId
+    is_enrolled: bool
+    is_pending: bool
+    enabled_at: datetime | None
+    last_used_at: datetime | None
+    failed_attempts: int
+    waiting_until: datetime | None
+    is_suspended: bool
+    backup_codes_remaining: int
+    trusted_devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the audit log. `seq` counts the events of one user from 1; `id` orders those of all users."""
+
+    id: int
+    user_id: UserId
+    seq: int
+    kind: str
+    status: str
+    details: Mapping[str, Any]
+    ip_address: str | None
+    user_agent: str | None
+    device_fingerprint: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChainReport:
+    """Whether one user's events are complete and unaltered.
+
+    `length` events were read. Where `is_intact` is false, `first_bad` is the `seq` of the first line that does not
+    fit and `problem` says in a sentence what is wrong with it.
+    """
+
+    user_id: UserId
+    is_intact: bool
+    length: int
+    first_bad: int | None = None
+    problem: str | None = None

@@ -1,0 +1,87 @@
+"""One object for every setting: from the environment, a `.env` file, or arguments."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Minutes10 = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(minutes=10))]
+
+
+class Settings(BaseSettings):
+    """Every setting with its default; each is read from `TWOFOLD_<NAME>`. Durations are seconds or ISO 8601.
+
+    The limits are those of the standards named beside them; a value outside is refused at start. No message of this
+    class repeats a value, since some of them are secrets.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="TWOFOLD_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    database_url: SecretStr = Field(
+        default=SecretStr("sqlite:///twofold.db"), description="Where the users and the four tables are."
+    )
+    keys: SecretStr | None = Field(
+        default=None, description="`kid2:base64,kid1:base64`, 32 bytes each; the first one writes, all of them read."
+    )
+    keys_file: Path | None = Field(default=None, description="A file that holds what `keys` would, mode 0600.")
+    users: str = Field(default="users.id", description="The column that `user_id` references: `table.column`.")
+
+    issuer: str = Field(
+        default="Twofold", min_length=1, max_length=64, description="The name that authenticator apps show."
+    )
+    algorithm: Literal["SHA1", "SHA256", "SHA512"] = Field(
+        default="SHA1", description="The hash of new secrets (RFC 6238 §1.2). Many apps know SHA1 alone."
+    )
+    digits: int = Field(default=6, ge=6, le=8, description="The length of a code.")
+    period: int = Field(
+        default=30, ge=15, le=120, description="How long a time step lasts, in seconds (NIST SP 800-63B-4 §3.1.4.1)."
+    )
+    window: int = Field(
+        default=1, ge=0, le=2, description="How many steps before and after now are accepted (RFC 6238 §5.2)."
+    )
+    enrollment_lifetime: Minutes10 = Field(
+        default=timedelta(minutes=10), description="How long a begun enrolment can be confirmed."
+    )
+    challenge_lifetime: Minutes10 = Field(
+        default=timedelta(minutes=10), description="How long a login waits for its second factor."
+    )
+    proof_max_age: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(hours=12))] = Field(
+        default=timedelta(minutes=5), description="How long a proven factor allows its own management."
+    )
+
+    free_failures: int = Field(default=4, ge=0, le=10, description="Wrong codes before the first wait.")
+    first_wait: Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(hours=1))] = Field(
+        default=timedelta(seconds=30), description="The first wait; every further one is twice as long."
+    )
+    longest_wait: Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(days=1))] = Field(
+        default=timedelta(hours=1), description="No wait is longer than this."
+    )
+    suspend_after: int = Field(
+        default=100, ge=5, le=100, description="Consecutive failures that suspend TOTP (NIST SP 800-63B-4 §3.2.2)."
+    )
+
+    backup_code_count: int = Field(default=10, ge=1, le=50, description="Backup codes in one batch.")
+    device_lifetime: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=365))] = Field(
+        default=timedelta(days=30), description="A trusted device expires after this, however often it is used."
+    )
+    device_idle: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=365))] = Field(
+        default=timedelta(days=14), description="A trusted device expires when it is not used for this long."
+    )
+    device_limit: int = Field(default=10, ge=0, le=100, description="Trusted devices of one user; 0 turns them off.")
+    device_grace: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(minutes=5))] = Field(
+        default=timedelta(seconds=60), description="How long a rotated device token still serves parallel requests."
+    )
+
+    @field_validator("issuer")
+    @classmethod
+    def _no_colon(cls, issuer: str) -> str:
+        """The colon separates issuer and account in the label of an otpauth URI."""
+        if ":" in issuer or not issuer.strip() or not issuer.isprintable():
+            raise ValueError("the issuer must be printable and hold no colon")
+        return issuer.strip()
