@@ -1,0 +1,206 @@
+"""The four tables as the library uses them.
+
+`tables(metadata)` adds them to a host's `MetaData`, so that its autogenerate sees them as its own. What the revision
+creates stands, frozen, in `twofold.schema.spec`; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from twofold.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAMES = ("user_mfa_secrets", "mfa_backup_codes", "mfa_device_trusts", "mfa_events")
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """A moment in UTC, to the microsecond: aware in Python, and in the column where the database can say so."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> TypeEngine[Any]:
+        """Keep microseconds on MariaDB, whose DATETIME drops them unless told otherwise."""
+        if dialect.name in {"mysql", "mariadb"}:
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(sa.DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Store UTC; refuse a moment without an offset, which could mean anything."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a timestamp needs a time zone")
+        value = value.astimezone(UTC)
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """Read UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""SQLite numbers rows by itself only where the column is an INTEGER."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsersColumn:
+    """The column that `user_id` references, as `table.column` or `schema.table.column`."""
+
+    schema: str | None
+    table: str
+    column: str
+
+    @classmethod
+    def parse(cls, text: str) -> UsersColumn:
+        """Read `users.id` or `app.accounts.uuid`. Raises ConfigurationError for anything else."""
+        match text.split("."):
+            case [table, column] if table and column:
+                return cls(None, table, column)
+            case [schema, table, column] if schema and table and column:
+                return cls(schema, table, column)
+            case _:
+                raise ConfigurationError("TWOFOLD_USERS names the users' key as table.column, for example users.id.")
+
+    @property
+    def table_key(self) -> str:
+        """The key of the table in a `MetaData`."""
+        return f"{self.schema}.{self.table}" if self.schema else self.table
+
+    def __str__(self) -> str:
+        return f"{self.table_key}.{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The four tables, by what they hold."""
+
+    secrets: sa.Table
+    codes: sa.Table
+    devices: sa.Table
+    events: sa.Table
+
+    def __iter__(self) -> Iterator[sa.Table]:
+        return iter((self.secrets, self.codes, self.devices, self.events))
+
+
+def tables(metadata: sa.MetaData, users: str = "users.id", user_id_type: TypeEngine[Any] | None = None) -> Tables:
+    """Add the four tables to `metadata` and return them.
+
+    `users` names the key of the users' table. `user_id` takes the type of that column where the table is in `metadata`
+    already, else `user_id_type`, else BIGINT.
+    """
+    reference = UsersColumn.parse(users)
+    if user_id_type is None:
+        parent = metadata.tables.get(reference.table_key)
+        user_id_type = sa.BigInteger() if parent is None else parent.c[reference.column].type
+
+    def user_id() -> sa.Column[Any]:
+        cascade = sa.ForeignKey(str(reference), ondelete="CASCADE")
+        return sa.Column("user_id", user_id_type, cascade, nullable=False)
+
+    secrets = sa.Table(
+        "user_mfa_secrets",
+        metadata,
+        sa.Column("id", Key, primary_key=True),
+        user_id(),
+        sa.Column("secret", sa.String(255)),
+        sa.Column("pending_secret", sa.String(255)),
+        sa.Column("pending_at", UTCDateTime()),
+        sa.Column("algorithm", sa.String(16), nullable=False, server_default="SHA1"),
+        sa.Column("digits", sa.Integer(), nullable=False, server_default=sa.text("6")),
+        sa.Column("period", sa.Integer(), nullable=False, server_default=sa.text("30")),
+        sa.Column("is_enabled", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("is_verified", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("last_used_step", sa.BigInteger()),
+        sa.Column("last_challenge", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
+        sa.Column("last_used_at", UTCDateTime()),
+        sa.Column("failed_attempts", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        sa.Column("last_failed_at", UTCDateTime()),
+        sa.Column("locked_until", UTCDateTime()),
+        sa.Column("event_count", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
+        sa.Column("event_head", sa.String(128)),
+        sa.Column("state_mac", sa.String(128)),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("updated_at", UTCDateTime(), nullable=False),
+        sa.Column("enabled_at", UTCDateTime()),
+        sa.Column("disabled_at", UTCDateTime()),
+        sa.UniqueConstraint("user_id", name="uq_user_mfa_secrets_user_id"),
+        sa.Index("ix_user_mfa_secrets_user_id_is_enabled", "user_id", "is_enabled"),
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
+    )
+    codes = sa.Table(
+        "mfa_backup_codes",
+        metadata,
+        sa.Column("id", Key, primary_key=True),
+        user_id(),
+        sa.Column("code_hash", sa.String(128), nullable=False),
+        sa.Column("is_used", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("used_at", UTCDateTime()),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("expires_at", UTCDateTime()),
+        sa.UniqueConstraint("user_id", "code_hash", name="uq_mfa_backup_codes_user_id_code_hash"),
+        sa.Index("ix_mfa_backup_codes_code_hash", "code_hash"),
+        sa.Index("ix_mfa_backup_codes_user_id_is_used", "user_id", "is_used"),
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
+    )
+    devices = sa.Table(
+        "mfa_device_trusts",
+        metadata,
+        sa.Column("id", Key, primary_key=True),
+        user_id(),
+        sa.Column("device_fingerprint", sa.String(128), nullable=False),
+        sa.Column("device_name", sa.String(255)),
+        sa.Column("browser", sa.String(64)),
+        sa.Column("platform", sa.String(64)),
+        sa.Column("trust_token", sa.String(128), nullable=False),
+        sa.Column("previous_token", sa.String(128)),
+        sa.Column("rotated_at", UTCDateTime()),
+        sa.Column("trusted_until", UTCDateTime(), nullable=False),
+        sa.Column("last_used_at", UTCDateTime()),
+        sa.Column("usage_count", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        sa.Column("ip_address", sa.String(45)),
+        sa.Column("location", sa.String(255)),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("revoked_at", UTCDateTime()),
+        sa.Column("revoked_reason", sa.String(255)),
+        sa.UniqueConstraint("trust_token", name="uq_mfa_device_trusts_trust_token"),
+        sa.Index("ix_mfa_device_trusts_user_id_device_fingerprint", "user_id", "device_fingerprint"),
+        sa.Index("ix_mfa_device_trusts_user_id_trusted_until", "user_id", "trusted_until"),
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
+    )
+    events = sa.Table(
+        "mfa_events",
+        metadata,
+        sa.Column("id", Key, primary_key=True),
+        user_id(),
+        sa.Column("seq", sa.BigInteger()),
+        sa.Column("event_type", sa.String(64), nullable=False),
+        sa.Column("event_status", sa.String(16), nullable=False),
+        sa.Column("event_details", sa.Text()),
+        sa.Column("ip_address", sa.String(45)),
+        sa.Column("user_agent", sa.String(512)),
+        sa.Column("device_fingerprint", sa.String(128)),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("mac", sa.String(128)),
+        sa.UniqueConstraint("user_id", "seq", name="uq_mfa_events_user_id_seq"),
+        sa.Index("ix_mfa_events_event_type_created_at", "event_type", "created_at"),
+        sa.Index("ix_mfa_events_created_at_brin", "created_at", postgresql_using="brin").ddl_if(dialect="postgresql"),
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
+    )
+    return Tables(secrets, codes, devices, events)
