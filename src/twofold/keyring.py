@@ -1,0 +1,177 @@
+"""Keys, and all that is done with them: derive, seal, open, authenticate. Pure.
+
+One setting holds the master keys, the active one first. From each, HKDF-SHA-256 (RFC 5869) derives one key per
+purpose, so that a value made for one purpose means nothing for another. Sealing is AES-256-GCM with a random 96-bit
+nonce; the context that a value belongs to is its associated data. Every value names its key: `v1:<kid>:…`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from datetime import UTC, datetime
+from typing import Literal
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from twofold.errors import ConfigurationError, MissingKey, Tampered
+
+Purpose = Literal["secrets", "backup codes", "device tokens", "events", "state", "challenges", "proofs", "forms"]
+
+_KID = re.compile(r"[a-z0-9][a-z0-9._-]{0,15}")
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+
+
+def generate_key(kid: str | None = None) -> str:
+    """Make a new master key, `kid:base64`, ready for TWOFOLD_KEYS.
+
+    The default key id is today's date and four letters.
+    """
+    kid = kid or f"k{datetime.now(UTC):%y%m%d}-{secrets.token_hex(2)}"
+    if not _KID.fullmatch(kid):
+        raise ConfigurationError("A key id is 1 to 16 of a-z, 0-9, dot, dash and underscore.")
+    return f"{kid}:{base64.b64encode(os.urandom(_KEY_BYTES)).decode()}"
+
+
+def canonical(*parts: str | int | bool | bytes | datetime | UUID | None) -> bytes:
+    """Encode values so that no two different sequences read alike: each with its type and its length.
+
+    Moments are UTC to the microsecond. The encoding is part of what is stored: a change needs a new version.
+    """
+    framed = bytearray()
+    for part in parts:
+        match part:
+            case None:
+                tag, body = b"n", b""
+            case bool():
+                tag, body = b"b", b"1" if part else b"0"
+            case int():
+                tag, body = b"i", str(part).encode()
+            case str():
+                tag, body = b"s", part.encode()
+            case bytes():
+                tag, body = b"y", part
+            case UUID():
+                tag, body = b"u", part.hex.encode()
+            case datetime():
+                tag, body = b"t", part.astimezone(UTC).isoformat(timespec="microseconds").encode()
+        framed += tag + str(len(body)).encode() + b":" + body
+    return bytes(framed)
+
+
+class Keyring:
+    """The master keys of one deployment. The first writes, all of them read."""
+
+    def __init__(self, keys: dict[str, bytes]) -> None:
+        if not keys:
+            raise ConfigurationError("There are no keys; make one with `twofold keys generate` and set TWOFOLD_KEYS.")
+        self._keys = {kid: _derive_all(master) for kid, master in keys.items()}
+        self._sealing = {kid: AESGCM(derived["secrets"]) for kid, derived in self._keys.items()}
+        self.active = next(iter(keys))
+
+    @classmethod
+    def parse(cls, text: str) -> Keyring:
+        """Read `kid2:base64,kid1:base64`.
+
+        Raises ConfigurationError, without a word of the key, for anything weak or odd.
+        """
+        keys: dict[str, bytes] = {}
+        for number, entry in enumerate((part.strip() for part in text.strip().strip(",").split(",")), start=1):
+            kid, colon, encoded = entry.partition(":")
+            if not colon or not _KID.fullmatch(kid):
+                raise ConfigurationError(
+                    f"Key {number} is not written as kid:base64 (kid: a-z, 0-9, dot, dash, underscore)."
+                )
+            try:
+                master = base64.b64decode(encoded.replace("-", "+").replace("_", "/"), validate=True)
+            except binascii.Error:
+                raise ConfigurationError(f"Key {number} is not base64.") from None
+            if len(master) != _KEY_BYTES:
+                raise ConfigurationError(f"Key {number} has {len(master)} bytes; a key has {_KEY_BYTES}.")
+            if len(set(master)) < _KEY_BYTES // 4:
+                raise ConfigurationError(f"Key {number} is not random; make one with `twofold keys generate`.")
+            if kid in keys or master in keys.values():
+                raise ConfigurationError(f"Key {number} is there twice.")
+            keys[kid] = master
+        return cls(keys)
+
+    def __repr__(self) -> str:
+        return f"Keyring({', '.join(self._keys)})"
+
+    @property
+    def kids(self) -> tuple[str, ...]:
+        """The ids of all keys, the active one first."""
+        return tuple(self._keys)
+
+    def seal(self, plaintext: bytes, context: bytes) -> str:
+        """Encrypt under the active key for one `context`; it opens nowhere else.
+
+        The form is `v1:<kid>:<base64url(nonce ‖ ciphertext ‖ tag)>`.
+        """
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = self._sealing[self.active].encrypt(nonce, plaintext, canonical(self.active, context))
+        return f"v1:{self.active}:{base64.urlsafe_b64encode(nonce + sealed).decode().rstrip('=')}"
+
+    def open(self, value: str, context: bytes) -> bytes:
+        """Decrypt a sealed value.
+
+        Raises MissingKey for an unknown key id, Tampered for everything that does not open.
+        """
+        kid, body = self._split(value)
+        try:
+            raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+            return self._sealing[kid].decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], canonical(kid, context))
+        except (InvalidTag, ValueError):
+            raise Tampered from None
+
+    def mac(self, purpose: Purpose, message: bytes) -> str:
+        """Authenticate a message under the active key: `v1:<kid>:<64 hex digits>` (HMAC-SHA-256)."""
+        return self._mac(self.active, purpose, message)
+
+    def macs(self, purpose: Purpose, message: bytes) -> tuple[str, ...]:
+        """The same under every key, the active one first: what a row written under any of them may hold."""
+        return tuple(self._mac(kid, purpose, message) for kid in self._keys)
+
+    def check(self, purpose: Purpose, message: bytes, mac: str) -> bool:
+        """Say whether `mac` belongs to the message, in constant time. Raises MissingKey for an unknown key id."""
+        kid, _ = self._split(mac)
+        return hmac.compare_digest(self._mac(kid, purpose, message).encode(), mac.encode())
+
+    def _mac(self, kid: str, purpose: Purpose, message: bytes) -> str:
+        return f"v1:{kid}:{hmac.new(self._keys[kid][purpose], message, hashlib.sha256).hexdigest()}"
+
+    def _split(self, value: str) -> tuple[str, str]:
+        match value.split(":"):
+            case ["v1", kid, body]:
+                if kid not in self._keys:
+                    raise MissingKey(f"A stored value needs the key {kid[:16]!r}; put it back into TWOFOLD_KEYS.")
+                return kid, body
+            case _:
+                raise Tampered
+
+
+def _derive_all(master: bytes) -> dict[Purpose, bytes]:
+    purposes: tuple[Purpose, ...] = (
+        "secrets",
+        "backup codes",
+        "device tokens",
+        "events",
+        "state",
+        "challenges",
+        "proofs",
+        "forms",
+    )
+    return {
+        purpose: HKDF(SHA256(), length=_KEY_BYTES, salt=None, info=f"twofold v1 {purpose}".encode()).derive(master)
+        for purpose in purposes
+    }
