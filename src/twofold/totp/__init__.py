@@ -1,0 +1,1 @@
+"""Time-based one-time passwords (RFC 6238), the factor that an authenticator app holds."""
