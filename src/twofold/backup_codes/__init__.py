@@ -1,0 +1,1 @@
+"""Backup codes: one-time codes to keep on paper for the day the phone is gone."""

@@ -1,0 +1,51 @@
+"""Backup codes as text: make, print, read. Pure.
+
+Twenty-five symbols of Crockford's base32 carry 125 bits, past the 112 above which NIST SP 800-63B-4 §3.1.2.2 asks for
+no slow hash, and far past guessing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from twofold.keyring import canonical as framed
+
+if TYPE_CHECKING:
+    from twofold.keyring import Keyring
+    from twofold.outcomes import UserId
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+SYMBOLS = 25
+GROUP = 5
+
+# What people write for the symbols that Crockford left out because they look alike.
+_READ = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
+_LONGEST = 64
+
+
+def generate(count: int) -> tuple[str, ...]:
+    """Make so many codes, in the form in which people are shown them."""
+    return tuple(printed("".join(secrets.choice(ALPHABET) for _ in range(SYMBOLS))) for _ in range(count))
+
+
+def printed(code: str) -> str:
+    """A canonical code in groups of five: `XXXXX-XXXXX-XXXXX-XXXXX-XXXXX`."""
+    return "-".join(code[start : start + GROUP] for start in range(0, len(code), GROUP))
+
+
+def canonical(text: object) -> str | None:
+    """The one form that is hashed: upper case, no dashes or spaces, O as 0, I and L as 1. None for what is no code."""
+    # Unicode has letters whose upper case is two ASCII letters; only ASCII is read.
+    if not isinstance(text, str) or len(text) > _LONGEST or not text.isascii():
+        return None
+    code = text.strip().upper().translate(_READ)
+    return code if len(code) == SYMBOLS and all(symbol in ALPHABET for symbol in code) else None
+
+
+def digests(keyring: Keyring, user_id: UserId, code: str) -> tuple[str, ...]:
+    """What a row of this user may hold for a canonical code, the active key's digest first.
+
+    The owner is part of what is hashed, so a row that is copied to another user matches nothing.
+    """
+    return keyring.macs("backup codes", framed("backup code", user_id, code))
