@@ -1,0 +1,92 @@
+"""Who asks: the address and the browser of a request, cleaned before they are stored. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Any
+
+_USER_AGENT_LIMIT = 512
+_LOCATION_LIMIT = 255
+
+# The first match wins: Edge and Opera call themselves Chrome, and Chrome calls itself Safari.
+_BROWSERS = (
+    ("Edge", r"\bEdg(e|A|iOS)?/"),
+    ("Opera", r"\b(OPR|Opera)/"),
+    ("Samsung Internet", r"\bSamsungBrowser/"),
+    ("Firefox", r"\b(Firefox|FxiOS)/"),
+    ("Chrome", r"\b(Chrome|CriOS|Chromium|HeadlessChrome)/"),
+    ("Safari", r"\bVersion/[\d.]+.*Safari/"),
+)
+_PLATFORMS = (
+    ("iPhone", r"\biPhone\b"),
+    ("iPad", r"\biPad\b"),
+    ("Android", r"\bAndroid\b"),
+    ("Windows", r"\bWindows\b"),
+    ("macOS", r"\b(Macintosh|Mac OS X)\b"),
+    ("ChromeOS", r"\bCrOS\b"),
+    ("Linux", r"\bLinux\b"),
+)
+
+
+def _first(patterns: tuple[tuple[str, str], ...], text: str) -> str | None:
+    return next((name for name, pattern in patterns if re.search(pattern, text)), None)
+
+
+def printable(text: object, limit: int) -> str | None:
+    """One line of at most `limit` characters without control or bidirectional characters, or None (ASVS 16.4.1)."""
+    if not isinstance(text, str):
+        return None
+    line = "".join(character if character.isprintable() else " " for character in text[: limit * 4])
+    line = " ".join(line.encode("utf-8", "replace").decode().split())
+    if not line:
+        return None
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Where an operation comes from. All of it is what the client says, or a proxy: for the log and the owner's eyes.
+
+    `ip_address` must come from a proxy that the host trusts; it decides nothing by itself.
+    """
+
+    ip_address: str | None = None
+    user_agent: str | None = None
+    location: str | None = None
+
+    @classmethod
+    def of(cls, request: Any) -> Request:
+        """Read a `Request`, None, or a web framework's request (Starlette, FastAPI, Flask, Werkzeug)."""
+        if request is None:
+            return cls()
+        if isinstance(request, cls):
+            address, agent, location = request.ip_address, request.user_agent, request.location
+        else:
+            client = getattr(request, "client", None)
+            address = getattr(client, "host", None) or getattr(request, "remote_addr", None)
+            agent, location = request.headers.get("user-agent"), None
+        return cls(_address(address), printable(agent, _USER_AGENT_LIMIT), printable(location, _LOCATION_LIMIT))
+
+    @property
+    def browser(self) -> str | None:
+        """The family that the browser claims, as `Firefox`."""
+        return _first(_BROWSERS, self.user_agent or "")
+
+    @property
+    def platform(self) -> str | None:
+        """The platform that the browser claims, as `Android`."""
+        return _first(_PLATFORMS, self.user_agent or "")
+
+    @property
+    def device_name(self) -> str:
+        """What its owner would call it: `Firefox on Linux`."""
+        return f"{self.browser or 'A browser'} on {self.platform or 'an unknown system'}"
+
+
+def _address(text: object) -> str | None:
+    try:
+        return str(ipaddress.ip_address(text.partition("%")[0])) if isinstance(text, str) else None
+    except ValueError:
+        return None
