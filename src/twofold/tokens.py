@@ -1,0 +1,109 @@
+"""Signed tokens: the challenge that waits for a code, and the proof that one was given. Pure.
+
+A token is `v1~<kid>~<payload>~<mac>`. It carries no secret and grants nothing by itself: whether it still counts is
+decided against the user's row.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, cast
+from uuid import UUID
+
+from twofold.errors import MissingKey, Tampered
+
+if TYPE_CHECKING:
+    from twofold.keyring import Keyring, Purpose
+    from twofold.outcomes import Factor, UserId
+
+_LONGEST = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeToken:
+    """A login that waits: `serial` is the number of the event that issued it."""
+
+    user_id: UserId
+    serial: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProofToken:
+    """A factor that was proven `at`, while the factor enabled at `enabled_at` was in force."""
+
+    user_id: UserId
+    factor: Factor
+    at: datetime
+    enabled_at: datetime
+
+
+def write_challenge(keyring: Keyring, token: ChallengeToken) -> str:
+    """Sign a challenge."""
+    payload = {"u": _pack(token.user_id), "n": token.serial, "e": token.expires_at.isoformat()}
+    return _sign(keyring, "challenges", payload)
+
+
+def read_challenge(keyring: Keyring, text: object) -> ChallengeToken | None:
+    """Read a challenge that this keyring signed; None for anything else. The caller looks at `expires_at`."""
+    payload = _unsign(keyring, "challenges", text)
+    if payload is None:
+        return None
+    return ChallengeToken(_unpack(payload["u"]), int(payload["n"]), datetime.fromisoformat(payload["e"]))
+
+
+def write_proof(keyring: Keyring, token: ProofToken) -> str:
+    """Sign a proof."""
+    payload = {
+        "u": _pack(token.user_id),
+        "f": token.factor,
+        "t": token.at.astimezone(UTC).isoformat(),
+        "s": token.enabled_at.astimezone(UTC).isoformat(),
+    }
+    return _sign(keyring, "proofs", payload)
+
+
+def read_proof(keyring: Keyring, text: object) -> ProofToken | None:
+    """Read a proof that this keyring signed; None for anything else. The caller looks at its age."""
+    payload = _unsign(keyring, "proofs", text)
+    if payload is None:
+        return None
+    factor: Literal["totp", "backup_codes"] = payload["f"]
+    at, enabled_at = datetime.fromisoformat(payload["t"]), datetime.fromisoformat(payload["s"])
+    return ProofToken(_unpack(payload["u"]), factor, at, enabled_at)
+
+
+def _sign(keyring: Keyring, purpose: Purpose, payload: dict[str, Any]) -> str:
+    body = base64.urlsafe_b64encode(json.dumps(payload, separators=(",", ":")).encode()).decode().rstrip("=")
+    # Key ids may hold dots and cookies may not hold every mark; the tilde serves in cookies, forms and headers alike.
+    version, kid, mac = keyring.mac(purpose, body.encode()).split(":")
+    return f"{version}~{kid}~{body}~{mac}"
+
+
+def _unsign(keyring: Keyring, purpose: Purpose, text: object) -> dict[str, Any] | None:
+    if not isinstance(text, str) or len(text) > _LONGEST or not text.isascii():
+        return None
+    match text.split("~"):
+        case [version, kid, body, mac]:
+            try:
+                if not keyring.check(purpose, body.encode(), f"{version}:{kid}:{mac}"):
+                    return None
+                # The signature holds, so the payload is one that this module wrote.
+                return cast("dict[str, Any]", json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))))
+            except (MissingKey, Tampered, binascii.Error, ValueError):
+                return None
+        case _:
+            return None
+
+
+def _pack(user_id: UserId) -> list[Any]:
+    return ["u", user_id.hex] if isinstance(user_id, UUID) else ["v", user_id]
+
+
+def _unpack(packed: list[Any]) -> UserId:
+    kind, value = packed
+    return UUID(value) if kind == "u" else cast("int | str", value)
