@@ -1,0 +1,1 @@
+"""The audit log: what happened, in which order, and proof that nothing was altered."""

@@ -1,0 +1,68 @@
+"""The chain that holds one user's events together. Pure.
+
+Every event carries an HMAC over all its columns and the MAC of the event before it, under a key that is not in the
+database. Whoever edits, drops, inserts or swaps lines without the key breaks the chain at that line; the user's row
+holds the count and the head, so that the end cannot be cut off alone. What cannot be seen without a copy elsewhere: a
+whole user removed, or row and events put back together to an earlier state.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from twofold.keyring import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from twofold.keyring import Keyring
+    from twofold.outcomes import UserId
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One event with everything that its MAC covers, as the columns hold it."""
+
+    user_id: UserId
+    seq: int
+    event_type: str
+    event_status: str
+    event_details: str | None
+    ip_address: str | None
+    user_agent: str | None
+    device_fingerprint: str | None
+    created_at: datetime
+
+    def message(self, previous: str | None) -> bytes:
+        """What is authenticated: format, the link before, and every column."""
+        return canonical(
+            "event 1",
+            previous,
+            self.user_id,
+            self.seq,
+            self.event_type,
+            self.event_status,
+            self.event_details,
+            self.ip_address,
+            self.user_agent,
+            self.device_fingerprint,
+            self.created_at,
+        )
+
+
+def details_text(details: Mapping[str, Any]) -> str | None:
+    """Details as the column holds them: JSON with sorted keys, or NULL where there are none."""
+    return json.dumps(details, sort_keys=True, separators=(",", ":")) if details else None
+
+
+def mac(keyring: Keyring, link: Link, previous: str | None) -> str:
+    """The MAC of an event that follows the event with the MAC `previous`."""
+    return keyring.mac("events", link.message(previous))
+
+
+def fits(keyring: Keyring, link: Link, previous: str | None, mac: str) -> bool:
+    """Whether `mac` belongs to this event after that one. Raises MissingKey for an unknown key id."""
+    return keyring.check("events", link.message(previous), mac)

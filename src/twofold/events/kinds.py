@@ -1,0 +1,36 @@
+"""Every event, named once, in the past tense: what has happened to one user's second factor."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The `event_type` of a line. Where two outcomes share a kind, `event_status` tells them apart."""
+
+    TOTP_BEGUN = "totp_begun"
+    TOTP_CONFIRMED = "totp_confirmed"
+    TOTP_DISABLED = "totp_disabled"
+    CHALLENGED = "challenged"
+    CLEARED = "cleared"
+    CODE_ACCEPTED = "code_accepted"
+    CODE_REFUSED = "code_refused"
+    BACKUP_CODES_REGENERATED = "backup_codes_regenerated"
+    DEVICE_TRUSTED = "device_trusted"
+    DEVICE_RECOGNIZED = "device_recognized"
+    DEVICE_REVOKED = "device_revoked"
+    DEVICE_THEFT = "device_theft"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 -- It names an event.
+    RESET = "reset"
+    REPAIRED = "repaired"
+    RESEALED = "resealed"
+    KEY_MISSING = "key_missing"
+    SEAL_BROKEN = "seal_broken"
+
+
+class Status(StrEnum):
+    """The `event_status` of a line. An alarm deserves the attention of a person."""
+
+    SUCCESS = "success"
+    REFUSED = "refused"
+    ALARM = "alarm"
