@@ -1,0 +1,277 @@
+"""The user's row, the one lock of the system: read it, decide, compare and swap.
+
+`find` reads the row and proves that it is as it was written. An operation decides on that value what the answer and
+the next state are. `save` writes the next state and the event in one transaction, if nobody has written since; else
+it raises `Conflict` and the operation starts again on the fresh row. So no answer leaves without its write, and one
+statement decides replay, lockout, lost updates and the order of the audit chain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError, NoSuchTableError
+
+from twofold.errors import NotEnrolled, SchemaDrift, Tampered, UnknownUser
+from twofold.events import chain
+from twofold.events.kinds import Kind, Status
+from twofold.keyring import canonical
+from twofold.request import Request
+from twofold.tables import UsersColumn, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from twofold.keyring import Keyring
+    from twofold.outcomes import UserId
+    from twofold.settings import Settings
+
+
+Also = tuple[tuple[sa.Executable, dict[str, Any]], ...]
+"""Statements that belong to the same change, with their parameters."""
+
+
+class Conflict(Exception):
+    """Somebody else wrote first, or the write needs a transaction. Never leaves the library."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The security state of one user, as one row of `user_mfa_secrets` holds it."""
+
+    user_id: UserId
+    secret: str | None = field(default=None, repr=False)
+    pending_secret: str | None = field(default=None, repr=False)
+    pending_at: datetime | None = None
+    algorithm: str = "SHA1"
+    digits: int = 6
+    period: int = 30
+    is_enabled: bool = False
+    is_verified: bool = False
+    last_used_step: int | None = None
+    last_challenge: int = 0
+    last_used_at: datetime | None = None
+    failed_attempts: int = 0
+    last_failed_at: datetime | None = None
+    locked_until: datetime | None = None
+    event_count: int = 0
+    event_head: str | None = field(default=None, repr=False)
+    enabled_at: datetime | None = None
+    disabled_at: datetime | None = None
+
+    def message(self) -> bytes:
+        """What the state MAC covers: the whole state, in the order of the columns."""
+        return canonical("state 1", *(getattr(self, name) for name in _STATE))
+
+    def context(self, column: str, *, algorithm: str, digits: int, period: int) -> bytes:
+        """Where a secret of this user belongs; sealed with it, a secret opens nowhere else."""
+        return canonical("user_mfa_secrets", column, self.user_id, algorithm, digits, period)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What an operation tells the audit log."""
+
+    kind: Kind
+    status: Status = Status.SUCCESS
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    device_fingerprint: str | None = None
+
+
+_STATE: Final = tuple(column.name for column in fields(Account))
+_EVENT: Final = tuple(column.name for column in fields(chain.Link))
+
+
+class Schema:
+    """The tables with the type that the live `users.id` has, and the statements of the hot path, built once."""
+
+    def __init__(self, users: str, user_id_type: sa.types.TypeEngine[Any]) -> None:
+        self.user_id_type = user_id_type
+        metadata = sa.MetaData()
+        reference = UsersColumn.parse(users)
+        self.users = sa.Table(
+            reference.table, metadata, sa.Column(reference.column, user_id_type), schema=reference.schema
+        )
+        self.users_id = self.users.c[reference.column]
+        self.tables = tables(metadata, users)
+        secrets, events = self.tables.secrets, self.tables.events
+        user = sa.bindparam("user", type_=user_id_type)
+
+        self.read = sa.select(*(secrets.c[name] for name in _STATE), secrets.c.state_mac).where(
+            secrets.c.user_id == user
+        )
+        self.read_locked = self.read.with_for_update()
+        self.traces = sa.select(
+            sa.exists().where(self.users_id == user).label("known"),
+            sa.exists().where(events.c.user_id == user, events.c.seq > 0).label("logged"),
+        )
+        state = {name: sa.bindparam(f"new_{name}", type_=secrets.c[name].type) for name in _STATE if name != "user_id"}
+        state |= {name: sa.bindparam(f"new_{name}", type_=secrets.c[name].type) for name in ("state_mac", "updated_at")}
+        self.swap = (
+            sa.update(secrets)
+            .where(secrets.c.user_id == user, secrets.c.event_count == sa.bindparam("seen"))
+            .values(state)
+        )
+        event = {
+            name: sa.bindparam(f"event_{name}", type_=events.c[name].type)
+            for name in (*_EVENT, "mac")
+            if name != "user_id"
+        }
+        self.append = sa.insert(events).values(user_id=user, **event)
+        # PostgreSQL swaps the state and appends the event in one statement: two round trips for a whole verification.
+        swapped = self.swap.returning(secrets.c.user_id).cte("swapped")
+        self.swap_and_append = (
+            sa.insert(events)
+            .from_select(["user_id", *event], sa.select(swapped.c.user_id, *event.values()))
+            .returning(events.c.id)
+        )
+
+    @classmethod
+    def of(cls, connection: sa.Connection, users: str) -> Schema:
+        """Read the type of `user_id` from the database. Raises SchemaDrift where the table is not there."""
+        try:
+            columns = sa.inspect(connection).get_columns("user_mfa_secrets")
+        except NoSuchTableError:
+            raise SchemaDrift("The MFA tables are not in this database; run `twofold db upgrade`.") from None
+        found = next((column["type"] for column in columns if column["name"] == "user_id"), None)
+        match found:
+            case sa.Integer():
+                return cls(users, sa.BigInteger())
+            case sa.Uuid():
+                return cls(users, sa.Uuid())
+            case sa.String():
+                return cls(users, sa.String(found.length))
+            case _:
+                raise SchemaDrift("user_id is neither an integer, a UUID nor a string; run `twofold db verify`.")
+
+    def stored(self, user_id: object) -> UserId:
+        """The value as the column holds it. Raises UnknownUser where the column cannot hold it.
+
+        The databases coerce what they compare ('5' is 5 to one, 'ada' is 0 to another), so another type is refused
+        here.
+        """
+        match self.user_id_type, user_id:
+            case (_, bool()):
+                pass
+            case (sa.BigInteger(), int()) if -(2**63) <= user_id < 2**63:
+                return user_id
+            case (sa.Uuid(), UUID()):
+                return user_id
+            case (sa.String(length=length), UUID()):
+                return user_id.hex if length == 32 else str(user_id)
+            case (sa.String(length=length), str()) if "\0" not in user_id and len(user_id) <= (length or 255):
+                return user_id
+            case _:
+                pass
+        raise UnknownUser
+
+
+@dataclass(slots=True)
+class Work:
+    """One attempt at an operation: a connection, the moment, and what was saved so far."""
+
+    connection: sa.Connection
+    schema: Schema
+    keyring: Keyring
+    settings: Settings
+    now: datetime
+    is_locking: bool = False
+    in_transaction: bool = True
+    is_saved: bool = False
+
+    def need_transaction(self) -> None:
+        """Start again in a transaction where this attempt has none: more than one statement will write."""
+        if not self.in_transaction:
+            raise Conflict
+
+
+def find(work: Work, user_id: UserId, *, trusting: bool = False) -> Account | None:
+    """Read a user's row; None for a user who never had a factor.
+
+    Raises UnknownUser where there is no such user, Tampered where the row is not what was written or is gone while
+    its events are still there, MissingKey where the key of its MAC is. `trusting` skips the proof, for those who
+    repair or erase.
+    """
+    stored = work.schema.stored(user_id)
+    statement = work.schema.read_locked if work.is_locking else work.schema.read
+    row = work.connection.execute(statement, {"user": stored}).mappings().first()
+    # A collation may hold two ids for one that are two to everybody else.
+    if row is None or row["user_id"] != stored:
+        traces = work.connection.execute(work.schema.traces, {"user": stored}).one()
+        if not traces.known or row is not None:
+            raise UnknownUser
+        if traces.logged and not trusting:
+            raise Tampered
+        return None
+    account = Account(**{name: row[name] for name in _STATE})
+    if not trusting and not (row["state_mac"] and work.keyring.check("state", account.message(), row["state_mac"])):
+        raise Tampered
+    return account
+
+
+def require(work: Work, user_id: UserId) -> Account:
+    """Read the row of a user who has a confirmed factor. Raises NotEnrolled for everybody else."""
+    account = find(work, user_id)
+    if account is None or not account.is_enabled:
+        raise NotEnrolled
+    return account
+
+
+def save(
+    work: Work,
+    seen: Account | None,
+    after: Account,
+    fact: Fact,
+    request: Any = None,
+    also: Also = (),
+) -> Account:
+    """Write `after` and the event in place of `seen`, and what goes with it; return the state as it stands now.
+
+    `seen` is None where the user has no row yet.
+
+    Raises Conflict where the row is no longer `seen`, and Tampered where the log is longer than the row says.
+    """
+    origin = Request.of(request)
+    link = chain.Link(
+        user_id=after.user_id,
+        seq=seen.event_count + 1 if seen else 1,
+        event_type=fact.kind,
+        event_status=fact.status,
+        event_details=chain.details_text(fact.details),
+        ip_address=origin.ip_address,
+        user_agent=origin.user_agent,
+        device_fingerprint=fact.device_fingerprint,
+        created_at=work.now,
+    )
+    mac = chain.mac(work.keyring, link, seen.event_head if seen else None)
+    after = replace(after, event_count=link.seq, event_head=mac)
+    state = {name: getattr(after, name) for name in _STATE if name != "user_id"}
+    state |= {"state_mac": work.keyring.mac("state", after.message()), "updated_at": work.now}
+    event = {f"event_{name}": getattr(link, name) for name in _EVENT if name != "user_id"}
+    event |= {"user": after.user_id, "event_mac": mac}
+    swap = {f"new_{name}": value for name, value in state.items()}
+    swap |= {"user": after.user_id, "seen": link.seq - 1}
+    try:
+        if work.in_transaction:
+            if seen is None:
+                first = {"user_id": after.user_id, "created_at": work.now}
+                work.connection.execute(sa.insert(work.schema.tables.secrets), state | first)
+            elif work.connection.execute(work.schema.swap, swap).rowcount != 1:
+                raise Conflict
+            work.connection.execute(work.schema.append, event)
+            for statement, parameters in also:
+                work.connection.execute(statement, parameters)
+        elif also or seen is None or work.connection.execute(work.schema.swap_and_append, swap | event).first() is None:
+            raise Conflict
+    except IntegrityError:
+        # Two first enrolments at once meet at the row's UNIQUE key; every later number can be taken only by a forged
+        # line.
+        if seen is None:
+            raise Conflict from None
+        raise Tampered from None
+    work.is_saved = True
+    return after
