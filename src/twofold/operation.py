@@ -1,0 +1,224 @@
+"""How one plain function becomes an operation of both faces, `MFA` and `AsyncMFA`.
+
+An operation is a function whose first parameter is its `Work`. `Operation` binds it: called on the blocking face it
+runs, called on the awaited face it is awaited and runs through SQLAlchemy's `run_sync`. Both run it in a short
+transaction of its own, so that a caller who rolls back after a wrong code takes neither the failure count nor the
+event with him.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from twofold.account import Conflict, Schema, Work
+from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError, SchemaDrift
+from twofold.keyring import Keyring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from twofold.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# The second try locks the row, so only a database that aborts transactions by itself needs more.
+_TRIES = 10
+
+
+@dataclass(slots=True)
+class Core:
+    """What both faces share: settings, keys, the clock, and the live schema once it has been read."""
+
+    settings: Settings
+    keyring: Keyring
+    clock: Callable[[], datetime]
+    schema: Schema | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, clock: Callable[[], datetime] | None) -> Core:
+        """Make the core. Raises ConfigurationError where keys are missing or weak."""
+        return cls(settings, read_keys(settings), clock or (lambda: datetime.now(UTC)))
+
+    def work(self, connection: sa.Connection, *, is_locking: bool, in_transaction: bool) -> Work:
+        """Begin one attempt on a connection."""
+        if self.schema is None:
+            self.schema = Schema.of(connection, self.settings.users)
+        return Work(
+            connection,
+            self.schema,
+            self.keyring,
+            self.settings,
+            self.clock(),
+            is_locking,
+            in_transaction=in_transaction,
+        )
+
+
+def read_keys(settings: Settings) -> Keyring:
+    """Read the keys that the settings name, TWOFOLD_KEYS before TWOFOLD_KEYS_FILE. Raises ConfigurationError."""
+    if settings.keys is not None:
+        return Keyring.parse(settings.keys.get_secret_value())
+    if settings.keys_file is None:
+        raise ConfigurationError("There are no keys; make one with `twofold keys generate` and set TWOFOLD_KEYS.")
+    try:
+        text = settings.keys_file.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"The key file {settings.keys_file} cannot be read ({type(error).__name__})."
+        ) from None
+    return Keyring.parse(",".join(line.strip() for line in text.splitlines() if line.strip()))
+
+
+class Blocking:
+    """The face of an `Engine`, or of a `Connection` whose transaction the caller owns."""
+
+    def __init__(self, core: Core, source: sa.Engine | sa.Connection) -> None:
+        self._core = core
+        self._source = source
+
+    def _perform(self, function: Callable[Concatenate[Work, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        call: Callable[[Work], R] = lambda work: function(work, *args, **kwargs)  # noqa: E731
+        with _Translated():
+            if isinstance(self._source, sa.Connection):
+                return _within(self._core, self._source, call)
+            with self._source.connect() as connection:
+                return _alone(self._core, connection, call)
+
+
+class Awaited:
+    """The face of an `AsyncEngine`, or of an `AsyncConnection` whose transaction the caller owns. For asyncio."""
+
+    def __init__(self, core: Core, source: AsyncEngine | AsyncConnection) -> None:
+        self._core = core
+        self._source = source
+
+    async def _perform(self, function: Callable[Concatenate[Work, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        from sqlalchemy.ext.asyncio import AsyncConnection
+
+        call: Callable[[Work], R] = lambda work: function(work, *args, **kwargs)  # noqa: E731
+        with _Translated():
+            if isinstance(self._source, AsyncConnection):
+                return await self._source.run_sync(lambda connection: _within(self._core, connection, call))
+            async with self._source.connect() as connection:
+                return await connection.run_sync(lambda connection: _alone(self._core, connection, call))
+
+
+class Operation(Generic[P, R]):
+    """An operation as an attribute of a face."""
+
+    def __init__(self, function: Callable[Concatenate[Work, P], R]) -> None:
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    @overload
+    def __get__(self, face: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, face: Blocking, owner: type) -> Callable[P, R]: ...
+    @overload
+    def __get__(self, face: Awaited, owner: type) -> Callable[P, Coroutine[Any, Any, R]]: ...
+    def __get__(self, face: Blocking | Awaited | None, owner: type) -> Any:
+        """Bind the operation to a face."""
+        if face is None:
+            return self
+        return functools.update_wrapper(functools.partial(face._perform, self._function), self._function)  # noqa: SLF001
+
+
+def _alone(core: Core, connection: sa.Connection, call: Callable[[Work], R]) -> R:
+    """Run an operation in a transaction of its own, again on the fresh row where somebody else was faster."""
+    dialect = connection.dialect.name
+    for attempt in range(_TRIES):
+        # One statement needs no transaction around it, and a verification on PostgreSQL is one statement.
+        in_transaction = dialect != "postgresql" or attempt > 0
+        if dialect == "postgresql":
+            connection.execution_options(isolation_level="READ COMMITTED" if in_transaction else "AUTOCOMMIT")
+        try:
+            with connection.begin() as transaction:
+                if dialect == "sqlite":
+                    _take_write_lock(connection)
+                work = core.work(connection, is_locking=attempt > 0, in_transaction=in_transaction)
+                try:
+                    return call(work)
+                except MFAError:
+                    # What was saved is committed although the answer is a refusal: the refusal is what was saved.
+                    if work.is_saved:
+                        transaction.commit()
+                    raise
+        except Conflict:
+            continue
+        except DBAPIError as error:
+            if not _is_worth_retrying(error, attempt):
+                raise
+    raise DatabaseUnavailable("The database is too busy to decide; nothing was spent, try again.")
+
+
+def _within(core: Core, connection: sa.Connection, call: Callable[[Work], R]) -> R:
+    """Run an operation in the caller's transaction, each try in a savepoint."""
+    for attempt in range(_TRIES):
+        try:
+            with connection.begin_nested() as savepoint:
+                work = core.work(connection, is_locking=attempt > 0, in_transaction=True)
+                try:
+                    return call(work)
+                except MFAError:
+                    if work.is_saved:
+                        savepoint.commit()
+                    raise
+        except Conflict:
+            continue
+    raise DatabaseUnavailable("The row is written by somebody else; end this transaction and try again.")
+
+
+def _take_write_lock(connection: sa.Connection) -> None:
+    """Begin SQLite's transaction as a writer, since a reader that becomes one fails at once when another was faster."""
+    driver = connection.connection.driver_connection
+    if not getattr(driver, "in_transaction", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _code(error: DBAPIError) -> str:
+    """What the driver calls the error: the SQLSTATE of PostgreSQL, the number of MariaDB, the text of SQLite."""
+    original = error.orig
+    state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+    return str(state or (original.args[0] if original is not None and original.args else ""))
+
+
+# Serialization failure, deadlock; MariaDB: lock wait timeout, deadlock or certification, row changed since the
+# snapshot.
+_RETRIED = frozenset({"40001", "40P01", "1205", "1213", "1020"})
+# Undefined table and column, in the words of the three databases.
+_DRIFTED = frozenset({"42P01", "42703", "1146", "1054"})
+
+
+def _is_worth_retrying(error: DBAPIError, attempt: int) -> bool:
+    # SQLite has already waited for its lock when it says so, unless the host's own transactions begin as readers.
+    return _code(error) in _RETRIED or (attempt < 2 and "database is locked" in _code(error))
+
+
+class _Translated:
+    """Turns what the database raises into the library's own errors, without the parameters of any statement."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        match error:
+            case DBAPIError() if _code(error) in _DRIFTED or _code(error).startswith(
+                ("no such table", "no such column")
+            ):
+                raise SchemaDrift from error.orig
+            case DBAPIError():
+                cause = type(error.orig).__name__
+                raise DatabaseUnavailable(f"The database does not answer ({cause}); nothing was spent.") from error.orig
+            case SQLAlchemyError() | OSError():
+                raise DatabaseUnavailable from error
+            case _:
+                return
