@@ -1,0 +1,62 @@
+"""Proofs: that the second factor was given, and how long that counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twofold import account as accounts
+from twofold import tokens
+from twofold.errors import NotEnrolled, Stale
+from twofold.outcomes import Verified
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from twofold.account import Account, Work
+    from twofold.outcomes import Factor, UserId
+
+# RFC 8176 has no word for a code on paper, so that one is private.
+_AMR: dict[Factor, tuple[str, ...]] = {"totp": ("pwd", "otp", "mfa"), "backup_codes": ("pwd", "backup_code", "mfa")}
+
+
+def issue(work: Work, user_id: UserId, account: Account, factor: Factor) -> Verified:
+    """Sign that the factor was given now, for the enrolment that is in force."""
+    enabled_at = account.enabled_at or work.now
+    signed = tokens.write_proof(work.keyring, tokens.ProofToken(user_id, factor, work.now, enabled_at))
+    return Verified(user_id, factor, work.now, _AMR[factor], signed)
+
+
+def proof(work: Work, token: str, *, max_age: timedelta | None = None) -> Verified:
+    """Read back the proof that `verify`, `reverify` or `confirm` gave, while it is younger than `max_age`.
+
+    The default age is TWOFOLD_PROOF_MAX_AGE. Raises Stale for a proof that is older, forged, or of a factor that was
+    disabled, reset or replaced since. A trusted device gives no proof (NIST SP 800-63B-4 §5.1).
+    """
+    return _read(work, token, max_age)[1]
+
+
+def fresh(work: Work, verified: Verified) -> Account:
+    """The row of the user who proved the factor a moment ago. Raises Stale for everybody else.
+
+    Only the signature of the token counts, not what else the caller put into the value.
+    """
+    account, proven = _read(work, verified.token, None)
+    if proven.user_id != verified.user_id:
+        raise Stale
+    return account
+
+
+def _read(work: Work, token: str, max_age: timedelta | None) -> tuple[Account, Verified]:
+    read = tokens.read_proof(work.keyring, token)
+    if read is None:
+        raise Stale
+    age = work.now - read.at
+    if age > (work.settings.proof_max_age if max_age is None else max_age):
+        raise Stale
+    try:
+        account = accounts.require(work, read.user_id)
+    except NotEnrolled:
+        raise Stale from None
+    if account.enabled_at != read.enabled_at:
+        raise Stale
+    return account, Verified(read.user_id, read.factor, read.at, _AMR[read.factor], token)

@@ -1,0 +1,52 @@
+"""How a code is refused: counted against the budget, recorded, and then raised."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from twofold import account as accounts
+from twofold.account import Fact
+from twofold.budget import Budget, remaining
+from twofold.errors import Reason, Rejected
+from twofold.events.kinds import Kind, Status
+
+if TYPE_CHECKING:
+    from twofold.account import Account, Work
+    from twofold.outcomes import Factor
+
+Occasion = Literal["login", "step_up", "enrollment"]
+
+# A code that is looked at and found wanting counts; one that is not looked at does not.
+_COUNTED = frozenset({Reason.WRONG_CODE, Reason.CODE_ALREADY_USED})
+
+
+def refuse(
+    work: Work,
+    account: Account,
+    reason: Reason,
+    occasion: Occasion,
+    *,
+    factor: Factor = "totp",
+    request: Any = None,
+) -> Rejected:
+    """Write the refusal; return what is to be raised, with the wait that now holds.
+
+    A code that is offered during a wait is not counted, or a stranger with the password could suspend the owner in
+    minutes.
+    """
+    budget = Budget.of(work.settings)
+    after = account
+    if reason in _COUNTED and remaining(account.locked_until, work.now) is None:
+        failures = account.failed_attempts + 1
+        wait = budget.wait(failures)
+        after = replace(
+            account, failed_attempts=failures, last_failed_at=work.now, locked_until=work.now + wait if wait else None
+        )
+    details: dict[str, Any] = {"reason": reason, "occasion": occasion, "failures": after.failed_attempts}
+    if occasion != "enrollment":
+        details["factor"] = factor
+    became_suspended = budget.is_suspended(after.failed_attempts) and not budget.is_suspended(account.failed_attempts)
+    status = Status.ALARM if became_suspended else Status.REFUSED
+    accounts.save(work, account, after, Fact(Kind.CODE_REFUSED, status, details), request)
+    return Rejected(reason, remaining(after.locked_until, work.now))
