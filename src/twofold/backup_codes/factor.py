@@ -1,0 +1,97 @@
+"""Backup codes of one user: issue a batch, judge and spend a code, count what is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from twofold import account as accounts
+from twofold import proof
+from twofold.account import Fact
+from twofold.backup_codes import codec
+from twofold.errors import Reason
+from twofold.events.kinds import Kind
+
+if TYPE_CHECKING:
+    from twofold.account import Account, Also, Work
+    from twofold.outcomes import UserId, Verified
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A code that is right and unused: the row that it spends."""
+
+    id: int
+
+
+def judge(work: Work, account: Account, canonical_code: str) -> Match | Reason:
+    """Look a canonical code up among those of its owner."""
+    codes = work.schema.tables.codes
+    held = codec.digests(work.keyring, account.user_id, canonical_code)
+    query = sa.select(codes.c.id, codes.c.is_used, codes.c.expires_at).where(
+        codes.c.user_id == account.user_id, codes.c.code_hash.in_(held)
+    )
+    row = work.connection.execute(query.with_for_update() if work.is_locking else query).first()
+    if row is None or (row.expires_at is not None and row.expires_at <= work.now):
+        return Reason.WRONG_CODE
+    return Reason.CODE_ALREADY_USED if row.is_used else Match(row.id)
+
+
+def spending(work: Work, match: Match) -> Also:
+    """The statement that marks a code used; it goes with the write of the user's row, which decides the race."""
+    codes = work.schema.tables.codes
+    statement = sa.update(codes).where(codes.c.id == match.id, codes.c.is_used.is_(sa.false()))
+    return ((statement.values(is_used=True, used_at=work.now), {}),)
+
+
+def new_batch(work: Work, account: Account) -> tuple[tuple[str, ...], Also]:
+    """Make a batch of codes, and the statements that put it in place of every older one."""
+    issued = codec.generate(work.settings.backup_code_count)
+    insert = sa.insert(work.schema.tables.codes).values(
+        [
+            {
+                "user_id": account.user_id,
+                "code_hash": codec.digests(work.keyring, account.user_id, code.replace("-", ""))[0],
+                "is_used": False,
+                "created_at": work.now,
+            }
+            for code in issued
+        ]
+    )
+    return issued, (*deleting_all(work, account), (insert, {}))
+
+
+def deleting_all(work: Work, account: Account) -> Also:
+    """The statement that removes every code of a user."""
+    codes = work.schema.tables.codes
+    return ((sa.delete(codes).where(codes.c.user_id == account.user_id), {}),)
+
+
+def count(work: Work, account: Account) -> int:
+    """How many codes still work."""
+    codes = work.schema.tables.codes
+    unexpired = sa.or_(codes.c.expires_at.is_(None), codes.c.expires_at > work.now)
+    query = sa.select(sa.func.count()).where(
+        codes.c.user_id == account.user_id, codes.c.is_used.is_(sa.false()), unexpired
+    )
+    return int(work.connection.execute(query).scalar_one())
+
+
+def regenerate(work: Work, verified: Verified, *, request: Any = None) -> tuple[str, ...]:
+    """Replace all backup codes of the user who proved a factor a moment ago; the old ones are void.
+
+    The new ones are returned once. Raises Stale where `verified` is too old (NIST SP 800-63B-4 §3.1.2.1).
+    """
+    account = proof.fresh(work, verified)
+    codes, replacing = new_batch(work, account)
+    fact = Fact(Kind.BACKUP_CODES_REGENERATED, details={"backup_codes": len(codes)})
+    accounts.save(work, account, account, fact, request, replacing)
+    return codes
+
+
+def remaining(work: Work, user_id: UserId) -> int:
+    """How many backup codes a user has left; 0 for one who is not enrolled."""
+    account = accounts.find(work, user_id)
+    return count(work, account) if account else 0
