@@ -1,0 +1,140 @@
+"""The audit log as it is read: the latest lines of a user, all lines in order, and the proof that none was altered."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from twofold import account as accounts
+from twofold.errors import MissingKey, Tampered
+from twofold.events import chain
+from twofold.outcomes import ChainReport, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twofold.account import Work
+    from twofold.outcomes import UserId
+
+_PAGE = 1000
+
+
+def recent(work: Work, user_id: UserId, *, limit: int = 20, before: int | None = None) -> tuple[Event, ...]:
+    """The latest events of a user, the newest first, at most 1000.
+
+    `before` is the `seq` that the page before ended with.
+    """
+    events, stored = work.schema.tables.events, work.schema.stored(user_id)
+    query = sa.select(events).where(events.c.user_id == stored, events.c.seq.is_not(None))
+    if before is not None:
+        query = query.where(events.c.seq < before)
+    query = query.order_by(events.c.seq.desc()).limit(min(max(limit, 1), _PAGE))
+    return tuple(_event(row) for row in work.connection.execute(query))
+
+
+def export(work: Work, *, after: int = 0, limit: int = _PAGE) -> tuple[Event, ...]:
+    """The events of all users in the order of their ids, those after the id `after`, at most 1000.
+
+    Give the last id back as `after` for the next page. An id may become visible a moment after a larger one, so
+    whoever must miss none asks again a little behind.
+    """
+    events = work.schema.tables.events
+    query = sa.select(events).where(events.c.id > after).order_by(events.c.id).limit(min(max(limit, 1), _PAGE))
+    return tuple(_event(row) for row in work.connection.execute(query))
+
+
+def verify(work: Work, user_id: UserId) -> ChainReport:
+    """Follow a user's chain from the first event to the head in the user's row; name the first line that does not fit.
+
+    Raises MissingKey where a line was written under a key that is not configured, UnknownUser.
+    """
+    previous: str | None = None
+    length = 0
+    for row in _lines(work, user_id):
+        link = chain.Link(
+            user_id=row.user_id,
+            seq=row.seq,
+            event_type=row.event_type,
+            event_status=row.event_status,
+            event_details=row.event_details,
+            ip_address=row.ip_address,
+            user_agent=row.user_agent,
+            device_fingerprint=row.device_fingerprint,
+            created_at=row.created_at,
+        )
+        if row.seq != length + 1:
+            return _broken(user_id, length, length + 1, f"event {length + 1} is missing")
+        if not _fits(work, link, previous, row.mac):
+            return _broken(user_id, length, row.seq, f"event {row.seq} was altered, or does not follow the one before")
+        previous, length = row.mac, row.seq
+    return _against_the_row(work, user_id, length, previous)
+
+
+def end(work: Work, user_id: UserId) -> tuple[int, str | None]:
+    """The number and the MAC of the last event that is there, or 0 and None."""
+    events = work.schema.tables.events
+    query = sa.select(events.c.seq, events.c.mac).where(
+        events.c.user_id == work.schema.stored(user_id), events.c.seq > 0
+    )
+    row = work.connection.execute(query.order_by(events.c.seq.desc()).limit(1)).first()
+    return (row.seq, row.mac) if row else (0, None)
+
+
+def _against_the_row(work: Work, user_id: UserId, length: int, head: str | None) -> ChainReport:
+    try:
+        account = accounts.find(work, user_id)
+    except Tampered:
+        return _broken(user_id, length, None, "the user's row was altered or removed")
+    count, known = (account.event_count, account.event_head) if account else (0, None)
+    if count > length:
+        return _broken(user_id, length, length + 1, f"event {length + 1} is missing; the row counts {count}")
+    if count < length:
+        return _broken(user_id, length, count + 1, f"event {count + 1} is not counted by the user's row")
+    if head != known:
+        return _broken(user_id, length, length, "the last event is not the one that the user's row names")
+    return ChainReport(user_id, is_intact=True, length=length)
+
+
+def _broken(user_id: UserId, length: int, first_bad: int | None, problem: str) -> ChainReport:
+    return ChainReport(user_id, is_intact=False, length=length, first_bad=first_bad, problem=problem)
+
+
+def _lines(work: Work, user_id: UserId) -> Iterator[Any]:
+    events, stored, after = work.schema.tables.events, work.schema.stored(user_id), 0
+    while True:
+        query = sa.select(events).where(events.c.user_id == stored, events.c.seq > after)
+        page = work.connection.execute(query.order_by(events.c.seq).limit(_PAGE)).all()
+        yield from page
+        if len(page) < _PAGE:
+            return
+        after = page[-1].seq
+
+
+def _fits(work: Work, link: chain.Link, previous: str | None, mac: str | None) -> bool:
+    try:
+        return mac is not None and chain.fits(work.keyring, link, previous, mac)
+    except MissingKey:
+        raise
+    except Tampered:
+        return False
+
+
+def _event(row: Any) -> Event:
+    try:
+        details = json.loads(row.event_details) if row.event_details else {}
+    except ValueError:
+        details = None
+    return Event(
+        id=row.id,
+        user_id=row.user_id,
+        seq=row.seq or 0,
+        kind=row.event_type,
+        status=row.event_status,
+        details=details if isinstance(details, dict) else {"text": row.event_details},
+        ip_address=row.ip_address,
+        user_agent=row.user_agent,
+        device_fingerprint=row.device_fingerprint,
+        at=row.created_at,
+    )
