@@ -1,0 +1,122 @@
+"""Key rotation, online: say which key each value needs, and re-seal in batches what can be re-sealed.
+
+Secrets and rows are written anew under the active key. Hashes of backup codes and device tokens cannot be, since
+nobody has what was hashed: they move when codes are regenerated and devices rotate or expire. Events keep the key
+under which they were written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from twofold import account as accounts
+from twofold.account import Fact
+from twofold.errors import MissingKey, Tampered
+from twofold.events.kinds import Kind
+from twofold.totp import factor as totp
+
+if TYPE_CHECKING:
+    from twofold.account import Work
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """How many values need one key.
+
+    It may be removed when nothing needs it but events that nobody will verify again.
+    """
+
+    kid: str
+    is_active: bool
+    is_configured: bool
+    secrets: int
+    states: int
+    backup_codes: int
+    devices: int
+    events: int
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether a login may need this key."""
+        return self.is_active or bool(self.secrets or self.states or self.backup_codes or self.devices)
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """One batch of a rotation.
+
+    `done` rows were re-sealed, the users in `skipped` have rows that do not open, and the next batch begins after
+    `last_id`.
+    """
+
+    done: int
+    skipped: tuple[str, ...]
+    last_id: int | None
+
+
+def status(work: Work) -> tuple[KeyUse, ...]:
+    """Count what is written under each key, the configured keys first in their order, then keys that are missing."""
+    secrets, codes, devices, events = work.schema.tables
+    live = devices.c.revoked_at.is_(None) & (devices.c.trusted_until > work.now)
+    uses = {
+        "secrets": _kids(work, secrets.c.secret, secrets.c.pending_secret),
+        "states": _kids(work, secrets.c.state_mac),
+        "backup_codes": _kids(work, codes.c.code_hash, where=codes.c.is_used.is_(sa.false())),
+        "devices": _kids(work, devices.c.trust_token, where=live),
+        "events": _kids(work, events.c.mac),
+    }
+    found = sorted(set().union(*uses.values()) - set(work.keyring.kids))
+    return tuple(
+        KeyUse(
+            kid=kid,
+            is_active=kid == work.keyring.active,
+            is_configured=kid in work.keyring.kids,
+            **{what: counted[kid] for what, counted in uses.items()},
+        )
+        for kid in (*work.keyring.kids, *found)
+    )
+
+
+def rotate(work: Work, *, after: int = 0, limit: int = 100) -> Rotated:
+    """Re-seal the next rows, in the order of their ids after `after`, that another key than the active one wrote.
+
+    Each row is decided like every other operation, so that logins go on meanwhile. Give `last_id` back as `after`
+    until it is None. A row that does not open is named in `skipped` and left as it is.
+    """
+    secrets = work.schema.tables.secrets
+    active = f"v1:{work.keyring.active}:%"
+    stale = sa.or_(
+        secrets.c.state_mac.not_like(active),
+        secrets.c.secret.not_like(active),
+        secrets.c.pending_secret.not_like(active),
+    )
+    query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > after, stale)
+    rows = work.connection.execute(query.order_by(secrets.c.id).limit(limit)).all()
+    skipped: list[str] = []
+    for row in rows:
+        try:
+            account = accounts.find(work, row.user_id)
+            if account is not None:
+                accounts.save(work, account, totp.resealed(work, account), Fact(Kind.RESEALED))
+        except (MissingKey, Tampered):
+            skipped.append(str(row.user_id))
+    return Rotated(len(rows) - len(skipped), tuple(skipped), rows[-1].id if rows else None)
+
+
+def _kids(work: Work, *columns: sa.Column[str], where: sa.ColumnElement[bool] | None = None) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    for column in columns:
+        # The key id is found in the prefix; that it ends at the second colon is known here and not to every database.
+        prefix = sa.func.substr(column, 1, 20)
+        query = sa.select(prefix, sa.func.count()).where(column.is_not(None)).group_by(prefix)
+        for text, number in work.connection.execute(query if where is None else query.where(where)):
+            match text.split(":"):
+                case ["v1", kid, _]:
+                    counted[kid] += number
+                case _:
+                    counted["legacy"] += number
+    return counted
