@@ -1,0 +1,85 @@
+"""Twofold adds multi-factor authentication to any application that keeps its users in a SQL database.
+
+It sits beside an existing login and never replaces it. After the password, ask whether a second factor is needed:
+
+    mfa = MFA(engine, Settings())
+    challenge = mfa.challenge(user_id, device_token=cookie, request=request)
+    if not challenge:
+        ...                     # not enrolled, or a trusted device: log in
+    ...                         # else keep challenge.token in the session and show the page that asks for a code
+
+and when the code comes, verify it. What is not accepted is raised, already counted and logged:
+
+    verified = mfa.verify(challenge_token, code, request=request)       # raises Rejected
+
+A user enrolls in two steps, so that nobody is locked out by an app that did not take the secret:
+
+    enrollment = mfa.totp.begin(user_id, account_name="ada@example.com")    # show enrollment.qr_svg()
+    enrolled = mfa.totp.confirm(user_id, code)                              # show enrolled.backup_codes, once
+
+`AsyncMFA` has the same operations, awaited. All state lives in four tables of the application's own database; see
+`twofold.tables` and `twofold db upgrade`.
+"""
+
+from twofold.errors import (
+    AlreadyEnrolled,
+    ConfigurationError,
+    DatabaseUnavailable,
+    EnrollmentExpired,
+    MFAError,
+    MissingKey,
+    NotEnrolled,
+    Reason,
+    Rejected,
+    SchemaDrift,
+    Stale,
+    Tampered,
+    UnknownUser,
+)
+from twofold.mfa import MFA, AsyncMFA
+from twofold.outcomes import (
+    ChainReport,
+    Challenge,
+    Cleared,
+    Device,
+    DeviceToken,
+    Enrolled,
+    Event,
+    Status,
+    Verified,
+)
+from twofold.request import Request
+from twofold.settings import Settings
+from twofold.tables import tables
+from twofold.totp.provisioning import Enrollment
+
+__all__ = [
+    "MFA",
+    "AlreadyEnrolled",
+    "AsyncMFA",
+    "ChainReport",
+    "Challenge",
+    "Cleared",
+    "ConfigurationError",
+    "DatabaseUnavailable",
+    "Device",
+    "DeviceToken",
+    "Enrolled",
+    "Enrollment",
+    "EnrollmentExpired",
+    "Event",
+    "MFAError",
+    "MissingKey",
+    "NotEnrolled",
+    "Reason",
+    "Rejected",
+    "Request",
+    "SchemaDrift",
+    "Settings",
+    "Stale",
+    "Status",
+    "Tampered",
+    "UnknownUser",
+    "Verified",
+    "tables",
+]
