@@ -36,7 +36,7 @@ class Budget:
             return timedelta(0)
         # Twenty doublings of one second are twelve days, past every wait that the settings admit.
         doublings = min(failures - self.free - 1, 20)
-        return min(self.first * 2**doublings, self.longest)
+        return min(self.first * (1 << doublings), self.longest)
 
     def is_suspended(self, failures: int) -> bool:
         """Whether so many consecutive failures have suspended the factor."""
@@ -44,7 +44,7 @@ class Budget:
 
     def odds(self, *, digits: int, window: int) -> float:
         """The probability that a guesser who spends the whole budget hits one code: attempts times live codes."""
-        return min(1.0, self.cap * (2 * window + 1) / 10**digits)
+        return min(1.0, self.cap * (2 * window + 1) / float(10**digits))
 
     def time_to_spend(self) -> timedelta:
         """How long a guesser needs to spend the whole budget."""

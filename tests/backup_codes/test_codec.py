@@ -1,0 +1,65 @@
+"""Backup codes as text."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twofold.backup_codes.codec import ALPHABET, SYMBOLS, canonical, digests, generate, printed
+from twofold.keyring import Keyring, generate_key
+
+codes = st.text(ALPHABET, min_size=SYMBOLS, max_size=SYMBOLS)
+
+
+def test_a_code_carries_125_bits() -> None:
+    assert SYMBOLS * math.log2(len(ALPHABET)) == 125
+    assert len(set(ALPHABET)) == 32
+
+
+@given(codes)
+def test_what_is_printed_reads_back(code: str) -> None:
+    assert canonical(printed(code)) == code
+    assert canonical(printed(code).lower()) == code
+    assert canonical(f"  {printed(code).replace('-', ' ')} ") == code
+
+
+@given(codes)
+def test_look_alikes_are_read_as_what_they_look_like(code: str) -> None:
+    confused = code.replace("0", "o").replace("1", "l")
+    assert canonical(confused) == code
+    assert canonical(code.replace("1", "I").replace("0", "O")) == code
+
+
+@given(st.text(max_size=80))
+def test_anything_else_is_no_code(text: str) -> None:
+    read = canonical(text)
+    assert read is None or (len(read) == SYMBOLS and set(read) <= set(ALPHABET))
+
+
+@pytest.mark.parametrize("value", [None, 5, b"x", ["A" * 25], "A" * 10_000, "Ａ" * 25, "ﬀ" * 13, "123456"])
+def test_odd_input_is_no_code(value: object) -> None:
+    assert canonical(value) is None
+
+
+def test_codes_are_uniform_and_never_the_same() -> None:
+    batch = generate(4000)
+    assert len(set(batch)) == len(batch)
+    counted = Counter("".join(batch).replace("-", ""))
+    expected = 4000 * SYMBOLS / 32
+    chi_square = sum((counted[symbol] - expected) ** 2 / expected for symbol in ALPHABET)
+    # For 31 degrees of freedom a fair generator passes 90 once in ten million runs.
+    assert chi_square < 90
+
+
+def test_the_digest_belongs_to_one_owner_and_names_its_key() -> None:
+    keyring = Keyring.parse(f"{generate_key('k2')},{generate_key('k1')}")
+    code = canonical(generate(1)[0])
+    assert code is not None
+    ours, theirs = digests(keyring, 1, code), digests(keyring, 2, code)
+    assert [digest.split(":")[1] for digest in ours] == ["k2", "k1"]
+    assert not set(ours) & set(theirs)
+    assert digests(keyring, 1, code) != digests(keyring, "1", code)

@@ -1,0 +1,122 @@
+"""Keys: sealing binds a value to its place, and nothing weak or secret gets through."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twofold.errors import ConfigurationError, MissingKey, Tampered
+from twofold.keyring import Keyring, canonical, generate_key
+
+ring = Keyring.parse(generate_key("k1"))
+
+
+@given(st.binary(max_size=200), st.binary(max_size=50))
+def test_what_is_sealed_opens_in_its_place(plaintext: bytes, context: bytes) -> None:
+    assert ring.open(ring.seal(plaintext, context), context) == plaintext
+
+
+@given(st.binary(min_size=20, max_size=20), st.integers(0))
+def test_a_flipped_bit_does_not_open(plaintext: bytes, position: int) -> None:
+    version, kid, body = ring.seal(plaintext, b"here").split(":")
+    raw = bytearray(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    raw[position % len(raw)] ^= 1 << (position % 8)
+    with pytest.raises(Tampered):
+        ring.open(f"{version}:{kid}:{base64.urlsafe_b64encode(raw).decode().rstrip('=')}", b"here")
+
+
+def test_a_sealed_value_does_not_open_elsewhere() -> None:
+    with pytest.raises(Tampered):
+        ring.open(ring.seal(b"secret", b"here"), b"there")
+
+
+@pytest.mark.parametrize("value", ["", "v1", "v1:k1", "v1:k1:", "v1:k1:!!", "v2:k1:AAAA", "plaintext", "v1:k1:AAAA:x"])
+def test_what_is_no_sealed_value_does_not_open(value: str) -> None:
+    with pytest.raises(Tampered):
+        ring.open(value, b"here")
+
+
+def test_a_key_that_is_not_there_is_named() -> None:
+    sealed = Keyring.parse(generate_key("old")).seal(b"secret", b"here")
+    with pytest.raises(MissingKey, match="'old'"):
+        ring.open(sealed, b"here")
+
+
+def test_the_first_key_writes_and_all_of_them_read() -> None:
+    old, new = generate_key("k1"), generate_key("k2")
+    sealed = Keyring.parse(old).seal(b"secret", b"here")
+    both = Keyring.parse(f"{new},{old}")
+    assert both.open(sealed, b"here") == b"secret"
+    assert both.seal(b"secret", b"here").startswith("v1:k2:")
+    assert both.kids == ("k2", "k1")
+
+
+def test_purposes_have_keys_of_their_own() -> None:
+    macs = {ring.mac(purpose, b"message") for purpose in ("backup codes", "device tokens", "events", "state")}
+    assert len(macs) == 4
+
+
+def test_ten_thousand_seals_never_repeat_a_nonce() -> None:
+    bodies = {ring.seal(b"the same", b"here").split(":")[2][:16] for _ in range(10_000)}
+    assert len(bodies) == 10_000
+
+
+GOOD = base64.b64encode(bytes(range(32))).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "k1",
+        f"K1:{GOOD}",
+        f"k 1:{GOOD}",
+        f"{'k' * 17}:{GOOD}",
+        "k1:not base64!",
+        "k1:" + base64.b64encode(b"short").decode(),
+        "k1:" + base64.b64encode(bytes(32)).decode(),
+        "k1:" + base64.b64encode(b"ab" * 16).decode(),
+        f"k1:{GOOD},k1:{GOOD}",
+        f"k1:{GOOD},k2:{GOOD}",
+        f"k1:{GOOD};k2:{GOOD}",
+    ],
+)
+def test_weak_or_odd_keys_are_refused_without_a_word_of_them(text: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Keyring.parse(text)
+    assert GOOD not in str(refused.value)
+
+
+def test_a_keyring_prints_ids_alone() -> None:
+    assert repr(ring) == "Keyring(k1)"
+
+
+parts = st.lists(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**63), 2**63 - 1),
+        st.text(max_size=8),
+        st.binary(max_size=8),
+        st.uuids(),
+    ),
+    max_size=4,
+)
+
+
+@given(parts, parts)
+def test_different_values_are_never_encoded_alike(one: list[Any], other: list[Any]) -> None:
+    same = [(type(part), part) for part in one] == [(type(part), part) for part in other]
+    assert (canonical(*one) == canonical(*other)) == same
+
+
+def test_one_moment_is_encoded_alike_in_every_zone() -> None:
+    moment = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+    assert canonical(moment) == canonical(moment.astimezone(timezone(timedelta(hours=5, minutes=30))))
+    assert canonical(UUID(int=5)) != canonical(UUID(int=5).hex)

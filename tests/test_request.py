@@ -1,0 +1,53 @@
+"""What a request says of itself is cleaned before it is kept."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from tests.people import FIREFOX, SAFARI
+from twofold.request import Request, printable
+
+
+@pytest.mark.parametrize(
+    ("agent", "name"),
+    [
+        (FIREFOX.user_agent, "Firefox on Linux"),
+        (SAFARI.user_agent, "Safari on iPhone"),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/156.0 Safari/537.36",
+            "Chrome on Windows",
+        ),
+        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/156.0 Safari/537.36 Edg/156.0", "Edge on Windows"),
+        ("Mozilla/5.0 (Linux; Android 16) AppleWebKit/537.36 Chrome/156.0 Mobile Safari/537.36", "Chrome on Android"),
+        ("curl/8", "A browser on an unknown system"),
+        (None, "A browser on an unknown system"),
+    ],
+)
+def test_a_browser_is_called_what_its_owner_calls_it(agent: str | None, name: str) -> None:
+    assert Request(user_agent=agent).device_name == name
+
+
+@pytest.mark.parametrize(
+    "text", ["a\r\nb", "a\x1b[31mb", "a\0b", "a\u202eb", "a\u2066b", "\ud800a", "a" * 100_000, "é" * 600]
+)
+def test_a_hostile_header_becomes_one_bounded_line(text: str) -> None:
+    line = printable(text, 512)
+    assert line is not None
+    assert len(line) <= 512
+    assert line.isprintable()
+    json.dumps(line).encode()
+
+
+def test_an_address_is_an_address_or_nothing() -> None:
+    assert Request.of(Request("2001:db8::1%eth0")).ip_address == "2001:db8::1"
+    assert Request.of(Request("'; DROP TABLE users")).ip_address is None
+
+
+def test_the_requests_of_web_frameworks_are_understood() -> None:
+    starlette = SimpleNamespace(client=SimpleNamespace(host="192.0.2.1"), headers={"user-agent": "curl/8"})
+    flask = SimpleNamespace(remote_addr="192.0.2.1", headers={"user-agent": "curl/8"})
+    assert Request.of(starlette) == Request.of(flask) == Request("192.0.2.1", "curl/8")
+    assert Request.of(None) == Request()

@@ -1,0 +1,144 @@
+"""Trusted devices skip the challenge for a while, prove nothing, and notice theft."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.people import FIREFOX, SAFARI, Clock, Enrolment, Open, Sql, enroll, kinds, log_in
+from twofold import MFA, Cleared, ConfigurationError, DeviceToken, Stale
+
+
+@pytest.fixture
+def firefox(mfa: MFA, enrolled: Enrolment) -> DeviceToken:
+    """Ada's browser, trusted after a login."""
+    verified = log_in(mfa, enrolled.user_id, enrolled.phone.code())
+    return mfa.trusted_devices.trust(verified, request=FIREFOX)
+
+
+def come_back(mfa: MFA, user_id: int, token: str) -> DeviceToken:
+    cleared = mfa.challenge(user_id, device_token=token, request=FIREFOX)
+    assert isinstance(cleared, Cleared)
+    assert cleared.because == "trusted_device"
+    assert cleared.device is not None
+    return cleared.device
+
+
+def test_a_trusted_device_is_not_asked_and_its_token_changes(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock
+) -> None:
+    token = firefox.token
+    for day in range(5):
+        clock.forward(days=1)
+        device = come_back(mfa, enrolled.user_id, token)
+        assert device.token != token
+        assert device.expires_at == firefox.expires_at
+        token = device.token
+        assert mfa.trusted_devices.list(enrolled.user_id)[0].usage_count == day + 1
+    assert kinds(mfa, enrolled.user_id)[-1] == "device_recognized"
+
+
+def test_requests_that_were_under_way_keep_the_token_for_a_minute(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock
+) -> None:
+    come_back(mfa, enrolled.user_id, firefox.token)
+    clock.forward(seconds=60)
+    graced = mfa.challenge(enrolled.user_id, device_token=firefox.token, request=FIREFOX)
+    assert graced == Cleared(enrolled.user_id, "trusted_device", None)
+
+
+def test_an_old_token_that_comes_back_revokes_the_device(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock
+) -> None:
+    current = come_back(mfa, enrolled.user_id, firefox.token)
+    clock.forward(seconds=61)
+    assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=SAFARI)
+    assert mfa.challenge(enrolled.user_id, device_token=current.token, request=FIREFOX)
+    (device,) = mfa.trusted_devices.list(enrolled.user_id)
+    assert not device.is_active
+    theft = next(event for event in mfa.events.recent(enrolled.user_id) if event.kind == "device_theft")
+    assert theft.status == "alarm"
+
+
+def test_a_cookie_in_another_kind_of_browser_is_asked_for_a_code(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken
+) -> None:
+    assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=SAFARI)
+    assert come_back(mfa, enrolled.user_id, firefox.token)
+    updated = replace(FIREFOX, user_agent=(FIREFOX.user_agent or "").replace("140", "141"))
+    current = come_back(
+        mfa,
+        enrolled.user_id,
+        mfa.trusted_devices.trust(log_in(mfa, enrolled.user_id, enrolled.backup_codes[0]), request=FIREFOX).token,
+    )
+    assert not mfa.challenge(enrolled.user_id, device_token=current.token, request=updated)
+
+
+def test_trust_ends_after_its_lifetime_however_often_it_is_used(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock
+) -> None:
+    token = firefox.token
+    for _ in range(29):
+        clock.forward(days=1)
+        token = come_back(mfa, enrolled.user_id, token).token
+    clock.forward(days=1)
+    assert mfa.challenge(enrolled.user_id, device_token=token, request=FIREFOX)
+
+
+def test_trust_ends_when_it_is_not_used(mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock) -> None:
+    clock.forward(days=14)
+    assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=FIREFOX)
+
+
+def test_a_device_belongs_to_one_user(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, grace: int, clock: Clock, sql: Sql
+) -> None:
+    enroll(mfa, grace, clock)
+    assert mfa.challenge(grace, device_token=firefox.token, request=FIREFOX)
+    sql("UPDATE mfa_device_trusts SET user_id = :grace", grace=grace)
+    assert mfa.challenge(grace, device_token=firefox.token, request=FIREFOX)
+
+
+@pytest.mark.parametrize("token", ["", "x", "é" * 43, "A" * 43, "x" * 100_000, "eyJhbGciOiJub25lIn0.e30.", "\0"])
+def test_a_made_up_token_is_nothing(mfa: MFA, enrolled: Enrolment, token: str) -> None:
+    assert mfa.challenge(enrolled.user_id, device_token=token, request=FIREFOX)
+
+
+def test_the_owner_sees_and_revokes_devices(mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, grace: int) -> None:
+    (device,) = mfa.trusted_devices.list(enrolled.user_id)
+    assert (device.name, device.browser, device.platform) == ("Firefox on Linux", "Firefox", "Linux")
+    assert not mfa.trusted_devices.revoke(grace, device.id)
+    assert not mfa.trusted_devices.revoke(enrolled.user_id, 2**70)
+    assert mfa.trusted_devices.revoke(enrolled.user_id, device.id)
+    assert not mfa.trusted_devices.revoke(enrolled.user_id, device.id)
+    assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=FIREFOX)
+
+
+def test_all_devices_are_revoked_at_once(mfa: MFA, enrolled: Enrolment, firefox: DeviceToken) -> None:
+    assert mfa.trusted_devices.revoke_all(enrolled.user_id) == 1
+    assert mfa.trusted_devices.revoke_all(enrolled.user_id) == 0
+    assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=FIREFOX)
+
+
+def test_past_the_limit_the_one_unused_for_longest_goes(open_mfa: Open, ada: int, clock: Clock) -> None:
+    mfa = open_mfa(device_limit=3)
+    enrolment = enroll(mfa, ada, clock)
+    tokens = []
+    for code in enrolment.backup_codes[:4]:
+        clock.forward(seconds=1)
+        tokens.append(mfa.trusted_devices.trust(log_in(mfa, ada, code), request=FIREFOX).token)
+    assert mfa.status(ada).trusted_devices == 3
+    assert mfa.challenge(ada, device_token=tokens[0], request=FIREFOX)
+    assert not mfa.challenge(ada, device_token=tokens[1], request=FIREFOX)
+
+
+def test_trust_needs_a_fresh_proof_and_can_be_turned_off(open_mfa: Open, ada: int, clock: Clock) -> None:
+    mfa = open_mfa()
+    enrolment = enroll(mfa, ada, clock)
+    clock.forward(minutes=5)
+    with pytest.raises(Stale):
+        mfa.trusted_devices.trust(enrolment.verified, request=FIREFOX)
+    verified = log_in(mfa, ada, enrolment.phone.code())
+    with pytest.raises(ConfigurationError):
+        open_mfa(device_limit=0).trusted_devices.trust(verified, request=FIREFOX)

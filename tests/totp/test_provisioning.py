@@ -1,0 +1,64 @@
+"""The URI that apps read, and the QR code that carries it."""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pyotp
+import pytest
+import resvg_py
+import zxingcpp
+from PIL import Image
+from pyotp.totp import TOTP
+
+from twofold.totp.algorithm import Parameters, generate_secret
+from twofold.totp.provisioning import Enrollment, base32, uri
+
+
+@pytest.mark.parametrize(
+    ("issuer", "account"),
+    [("Twofold", "ada@example.com"), ("Big Co & Söhne", "a+b@example.com"), ("A/B?C#D", "ada lovelace%20=&")],
+)
+def test_an_app_reads_back_what_was_written(issuer: str, account: str) -> None:
+    secret = generate_secret()
+    text = uri(secret, issuer=issuer, account=account, parameters=Parameters())
+    parsed = pyotp.parse_uri(text)
+    assert isinstance(parsed, TOTP)
+    assert (parsed.secret, parsed.issuer, parsed.name) == (base32(secret), issuer, account)
+    assert "+" not in text
+    assert unquote(urlsplit(text).path).startswith(f"/{issuer}:")
+    assert parse_qs(urlsplit(text).query)["issuer"] == [issuer]
+
+
+def test_a_secret_is_upper_case_base32_without_padding() -> None:
+    for algorithm in ("SHA1", "SHA256", "SHA512"):
+        assert re.fullmatch("[A-Z2-7]+", base32(generate_secret(algorithm)))
+
+
+def test_a_colon_in_the_account_does_not_become_another_issuer() -> None:
+    text = uri(generate_secret(), issuer="Twofold", account="evil:ada", parameters=Parameters())
+    assert pyotp.parse_uri(text).issuer == "Twofold"
+    assert unquote(urlsplit(text).path).count(":") == 1
+
+
+def test_unusual_parameters_are_named_and_usual_ones_are_not() -> None:
+    secret = generate_secret("SHA256")
+    unusual = uri(secret, issuer="Twofold", account="ada", parameters=Parameters("SHA256", 8, 60))
+    assert parse_qs(urlsplit(unusual).query) | {"algorithm": ["SHA256"], "digits": ["8"], "period": ["60"]} == parse_qs(
+        urlsplit(unusual).query
+    )
+    assert "digits" not in uri(secret, issuer="Twofold", account="ada", parameters=Parameters())
+
+
+def test_both_pictures_decode_to_the_uri_and_nothing_prints_it() -> None:
+    text = uri(generate_secret(), issuer="Twofold", account="ada@example.com", parameters=Parameters())
+    enrollment = Enrollment("SECRET", text, datetime.now(UTC))
+    svg = bytes(resvg_py.svg_to_bytes(svg_string=enrollment.qr_svg(), width=600, background="white"))
+    for picture in (enrollment.qr_png(), svg):
+        with Image.open(io.BytesIO(picture)) as image:
+            assert [found.text for found in zxingcpp.read_barcodes(image.convert("L"))] == [text]
+    assert "SECRET" not in repr(enrollment)
+    assert "otpauth" not in repr(enrollment)
