@@ -140,6 +140,8 @@ def tables(metadata: sa.MetaData, users: str = "users.id", user_id_type: TypeEng
         sa.Index("ix_user_mfa_secrets_user_id_is_enabled", "user_id", "is_enabled"),
         mysql_engine="InnoDB",
         mariadb_engine="InnoDB",
+        mysql_charset="utf8mb4",
+        mariadb_charset="utf8mb4",
     )
     codes = sa.Table(
         "mfa_backup_codes",
@@ -156,6 +158,8 @@ def tables(metadata: sa.MetaData, users: str = "users.id", user_id_type: TypeEng
         sa.Index("ix_mfa_backup_codes_user_id_is_used", "user_id", "is_used"),
         mysql_engine="InnoDB",
         mariadb_engine="InnoDB",
+        mysql_charset="utf8mb4",
+        mariadb_charset="utf8mb4",
     )
     devices = sa.Table(
         "mfa_device_trusts",
@@ -182,6 +186,8 @@ def tables(metadata: sa.MetaData, users: str = "users.id", user_id_type: TypeEng
         sa.Index("ix_mfa_device_trusts_user_id_trusted_until", "user_id", "trusted_until"),
         mysql_engine="InnoDB",
         mariadb_engine="InnoDB",
+        mysql_charset="utf8mb4",
+        mariadb_charset="utf8mb4",
     )
     events = sa.Table(
         "mfa_events",
@@ -202,5 +208,7 @@ def tables(metadata: sa.MetaData, users: str = "users.id", user_id_type: TypeEng
         sa.Index("ix_mfa_events_created_at_brin", "created_at", postgresql_using="brin").ddl_if(dialect="postgresql"),
         mysql_engine="InnoDB",
         mariadb_engine="InnoDB",
+        mysql_charset="utf8mb4",
+        mariadb_charset="utf8mb4",
     )
     return Tables(secrets, codes, devices, events)

@@ -1,0 +1,62 @@
+"""What the command line does with the schema, as plain functions. They raise MFAError and nothing else."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+
+from twofold.schema import spec, verifier
+from twofold.schema.sentences import as_mfa_errors
+from twofold.tables import UsersColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import sqlalchemy as sa
+
+    from twofold.schema.findings import Report
+    from twofold.settings import Settings
+
+# Alembic keeps its state in module globals.
+_one_at_a_time = Lock()
+
+
+def _run(action: Callable[..., Any], engine: sa.Engine, settings: Settings, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", "twofold:migrations")
+    config.set_main_option("path_separator", "os")
+    with _one_at_a_time, as_mfa_errors(), engine.connect() as connection:
+        config.attributes.update(connection=connection, settings=settings)
+        action(config, revision)
+
+
+def upgrade(engine: sa.Engine, settings: Settings, revision: str = "head") -> None:
+    """Bring the database to a revision. Raises SchemaDrift, with nothing changed, where existing tables differ."""
+    _run(command.upgrade, engine, settings, revision)
+
+
+def downgrade(engine: sa.Engine, settings: Settings, revision: str = "-1") -> None:
+    """Take revisions back; what they made is dropped with its rows."""
+    _run(command.downgrade, engine, settings, revision)
+
+
+def stamp(engine: sa.Engine, settings: Settings, revision: str = spec.REVISION) -> None:
+    """Record a revision without running it. Raises SchemaDrift where the tables do not conform to it."""
+    _run(command.stamp, engine, settings, revision)
+
+
+def current(engine: sa.Engine) -> str | None:
+    """The revision that the database has recorded."""
+    with as_mfa_errors(), engine.connect() as connection:
+        options = {"version_table": spec.VERSION_TABLE}
+        return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def verify(engine: sa.Engine, settings: Settings) -> Report:
+    """Compare the live tables with the revision, reading the catalog only."""
+    with as_mfa_errors(), engine.connect() as connection:
+        return verifier.verify(connection, UsersColumn.parse(settings.users))

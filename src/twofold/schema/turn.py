@@ -1,0 +1,114 @@
+"""One migration at a time, in one transaction, that never makes a login wait long.
+
+Creating a table that references `users` locks `users` against writers, and dropping one locks it against readers too.
+So a statement waits for its lock for two seconds at most, everything is undone, and the turn is taken again.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from twofold.errors import DatabaseUnavailable
+from twofold.schema import spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_PATIENCE = 60.0
+_LOCK_WAIT = 2
+_POSTGRESQL_KEY = int.from_bytes(b"twofold", "big")
+# PostgreSQL: lock_not_available, deadlock_detected. MariaDB: lock wait timeout, deadlock. SQLite: busy.
+_BUSY = {"55P03", "40P01", 1205, 1213, "SQLITE_BUSY"}
+
+
+def take(connection: sa.Connection, work: Callable[[], None]) -> None:
+    """Do the work alone, all of it or nothing. Raises DatabaseUnavailable when the turn does not come within a minute.
+
+    MariaDB commits at every DDL statement, so what was done there before a failure stays; what is done is whole tables,
+    and the next run goes on from them. A connection that is in a transaction already keeps its own rules.
+    """
+    if connection.in_transaction():
+        return work()
+    turns = {"postgresql": _postgresql, "sqlite": _sqlite}
+    turn = turns.get(connection.dialect.name, _mariadb)
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            with turn(connection):
+                return work()
+        except _NotYet:
+            reason = "Another migration is at work"
+        except DBAPIError as error:
+            if not _is_busy(error):
+                raise
+            reason = "Other transactions hold a table that the migration needs"
+        if time.monotonic() > deadline:
+            raise DatabaseUnavailable(f"{reason}; nothing was changed. Try again later.")
+        time.sleep(random.uniform(0.1, 0.4))  # noqa: S311 - the pause only keeps two runs out of step.
+
+
+class _NotYet(Exception):
+    """Somebody else has the turn."""
+
+
+def _is_busy(error: DBAPIError) -> bool:
+    original = error.orig
+    codes = {getattr(original, "sqlstate", None), getattr(original, "sqlite_errorname", None), *_first(original)}
+    return bool(codes & _BUSY)
+
+
+def _first(original: BaseException | None) -> tuple[object, ...]:
+    return () if original is None else original.args[:1]
+
+
+@contextmanager
+def _postgresql(connection: sa.Connection) -> Iterator[None]:
+    with connection.begin():
+        # Polled rather than waited for: a waiting statement would hold back CREATE INDEX CONCURRENTLY elsewhere.
+        if not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_POSTGRESQL_KEY))):
+            raise _NotYet
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}s'")
+        yield
+
+
+@contextmanager
+def _sqlite(connection: sa.Connection) -> Iterator[None]:
+    """The driver's own transactions end before DDL; one that SQLite itself begins does not."""
+    usual = connection.default_isolation_level
+    connection.execution_options(isolation_level="AUTOCOMMIT")
+    try:
+        with connection.begin():
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield
+    finally:
+        connection.execution_options(isolation_level=usual or "SERIALIZABLE")
+
+
+@contextmanager
+def _mariadb(connection: sa.Connection) -> Iterator[None]:
+    lock = sa.func.concat("twofold:", sa.func.left(sa.func.sha2(sa.func.database(), 256), 40))
+    with connection.begin():
+        usual = connection.scalar(sa.text("SELECT @@SESSION.lock_wait_timeout"))
+        if not connection.scalar(sa.select(sa.func.get_lock(lock, 0))):
+            raise _NotYet
+        had_versions = sa.inspect(connection).has_table(spec.VERSION_TABLE)
+    try:
+        with connection.begin():
+            connection.exec_driver_sql(f"SET SESSION lock_wait_timeout = {_LOCK_WAIT}")
+            yield
+    except BaseException:
+        if not had_versions and connection.closed is False and not connection.invalidated:
+            with connection.begin():
+                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {spec.VERSION_TABLE}")
+        raise
+    finally:
+        if not connection.invalidated:
+            with connection.begin():
+                connection.exec_driver_sql(f"SET SESSION lock_wait_timeout = {usual}")
+                connection.scalar(sa.select(sa.func.release_lock(lock)))

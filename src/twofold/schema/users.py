@@ -1,0 +1,63 @@
+"""The host's own users table: the column that `user_id` references, and the type that it lends."""
+
+from __future__ import annotations
+
+import re
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from twofold.errors import ConfigurationError
+from twofold.schema import catalog
+from twofold.settings import Settings
+from twofold.tables import UsersColumn
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy.types import TypeEngine
+
+
+def configured(config: Config) -> UsersColumn:
+    """The column that the settings name: those that the caller put beside the connection, else the environment's."""
+    settings: Settings = config.attributes.get("settings") or Settings()
+    return UsersColumn.parse(settings.users)
+
+
+def column(users: UsersColumn, type_: TypeEngine[Any]) -> sa.Column[Any]:
+    """Stand in for the users table, in a MetaData of its own, so that foreign keys can be written against it."""
+    key = sa.Column(users.column, type_, primary_key=True)
+    sa.Table(users.table, sa.MetaData(), key, schema=users.schema)
+    return key
+
+
+def live_type(connection: sa.Connection, users: UsersColumn) -> TypeEngine[Any]:
+    """The type of the referenced column as the database has it. Raises ConfigurationError where there is none.
+
+    A string of MariaDB carries its character set and collation, even where the column inherits them: a foreign key
+    between two collations is refused (error 150).
+    """
+    relation = catalog.read(connection, users.table, users.schema)
+    names = {} if relation is None else {name.casefold(): name for name in relation.columns}
+    if relation is None or users.column.casefold() not in names:
+        raise ConfigurationError(
+            f"There is no {users} in the database. Run your application's own migrations first, "
+            "or set TWOFOLD_USERS to the key of its users table."
+        )
+    columns = sa.inspect(connection).get_columns(users.table, users.schema)
+    found: TypeEngine[Any] = next(one["type"] for one in columns if one["name"].casefold() == users.column.casefold())
+    spelled = relation.columns[names[users.column.casefold()]].type
+    if spelled.charset is not None and isinstance(found, sa.String):
+        found = copy(found)
+        vars(found).update(charset=spelled.charset, collation=spelled.text.rpartition(" ")[2])
+    return found
+
+
+def named_type(text: str) -> TypeEngine[Any]:
+    """The type that `-x twofold_user_id_type=...` names, for SQL written without a database."""
+    types: dict[str, TypeEngine[Any]] = {"bigint": sa.BigInteger(), "integer": sa.Integer(), "uuid": sa.Uuid()}
+    if (known := types.get(text.strip().lower())) is not None:
+        return known
+    if length := re.fullmatch(r"varchar\((\d{1,5})\)", text.strip().lower()):
+        return sa.String(int(length[1]))
+    raise ConfigurationError("-x twofold_user_id_type is bigint, integer, uuid or varchar(n).")

@@ -1,0 +1,63 @@
+"""The structural verifier: whether a database keeps every promise of the revision.
+
+It compares by structure and not by name, asks the catalog and not the models, reads no rows, and writes nothing.
+Alembic's own diff cannot serve: it misses an absent primary key, a key that was never validated, an invalid index.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from twofold.schema import catalog, columns, keys, spec
+from twofold.schema.findings import Finding, Report, Verdict
+from twofold.schema.users import column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twofold.schema.catalog import Relation
+    from twofold.tables import UsersColumn
+
+
+def verify(connection: sa.Connection, users: UsersColumn) -> Report:
+    """Compare the database with revision 769e76ff65d7."""
+    parent = catalog.read(connection, users.table, users.schema)
+    found = {name: catalog.read(connection, name) for name in spec.NAMES}
+    findings = list(_users(users, parent))
+    for expected in spec.tables(column(users, sa.BigInteger())):
+        relation = found[expected.name]
+        if relation is None:
+            findings.append(Finding(expected.name, "table", "", "missing", "present", Verdict.ADDITIVE))
+        elif relation.kind != "table":
+            findings.append(Finding(expected.name, "table", "", f"a {relation.kind}", "a table", Verdict.BLOCKED))
+        else:
+            findings += _table(expected, relation, parent, users, connection.dialect.name)
+    return Report(frozenset(name for name, relation in found.items() if relation is not None), tuple(findings))
+
+
+def _users(users: UsersColumn, parent: Relation | None) -> Iterator[Finding]:
+    """What `user_id` references has to exist and to be unique."""
+    named, wanted = users.column, "a column that is the primary key or unique"
+    if parent is None:
+        yield Finding(users.table_key, "table", "", "missing", "the table that user_id references", Verdict.BLOCKED)
+        return
+    if named not in parent.columns:
+        yield Finding(users.table_key, "column", named, "missing", wanted, Verdict.BLOCKED)
+        return
+    unique = [index.columns for index in parent.indexes if index.unique and index.flaw is None]
+    if (named,) not in {parent.primary_key, *unique}:
+        yield Finding(users.table_key, "unique", f"({named})", "missing", wanted, Verdict.BLOCKED)
+
+
+def _table(
+    expected: sa.Table, found: Relation, parent: Relation | None, users: UsersColumn, dialect: str
+) -> Iterator[Finding]:
+    for flaw in found.flaws:
+        yield Finding(expected.name, "storage", "", flaw, "an ordinary table", Verdict.BLOCKED)
+    for added in found.listed:
+        yield Finding(expected.name, "listed", "", added, "left alone", Verdict.TOLERATED)
+    referenced: Any = None if parent is None else parent.columns.get(users.column)
+    yield from columns.compare(expected, found, referenced, dialect)
+    yield from keys.compare(expected, found, parent, users.column, dialect)

@@ -1,0 +1,88 @@
+CREATE TABLE user_mfa_secrets (
+	id BIGINT NOT NULL AUTO_INCREMENT,
+	user_id BIGINT NOT NULL,
+	secret VARCHAR(255),
+	pending_secret VARCHAR(255),
+	pending_at DATETIME(6),
+	algorithm VARCHAR(16) NOT NULL DEFAULT 'SHA1',
+	digits INTEGER NOT NULL DEFAULT 6,
+	`period` INTEGER NOT NULL DEFAULT 30,
+	is_enabled BOOL NOT NULL DEFAULT false,
+	is_verified BOOL NOT NULL DEFAULT false,
+	last_used_step BIGINT,
+	last_challenge BIGINT NOT NULL DEFAULT 0,
+	last_used_at DATETIME(6),
+	failed_attempts INTEGER NOT NULL DEFAULT 0,
+	last_failed_at DATETIME(6),
+	locked_until DATETIME(6),
+	event_count BIGINT NOT NULL DEFAULT 0,
+	event_head VARCHAR(128),
+	state_mac VARCHAR(128),
+	created_at DATETIME(6) NOT NULL,
+	updated_at DATETIME(6) NOT NULL,
+	enabled_at DATETIME(6),
+	disabled_at DATETIME(6),
+	PRIMARY KEY (id),
+	CONSTRAINT uq_user_mfa_secrets_user_id UNIQUE (user_id),
+	FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
+	INDEX ix_user_mfa_secrets_user_id_is_enabled (user_id, is_enabled)
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE TABLE mfa_backup_codes (
+	id BIGINT NOT NULL AUTO_INCREMENT,
+	user_id BIGINT NOT NULL,
+	code_hash VARCHAR(128) NOT NULL,
+	is_used BOOL NOT NULL DEFAULT false,
+	used_at DATETIME(6),
+	created_at DATETIME(6) NOT NULL,
+	expires_at DATETIME(6),
+	PRIMARY KEY (id),
+	CONSTRAINT uq_mfa_backup_codes_user_id_code_hash UNIQUE (user_id, code_hash),
+	FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
+	INDEX ix_mfa_backup_codes_code_hash (code_hash),
+	INDEX ix_mfa_backup_codes_user_id_is_used (user_id, is_used)
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE TABLE mfa_device_trusts (
+	id BIGINT NOT NULL AUTO_INCREMENT,
+	user_id BIGINT NOT NULL,
+	device_fingerprint VARCHAR(128) NOT NULL,
+	device_name VARCHAR(255),
+	browser VARCHAR(64),
+	platform VARCHAR(64),
+	trust_token VARCHAR(128) NOT NULL,
+	previous_token VARCHAR(128),
+	rotated_at DATETIME(6),
+	trusted_until DATETIME(6) NOT NULL,
+	last_used_at DATETIME(6),
+	usage_count INTEGER NOT NULL DEFAULT 0,
+	ip_address VARCHAR(45),
+	location VARCHAR(255),
+	created_at DATETIME(6) NOT NULL,
+	revoked_at DATETIME(6),
+	revoked_reason VARCHAR(255),
+	PRIMARY KEY (id),
+	CONSTRAINT uq_mfa_device_trusts_trust_token UNIQUE (trust_token),
+	FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
+	INDEX ix_mfa_device_trusts_user_id_device_fingerprint (user_id, device_fingerprint),
+	INDEX ix_mfa_device_trusts_user_id_trusted_until (user_id, trusted_until)
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
+CREATE TABLE mfa_events (
+	id BIGINT NOT NULL AUTO_INCREMENT,
+	user_id BIGINT NOT NULL,
+	seq BIGINT,
+	event_type VARCHAR(64) NOT NULL,
+	event_status VARCHAR(16) NOT NULL,
+	event_details TEXT,
+	ip_address VARCHAR(45),
+	user_agent VARCHAR(512),
+	device_fingerprint VARCHAR(128),
+	created_at DATETIME(6) NOT NULL,
+	mac VARCHAR(128),
+	PRIMARY KEY (id),
+	CONSTRAINT uq_mfa_events_user_id_seq UNIQUE (user_id, seq),
+	FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
+	INDEX ix_mfa_events_event_type_created_at (event_type, created_at)
+)ENGINE=InnoDB CHARSET=utf8mb4;
+

@@ -1,0 +1,69 @@
+"""The frozen specification never changes, and the live tables are what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateTable
+
+from twofold.schema import commands, spec
+from twofold.schema.users import column
+from twofold.settings import Settings
+from twofold.tables import NAMES, UsersColumn, tables
+
+if TYPE_CHECKING:
+    from tests.databases import Database
+
+GOLDEN = Path(__file__).parent
+DIALECTS = {name: sa.make_url(f"{name}://").get_dialect()() for name in ("sqlite", "postgresql", "mariadb")}
+
+
+def frozen() -> tuple[sa.Table, ...]:
+    return spec.tables(column(UsersColumn.parse("users.id"), sa.BigInteger()))
+
+
+def live() -> tuple[sa.Table, ...]:
+    metadata = sa.MetaData()
+    sa.Table("users", metadata, sa.Column("id", sa.BigInteger(), primary_key=True))
+    return tuple(tables(metadata))
+
+
+def ddl(all_tables: tuple[sa.Table, ...], dialect: str) -> str:
+    compiled = [
+        str(statement.compile(dialect=DIALECTS[dialect])).strip()
+        for table in all_tables
+        for statement in spec.statements(table, dialect)
+    ]
+    return "".join("\n".join(line.rstrip() for line in one.splitlines()) + ";\n\n" for one in compiled)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_frozen_ddl_is_the_committed_one(dialect: str) -> None:
+    assert ddl(frozen(), dialect) == (GOLDEN / f"{dialect}.sql").read_text()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_live_tables_would_be_created_as_the_frozen_ones(dialect: str) -> None:
+    assert ddl(live(), dialect) == (GOLDEN / f"{dialect}.sql").read_text()
+
+
+def test_the_live_tables_have_the_names_of_the_frozen_ones() -> None:
+    assert NAMES == spec.NAMES == tuple(table.name for table in frozen())
+
+
+def test_what_create_all_makes_of_the_live_tables_conforms_to_the_revision(database: Database) -> None:
+    metadata = sa.MetaData()
+    sa.Table("users", metadata, sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True))
+    tables(metadata)
+    engine = database.engine()
+    metadata.create_all(engine)
+    assert commands.verify(engine, Settings()).findings == ()
+
+
+def test_a_table_of_mariadb_comes_whole_with_its_indexes() -> None:
+    statements = list(spec.statements(frozen()[0], "mariadb"))
+    assert len(statements) == 1
+    assert isinstance(statements[0], CreateTable)
