@@ -1,0 +1,58 @@
+"""What Alembic runs for every command, with or without a database."""
+
+from __future__ import annotations
+
+from logging.config import fileConfig
+
+import sqlalchemy as sa
+from alembic import context
+
+from twofold.database import create_engine
+from twofold.schema import spec, turn
+from twofold.schema.sentences import as_command_error
+from twofold.schema.stamp import refuse_unverified
+from twofold.settings import Settings
+
+
+def offline(settings: Settings) -> None:
+    """Write SQL for the database that the settings name, without asking it anything."""
+    backend = sa.make_url(settings.database_url.get_secret_value()).get_backend_name()
+    dialect = "mariadb" if backend == "mysql" else backend
+    context.configure(dialect_name=dialect, literal_binds=True, version_table=spec.VERSION_TABLE)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def online(connection: sa.Connection) -> None:
+    """Migrate over one connection, in a turn of its own."""
+
+    def migrate() -> None:
+        context.configure(connection=connection, version_table=spec.VERSION_TABLE, on_version_apply=refuse_unverified)
+        with context.begin_transaction():
+            context.run_migrations()
+
+    turn.take(connection, migrate)
+
+
+def main() -> None:
+    """Take the connection that the caller gives, else make one as the settings say."""
+    config = context.config
+    # Only the command line configures logging; a host that calls Alembic has done so itself.
+    if config.cmd_opts is not None and config.config_file_name is not None:
+        fileConfig(config.config_file_name, disable_existing_loggers=False)
+    with as_command_error():
+        settings: Settings = config.attributes.get("settings") or Settings()
+        if context.is_offline_mode():
+            offline(settings)
+        elif (given := config.attributes.get("connection")) is not None:
+            online(given)
+        else:
+            engine = create_engine(settings.database_url.get_secret_value())
+            try:
+                with engine.connect() as connection:
+                    online(connection)
+            finally:
+                engine.dispose()
+
+
+main()

@@ -1,0 +1,90 @@
+"""Add users where there are none.
+
+An application that has a users table keeps it: this revision then does nothing, up or down. Without one, a minimal
+table is made for the self-hosted service, whose `subject` is the application's own name for the user.
+
+Revision ID: 6f65d833c956
+Revises: nothing
+"""
+
+from __future__ import annotations
+
+import logging
+
+import sqlalchemy as sa
+from alembic import context, op
+
+from twofold.errors import SchemaDrift
+from twofold.schema import catalog, spec
+from twofold.schema.references import referencing
+from twofold.schema.users import configured
+
+revision = "6f65d833c956"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_log = logging.getLogger("twofold.migrations")
+# Seen again at the downgrade, together with the three columns: a table of the host's own is never dropped.
+_MARK = "uq_users_subject_twofold"
+_COLUMNS = {"id", "subject", "created_at"}
+
+
+def _users(dialect: str) -> sa.Table:
+    # MariaDB's CURRENT_TIMESTAMP is local time, which PostgreSQL's column type and SQLite convert to UTC by themselves.
+    now = "(utc_timestamp(6))" if dialect in {"mysql", "mariadb"} else "CURRENT_TIMESTAMP"
+    return sa.Table(
+        "users",
+        sa.MetaData(),
+        sa.Column("id", spec.Key, primary_key=True),
+        sa.Column("subject", sa.String(255), nullable=False),
+        sa.Column("created_at", spec.Moment, nullable=False, server_default=sa.text(now)),
+        sa.UniqueConstraint("subject", name=_MARK),
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
+        mysql_charset="utf8mb4",
+        mariadb_charset="utf8mb4",
+    )
+
+
+def upgrade() -> None:
+    """Create `users` where the settings name `users.id` and there is nothing of that name."""
+    if str(configured(context.config)) != "users.id":
+        return
+    dialect = op.get_context().dialect.name
+    if context.is_offline_mode():
+        # Another type of user_id means that the application has a users table.
+        if context.get_x_argument(as_dictionary=True).get("twofold_user_id_type", "bigint").lower() == "bigint":
+            op.execute(sa.schema.CreateTable(_users(dialect), if_not_exists=True))
+        return
+    bind = op.get_bind()
+    if catalog.read(bind, "users") is not None:
+        return
+    if taken := [name for name in spec.NAMES if catalog.read(bind, name) is not None]:
+        raise SchemaDrift(
+            "There is no users table, but tables that belong to one; nothing was changed. "
+            "Restore it, or set TWOFOLD_USERS, then run `twofold db adopt`.",
+            [f"{name}: exists without users" for name in taken],
+        )
+    op.execute(sa.schema.CreateTable(_users(dialect)))
+
+
+def downgrade() -> None:
+    """Drop `users` only if this revision made it and nothing else refers to it."""
+    if context.is_offline_mode():
+        op.execute("-- The table users is left alone: without the database nobody can tell whose it is.")
+        return
+    bind = op.get_bind()
+    users = catalog.read(bind, "users")
+    if users is None or users.kind != "table" or set(users.columns) != _COLUMNS or not _is_marked(bind):
+        return
+    if others := referencing(bind, ["users"]):
+        _log.warning("The table users stays, since %s refers to it.", ", ".join(others))
+        return
+    count = bind.scalar(sa.select(sa.func.count()).select_from(sa.table("users")))
+    _log.warning("Dropping users with %s rows.", count)
+    op.drop_table("users")
+
+
+def _is_marked(bind: sa.Connection) -> bool:
+    return any(unique["name"] == _MARK for unique in sa.inspect(bind).get_unique_constraints("users"))
