@@ -1,0 +1,130 @@
+"""The gate in front of every page: who may see it, whether a form is ours, and what an error looks like.
+
+`ROUTES` lists every page. A page that is not listed does not exist, and a listed one is behind the gate.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from twofold.errors import (
+    AlreadyEnrolled,
+    EnrollmentExpired,
+    MFAError,
+    NotEnrolled,
+    Stale,
+    UnknownUser,
+)
+from twofold.web import forms, pages, rendering
+from twofold.web.page import HEADERS, Page, error, redirect
+from twofold.web.visit import SignedIn, Visit, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from twofold.web.pages import Site
+
+S = TypeVar("S", Waiting, SignedIn)
+
+_log = logging.getLogger("twofold.web")
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Generic[S]):
+    """One page: how it is asked for, for whom it is, what it does, and where its step-up leads back to."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    audience: type[S]
+    page: Callable[[Site, Visit, S], Awaitable[Page]]
+    back: Literal["security", "setup"] = "security"
+
+    async def answer(self, site: Site, visit: Visit) -> Page:
+        """Run the page for a session of its audience, and send every other one where it belongs."""
+        session = visit.session
+        if isinstance(session, self.audience):
+            return await self.page(site, visit, session)
+        if session is None:
+            return redirect(site.login_url)
+        return redirect(f"{visit.base}/challenge" if isinstance(session, Waiting) else site.home_url)
+
+
+AnyRoute = Route[Waiting] | Route[SignedIn]
+
+ROUTES: tuple[AnyRoute, ...] = (
+    Route("GET", "/challenge", Waiting, pages.challenge_form),
+    Route("POST", "/challenge", Waiting, pages.challenge),
+    Route("POST", "/challenge/cancel", Waiting, pages.cancel),
+    Route("GET", "/reverify", SignedIn, pages.reverify_form),
+    Route("POST", "/reverify", SignedIn, pages.reverify),
+    Route("GET", "/setup", SignedIn, pages.setup_form, back="setup"),
+    Route("POST", "/setup/begin", SignedIn, pages.begin, back="setup"),
+    Route("POST", "/setup/confirm", SignedIn, pages.confirm, back="setup"),
+    Route("GET", "/security", SignedIn, pages.security),
+    Route("POST", "/backup-codes/regenerate", SignedIn, pages.regenerate),
+    Route("POST", "/backup-codes/download", SignedIn, pages.download),
+    Route("POST", "/disable", SignedIn, pages.disable),
+    Route("POST", "/devices/revoke-all", SignedIn, pages.revoke_all),
+    Route("POST", "/devices/{device_id}/revoke", SignedIn, pages.revoke),
+)
+
+
+async def serve(site: Site, route: AnyRoute, visit: Visit) -> Page:
+    """Answer one request: a page with its body and all of its headers, or a place to go to."""
+    try:
+        if route.method == "POST":
+            visit = _read(site, visit)
+        page = await route.answer(site, visit)
+    except forms.BadForm as bad:
+        page = error(bad.status, "That did not work", f"{bad} Go back, reload the page and try again.")
+    except MFAError as problem:
+        page = _explain(site, route, visit, problem)
+    headers = {**HEADERS, **page.headers}
+    if page.template is None:
+        return replace(page, headers={**headers, "Location": page.location or site.home_url})
+    return replace(page, headers=headers, body=_render(site, visit, page.template, page.context))
+
+
+def _read(site: Site, visit: Visit) -> Visit:
+    """Read a form, once it is known to be ours."""
+    forms.check_origin(visit.headers)
+    if visit.session is None:
+        return visit
+    form = forms.read(visit.headers, visit.body)
+    forms.check_token(site.keyring, visit.session.session_id, form.get("csrf", ""))
+    return replace(visit, form=form)
+
+
+def _explain(site: Site, route: AnyRoute, visit: Visit, problem: MFAError) -> Page:
+    match problem:
+        case Stale():
+            return redirect(f"{visit.base}/reverify?next={route.back}")
+        case NotEnrolled() | EnrollmentExpired():
+            return redirect(f"{visit.base}/setup")
+        case AlreadyEnrolled():
+            return redirect(f"{visit.base}/security")
+        case UnknownUser():
+            return replace(redirect(site.login_url), log_out=True)
+        case _:
+            # What is left is an outage, and an outage lets nobody through.
+            _log.error("%s %s is not available: %s: %s", route.method, route.path, type(problem).__name__, problem)
+            sentence = (
+                "Two-step sign-in cannot be checked at the moment, so nothing was changed. Try again in a minute. "
+                "If this goes on, please tell support."
+            )
+            return error(503, "We will be back soon", sentence, retry=30)
+
+
+def _render(site: Site, visit: Visit, template: str, context: Mapping[str, Any]) -> str:
+    session = visit.session
+    common = {
+        "product": site.settings.issuer,
+        "base": visit.base,
+        "home_url": site.home_url,
+        "stylesheet": site.stylesheet,
+        "csrf": forms.token(site.keyring, session.session_id) if session else "",
+        "account_name": session.account_name if session else "",
+    }
+    return rendering.render(template, {**common, **context})

@@ -1,0 +1,62 @@
+"""What a page answers, free of any framework."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from twofold.outcomes import DeviceToken, Verified
+
+HEADERS: Mapping[str, str] = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    # With no-referrer, browsers send `Origin: null` with our own forms (Fetch standard), and the origin check needs it.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""On every page: nothing from elsewhere runs, frames, caches or learns of it (ASVS 3.4, 14.3.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A status with either a template or a `location` to go to, and what the binding must do to session and cookies.
+
+    - `log_in`: the second factor was given; the host makes a new session with this proof.
+    - `remember`: the host keeps this proof in the session that it has.
+    - `log_out`: the host ends the session.
+    - `device`: the new token for the cookie of a trusted device; `forget_device` takes the cookie away.
+    """
+
+    template: str | None = None
+    context: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    status: int = 200
+    location: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    log_in: Verified | None = None
+    remember: Verified | None = None
+    log_out: bool = False
+    device: DeviceToken | None = None
+    forget_device: bool = False
+    body: str = field(default="", repr=False)
+
+
+def redirect(location: str) -> Page:
+    """Go on by GET, so that a reload repeats nothing."""
+    return Page(status=303, location=location)
+
+
+def error(status: int, title: str, sentence: str, *, action: tuple[str, str] | None = None, retry: int = 0) -> Page:
+    """A plain page that says what happened, and with `action` (label, address) where to go on."""
+    headers = {"Retry-After": str(retry)} if retry else {}
+    return Page("error.html", {"title": title, "sentence": sentence, "action": action}, status, headers=headers)

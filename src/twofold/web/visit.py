@@ -1,0 +1,55 @@
+"""What a page knows of a request, free of any framework."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from twofold.outcomes import UserId
+    from twofold.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The password was right and the second factor is still to come. Opens the challenge page and nothing else.
+
+    `session_id` is secret, and stable for as long as the session lives: the pages' forms are bound to it.
+    """
+
+    session_id: str = field(repr=False)
+    challenge: str = field(repr=False)
+    account_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Somebody who is signed in. `proof` is the token of the last `Verified`, None after a login by password alone.
+
+    `session_id` is secret, and stable for as long as the session lives: the pages' forms are bound to it.
+    """
+
+    session_id: str = field(repr=False)
+    user_id: UserId
+    account_name: str
+    proof: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request: the session as the host knows it, and what the browser sent. Header names are in lower case.
+
+    `base` is the path under which the pages are mounted. `body` holds at most one byte more than `forms.LIMIT`; the
+    gate reads the `form` out of it.
+    """
+
+    session: Waiting | SignedIn | None
+    base: str
+    headers: Mapping[str, str] = field(repr=False)
+    origin: Request
+    query: Mapping[str, str] = field(default_factory=dict)
+    path_values: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+    form: Mapping[str, str] = field(default_factory=dict, repr=False)

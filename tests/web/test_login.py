@@ -1,0 +1,183 @@
+"""A login over HTTP: the password, the code, and the browser that is trusted afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.web.conftest import PASSWORD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastapi import FastAPI
+
+    from tests.web.conftest import Ada, Browser
+
+SESSION = "__Host-sample_session"
+DEVICE = "__Host-twofold_device"
+
+
+def test_a_code_opens_the_door(waiting: Ada) -> None:
+    answer = waiting.browser.post("/mfa/challenge", code=waiting.code())
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "Password and a second step" in waiting.browser.get("/").text
+
+
+def test_a_backup_code_opens_it_as_well_however_it_is_typed(waiting: Ada) -> None:
+    page = waiting.browser.get("/mfa/challenge?with=backup-code").text
+    assert 'inputmode="text"' in page
+    code = f" {waiting.backup_codes[0].lower().replace('-', ' ')} "
+    assert waiting.browser.post("/mfa/challenge?with=backup-code", code=code).headers["location"] == "/"
+    assert "9 of 10 left" in waiting.browser.get("/mfa/security").text
+
+
+def test_one_field_takes_both_kinds_of_code(waiting: Ada) -> None:
+    page = waiting.browser.get("/mfa/challenge").text
+    assert 'autocomplete="one-time-code"' in page
+    assert 'inputmode="numeric"' in page
+    assert "pattern=" not in page
+    assert waiting.browser.post("/mfa/challenge", code=waiting.backup_codes[1]).headers["location"] == "/"
+
+
+def test_every_step_has_a_session_of_its_own_and_the_old_one_is_dead(enrolled: Ada) -> None:
+    browser, seen = enrolled.browser, [enrolled.browser.cookie(SESSION)]
+    enrolled.sign_out()
+    browser.get("/login")
+    seen.append(browser.cookie(SESSION))
+    browser.post("/login", email=enrolled.email, password=PASSWORD)
+    seen.append(browser.cookie(SESSION))
+    browser.get("/mfa/challenge")
+    browser.post("/mfa/challenge", code=enrolled.code())
+    seen.append(browser.cookie(SESSION))
+    assert len(set(seen)) == 4
+    for dead in seen[:-1]:
+        browser.client.cookies.clear()
+        assert browser.client.get("/", headers={"cookie": f"{SESSION}={dead}"}).headers["location"] == "/login"
+    assert browser.client.get("/", headers={"cookie": f"{SESSION}={seen[-1]}"}).status_code == 200
+
+
+def test_wrong_codes_lead_to_a_wait_that_a_right_one_does_not_shorten(waiting: Ada) -> None:
+    assert waiting.phone is not None
+    answers = [waiting.browser.post("/mfa/challenge", code=waiting.phone.wrong_code()) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [400, 400, 400, 400, 429]
+    assert answers[4].headers["retry-after"] == "30"
+    right = waiting.browser.post("/mfa/challenge", code=waiting.phone.code())
+    assert (right.status_code, right.headers["retry-after"]) == (429, "30")
+    assert right.text == answers[4].text
+    assert "Try again in 30 seconds. A backup code works at once." in right.text
+    assert waiting.browser.post("/mfa/challenge", code=waiting.backup_codes[0]).headers["location"] == "/"
+
+
+def test_a_used_code_is_refused_in_the_same_words_as_a_wrong_one(waiting: Ada) -> None:
+    assert waiting.phone is not None
+    code = waiting.code()
+    waiting.browser.post("/mfa/challenge", code=code)
+    waiting.sign_out()
+    waiting.sign_in()
+    used = waiting.browser.post("/mfa/challenge", code=code)
+    wrong = waiting.browser.post("/mfa/challenge", code=waiting.phone.wrong_code())
+    assert (used.status_code, used.text) == (wrong.status_code, wrong.text)
+
+
+def test_a_login_that_waited_too_long_begins_again(waiting: Ada) -> None:
+    waiting.clock.forward(minutes=11)
+    answer = waiting.browser.post("/mfa/challenge", code=waiting.code())
+    assert answer.status_code == 400
+    assert "Please sign in again" in answer.text
+    assert waiting.browser.get("/mfa/challenge").headers["location"] == "/login"
+
+
+def test_a_login_can_be_given_up(waiting: Ada) -> None:
+    assert waiting.browser.post("/mfa/challenge/cancel").headers["location"] == "/login"
+    assert waiting.browser.get("/mfa/challenge").headers["location"] == "/login"
+
+
+def test_unknown_address_and_wrong_password_read_alike(ada: Ada) -> None:
+    ada.sign_out()
+    ada.browser.get("/login")
+    known = ada.browser.post("/login", email=ada.email, password="wrong")
+    unknown = ada.browser.post("/login", email="eve@example.com", password="wrong")
+    assert known.status_code == unknown.status_code == 400
+    assert known.text.replace(ada.email, "") == unknown.text.replace("eve@example.com", "")
+
+
+def trust(ada: Ada) -> None:
+    ada.browser.post("/mfa/challenge", code=ada.code(), trust_device="yes")
+    ada.sign_out()
+
+
+def test_a_trusted_browser_skips_the_code_and_gets_a_new_cookie_each_time(waiting: Ada) -> None:
+    trust(waiting)
+    before = waiting.browser.cookie(DEVICE)
+    assert waiting.sign_in().headers["location"] == "/"
+    assert waiting.browser.cookie(DEVICE) not in {before, None}
+    assert "on a trusted device" in waiting.browser.get("/").text
+
+
+def test_the_cookie_of_a_trusted_browser_opens_nothing_by_itself(waiting: Ada) -> None:
+    trust(waiting)
+    assert waiting.browser.get("/").headers["location"] == "/login"
+
+
+def test_a_backup_code_makes_no_browser_trusted(waiting: Ada) -> None:
+    waiting.browser.post("/mfa/challenge", code=waiting.backup_codes[0], trust_device="yes")
+    assert waiting.browser.cookie(DEVICE) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/mfa/setup/begin", {}),
+        ("/mfa/backup-codes/regenerate", {}),
+        ("/mfa/disable", {"sure": "yes"}),
+        ("/mfa/devices/1/revoke", {}),
+        ("/mfa/devices/revoke-all", {}),
+    ],
+)
+def test_a_trusted_browser_changes_nothing_without_a_code(waiting: Ada, path: str, fields: dict[str, str]) -> None:
+    trust(waiting)
+    waiting.sign_in()
+    waiting.browser.get("/mfa/security")
+    answer = waiting.browser.post(path, **fields)
+    assert answer.headers["location"].startswith("/mfa/reverify?next=")
+    page = waiting.browser.get("/mfa/security").text
+    assert "Two-step sign-in is on" in page
+    assert "Stop trusting" in page
+
+
+def test_without_trusted_devices_none_is_offered_or_made(
+    make_app: Callable[..., FastAPI], open_browser: Callable[..., Browser], ada: Ada
+) -> None:
+    ada.browser = open_browser(on=make_app(device_limit=0))
+    ada.sign_in()
+    ada.enroll()
+    ada.sign_out()
+    ada.sign_in()
+    assert "Trust this device" not in ada.browser.get("/mfa/challenge").text
+    assert ada.browser.post("/mfa/challenge", code=ada.code(), trust_device="yes").headers["location"] == "/"
+    assert ada.browser.cookie(DEVICE) is None
+
+
+def test_another_password_ends_every_session_and_all_trust(waiting: Ada, open_browser: Callable[..., Browser]) -> None:
+    waiting.browser.post("/mfa/challenge", code=waiting.code(), trust_device="yes")
+    elsewhere = open_browser()
+    elsewhere.client.cookies.update(waiting.browser.client.cookies)
+    waiting.browser.get("/password")
+    wrong = waiting.browser.post("/password", current="wrong", password="another horse")
+    assert wrong.status_code == 400
+    answer = waiting.browser.post("/password", current=PASSWORD, password="another horse")
+    assert answer.headers["location"] == "/"
+    assert elsewhere.get("/").headers["location"] == "/login"
+    waiting.sign_out()
+    assert waiting.sign_in("another horse").headers["location"] == "/mfa/challenge"
+
+
+def test_the_password_page_asks_for_a_code_first(enrolled: Ada) -> None:
+    enrolled.clock.forward(minutes=6)
+    assert enrolled.browser.get("/password").headers["location"] == "/mfa/reverify?next=password"
+    enrolled.browser.get("/mfa/reverify?next=password")
+    answer = enrolled.browser.post("/mfa/reverify?next=password", code=enrolled.code())
+    assert answer.headers["location"] == "/password"
+    assert enrolled.browser.get("/password").status_code == 200

@@ -1,0 +1,195 @@
+"""What somebody who is signed in does with the second factor: set up, look, change, turn off."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.web.conftest import PASSWORD
+from twofold.keyring import generate_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastapi import FastAPI
+
+    from tests.databases import Database
+    from tests.web.conftest import Ada, Browser
+
+
+def test_looking_at_the_set_up_begins_nothing(ada: Ada) -> None:
+    assert "Begin" in ada.browser.get("/mfa/setup").text
+    assert "Nothing yet." in ada.browser.get("/mfa/security").text
+
+
+def test_the_set_up_shows_picture_secret_account_and_issuer(ada: Ada) -> None:
+    phone = ada.begin()
+    page = ada.browser.get("/mfa/setup").text
+    assert "<svg" in page
+    assert f'data-copy="{phone.secret}"' in page
+    assert "ada@example.com" in page
+    assert "<dd>Twofold</dd>" in page
+
+
+def test_a_wrong_first_code_leaves_the_picture_on_the_page(ada: Ada) -> None:
+    phone = ada.begin()
+    answer = ada.browser.post("/mfa/setup/confirm", code=phone.wrong_code())
+    assert answer.status_code == 400
+    assert 'role="alert"' in answer.text
+    assert phone.secret in answer.text
+    assert "is off" in ada.browser.get("/mfa/security").text
+
+
+def test_a_set_up_that_waited_too_long_begins_again(ada: Ada) -> None:
+    phone = ada.begin()
+    ada.clock.forward(minutes=11)
+    answer = ada.browser.post("/mfa/setup/confirm", code=phone.code())
+    assert answer.status_code == 400
+    assert "Begin again" in answer.text
+
+
+def test_backup_codes_are_shown_once(enrolled: Ada) -> None:
+    for path in ("/mfa/security", "/mfa/setup", "/"):
+        page = enrolled.browser.get(path).text
+        assert not any(code in page for code in enrolled.backup_codes)
+
+
+def test_backup_codes_come_as_a_file(enrolled: Ada) -> None:
+    answer = enrolled.browser.post("/mfa/backup-codes/download", codes=" ".join(enrolled.backup_codes))
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["content-disposition"] == 'attachment; filename="backup-codes.txt"'
+    assert answer.headers["cache-control"] == "no-store"
+    assert all(code in answer.text for code in enrolled.backup_codes)
+
+
+@pytest.mark.parametrize("codes", ["", "<b>", "A" * 5000, "x y\u00e9"])
+def test_nothing_but_codes_comes_as_a_file(enrolled: Ada, codes: str) -> None:
+    assert enrolled.browser.post("/mfa/backup-codes/download", codes=codes).status_code == 400
+
+
+def test_new_backup_codes_end_the_old_ones(enrolled: Ada) -> None:
+    answer = enrolled.browser.post("/mfa/backup-codes/regenerate")
+    made = re.findall(r"<li>([0-9A-Z-]{29})</li>", answer.text)
+    assert len(made) == 10
+    assert not set(made) & set(enrolled.backup_codes)
+    enrolled.sign_out()
+    enrolled.sign_in()
+    assert enrolled.browser.post("/mfa/challenge", code=enrolled.backup_codes[0]).status_code == 400
+    assert enrolled.browser.post("/mfa/challenge", code=made[0]).headers["location"] == "/"
+
+
+def test_a_proof_that_is_too_old_asks_for_a_code(enrolled: Ada) -> None:
+    enrolled.clock.forward(minutes=6)
+    answer = enrolled.browser.post("/mfa/backup-codes/regenerate")
+    assert answer.headers["location"] == "/mfa/reverify?next=security"
+    enrolled.browser.get("/mfa/reverify?next=security")
+    assert enrolled.browser.post("/mfa/reverify?next=security", code="000 000").status_code == 400
+    enrolled.browser.post("/mfa/reverify?next=security", code=enrolled.code())
+    assert enrolled.browser.post("/mfa/backup-codes/regenerate").status_code == 200
+
+
+def test_turning_off_must_be_meant(enrolled: Ada) -> None:
+    assert enrolled.browser.post("/mfa/disable").status_code == 400
+    assert enrolled.browser.post("/mfa/disable", sure="yes").status_code == 303
+    assert "Two-step sign-in is off" in enrolled.browser.get("/mfa/security").text
+    enrolled.sign_out()
+    assert enrolled.sign_in().headers["location"] == "/"
+
+
+def test_another_phone_takes_over_without_a_gap(enrolled: Ada) -> None:
+    old = enrolled.phone
+    assert old is not None
+    new = enrolled.begin()
+    assert "Use another authenticator app" in enrolled.browser.get("/mfa/setup").text
+    enrolled.browser.get("/mfa/reverify")
+    assert enrolled.browser.post("/mfa/reverify", code=enrolled.code()).status_code == 303
+    enrolled.browser.get("/mfa/setup")
+    answer = enrolled.browser.post("/mfa/setup/confirm", code=new.code())
+    assert "Save your backup codes" in answer.text
+    enrolled.phone = new
+    enrolled.browser.get("/")
+    enrolled.sign_out()
+    enrolled.sign_in()
+    enrolled.clock.forward(seconds=60)
+    assert enrolled.browser.post("/mfa/challenge", code=old.code()).status_code == 400
+    assert enrolled.browser.post("/mfa/challenge", code=enrolled.code()).headers["location"] == "/"
+
+
+def test_the_secret_to_come_is_shown_to_nobody_without_a_fresh_code(enrolled: Ada) -> None:
+    enrolled.begin()
+    enrolled.clock.forward(minutes=6)
+    assert enrolled.browser.get("/mfa/setup").headers["location"] == "/mfa/reverify?next=setup"
+
+
+def test_devices_can_be_revoked_one_by_one_and_all_at_once(waiting: Ada) -> None:
+    waiting.browser.post("/mfa/challenge", code=waiting.code(), trust_device="yes")
+    page = waiting.browser.get("/mfa/security").text
+    [device] = re.findall(r"/mfa/devices/(\d+)/revoke", page)
+    assert waiting.browser.post(f"/mfa/devices/{device}/revoke").headers["location"].endswith("done=revoked")
+    assert waiting.browser.post(f"/mfa/devices/{device}/revoke").status_code == 404
+    assert waiting.browser.post("/mfa/devices/revoke-all").headers["location"].endswith("done=all_revoked")
+    waiting.sign_out()
+    assert waiting.sign_in().headers["location"] == "/mfa/challenge"
+
+
+def test_nobody_revokes_the_device_of_somebody_else(waiting: Ada, open_browser: Callable[..., Browser]) -> None:
+    waiting.browser.post("/mfa/challenge", code=waiting.code(), trust_device="yes")
+    [device] = re.findall(r"/mfa/devices/(\d+)/revoke", waiting.browser.get("/mfa/security").text)
+    mallory = type(waiting)(open_browser(), waiting.clock, "mallory@example.com")
+    mallory.register()
+    mallory.enroll()
+    assert mallory.browser.post(f"/mfa/devices/{device}/revoke").status_code == 404
+    assert "Stop trusting" in waiting.browser.get("/mfa/security").text
+
+
+def test_what_happened_is_told_in_words_and_page_by_page(enrolled: Ada) -> None:
+    for _ in range(12):
+        enrolled.browser.get("/mfa/reverify")
+        enrolled.browser.post("/mfa/reverify", code=enrolled.code())
+    first = enrolled.browser.get("/mfa/security").text
+    assert first.count("Confirmed with a code from the app") == 10
+    [older] = re.findall(r"/mfa/security\?before=(\d+)", first)
+    second = enrolled.browser.get(f"/mfa/security?before={older}").text
+    assert second.count("Confirmed with a code from the app") == 2
+    assert "The authenticator app was set up" in second
+    assert "Set-up of an authenticator app was started" in second
+
+
+def test_a_session_of_somebody_who_is_gone_is_ended(ada: Ada, database: Database) -> None:
+    with database.engine().begin() as connection:
+        connection.exec_driver_sql("DELETE FROM users")
+    assert ada.browser.get("/mfa/security").headers["location"] == "/login"
+
+
+def test_an_altered_row_is_an_outage_and_lets_nobody_in(waiting: Ada, database: Database) -> None:
+    with database.engine().begin() as connection:
+        connection.exec_driver_sql("UPDATE user_mfa_secrets SET is_enabled = 0")
+    answer = waiting.browser.post("/mfa/challenge", code=waiting.code())
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"]
+    assert "Traceback" not in answer.text
+    assert waiting.browser.get("/").headers["location"] == "/mfa/challenge"
+    waiting.browser.post("/sign-out")
+    assert waiting.sign_in().status_code == 503
+
+
+def test_missing_tables_are_an_outage_and_let_nobody_in(waiting: Ada, database: Database) -> None:
+    with database.engine().begin() as connection:
+        connection.exec_driver_sql("DROP TABLE user_mfa_secrets")
+    assert waiting.browser.post("/mfa/challenge", code=waiting.code()).status_code == 503
+    assert waiting.browser.get("/").headers["location"] == "/mfa/challenge"
+
+
+def test_a_lost_key_is_an_outage_and_lets_nobody_in(
+    waiting: Ada, make_app: Callable[..., FastAPI], open_browser: Callable[..., Browser]
+) -> None:
+    other = open_browser(on=make_app(keys=generate_key("k2")))
+    other.client.cookies.update(waiting.browser.client.cookies)
+    other.get("/mfa/challenge")
+    answer = other.post("/mfa/challenge", code=waiting.code())
+    assert "Please sign in again" in answer.text
+    other.get("/login")
+    assert other.post("/login", email=waiting.email, password=PASSWORD).status_code == 503
+    assert other.get("/").headers["location"] == "/login"
