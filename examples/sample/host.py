@@ -1,0 +1,73 @@
+"""The sample as Twofold's pages see it: whose request this is, and what follows once the second factor is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.concurrency import run_in_threadpool
+
+from examples.sample import sessions
+from twofold.web.cookies import Cookie, cookie
+from twofold.web.fastapi import SignedIn, Waiting
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+    from fastapi import Request, Response
+
+    from twofold import Verified
+
+
+def session_cookie(request: Request) -> Cookie:
+    """The cookie that holds the session id, as this address allows it."""
+    return cookie("sample_session", scheme=request.url.scheme, host=request.headers.get("host", ""))
+
+
+def session_id(request: Request) -> str | None:
+    """The session id that the browser brings."""
+    return request.cookies.get(session_cookie(request).name)
+
+
+def set_session(request: Request, response: Response, value: str) -> None:
+    """Give the browser a session id. The cookie ends with the browser; the session ends on the server."""
+    kept = session_cookie(request)
+    response.set_cookie(kept.name, value, httponly=True, secure=kept.is_secure, samesite="lax")
+
+
+@dataclass(frozen=True, slots=True)
+class SampleHost:
+    """The `Host` of the sample."""
+
+    engine: sa.Engine
+    login_url: str = "/login"
+    home_url: str = "/"
+
+    async def session(self, request: Request) -> Waiting | SignedIn | None:
+        """Who this request is from."""
+        found = await run_in_threadpool(sessions.find, self.engine, session_id(request))
+        if found is None:
+            return None
+        if found.challenge is not None:
+            return Waiting(found.id, found.challenge, found.email)
+        return SignedIn(found.id, found.user_id, found.email, found.proof)
+
+    async def log_in(self, request: Request, response: Response, verified: Verified) -> None:
+        """The waiting session ends and a new one begins, under a new id (ASVS 7.2.4)."""
+
+        def change() -> str:
+            sessions.end(self.engine, session_id(request))
+            return sessions.begin(self.engine, int(str(verified.user_id)), "two steps", proof=verified.token)
+
+        set_session(request, response, await run_in_threadpool(change))
+
+    async def remember(self, request: Request, response: Response, verified: Verified) -> None:
+        """The proof goes into the session that there is."""
+        del response  # The session keeps its id, so the browser keeps its cookie.
+        if found := session_id(request):
+            await run_in_threadpool(sessions.keep_proof, self.engine, found, verified.token)
+
+    async def log_out(self, request: Request, response: Response) -> None:
+        """The session ends on the server, and its cookie with it."""
+        await run_in_threadpool(sessions.end, self.engine, session_id(request))
+        kept = session_cookie(request)
+        response.delete_cookie(kept.name, httponly=True, secure=kept.is_secure, samesite="lax")

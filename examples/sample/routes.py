@@ -1,0 +1,101 @@
+"""The sample's routes: register, sign in, a page that needs it, change the password, sign out."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from examples.sample import accounts, sessions
+from examples.sample.door import Fields, OwnForm, ProvenSession, SignedInSession, Stranger
+from examples.sample.host import session_id, set_session
+from examples.sample.rendering import go, page
+from examples.sample.state import sample
+from twofold.web.fastapi import device_token, keep_device
+
+routes = APIRouter()
+
+
+def log_in(request: Request, user_id: int) -> Response:
+    """What follows a right password: a challenge, or, without a factor or on a trusted device, the session."""
+    engine = sample(request).engine
+    challenge = sample(request).mfa.challenge(user_id, device_token=device_token(request), request=request)
+    sessions.end(engine, session_id(request))
+    if challenge:
+        response = go("/mfa/challenge")
+        set_session(request, response, sessions.begin(engine, user_id, "password", challenge=challenge.token))
+        return response
+    response = go("/")
+    how: sessions.How = "trusted device" if challenge.because == "trusted_device" else "password"
+    set_session(request, response, sessions.begin(engine, user_id, how))
+    keep_device(request, response, challenge.device)
+    return response
+
+
+@routes.get("/")
+def home(request: Request, me: SignedInSession) -> Response:
+    """The page that needs every step."""
+    return page(request, "home.html", me=me, is_enrolled=sample(request).mfa.status(me.user_id).is_enrolled)
+
+
+@routes.get("/register", dependencies=[Stranger])
+def register_form(request: Request) -> Response:
+    """Ask for an address and a password."""
+    return page(request, "register.html")
+
+
+@routes.post("/register", dependencies=[Stranger])
+def register(request: Request, fields: Fields) -> Response:
+    """Make an account and sign in with it."""
+    email = fields.get("email", "")
+    try:
+        user_id = accounts.register(sample(request).engine, email, fields.get("password", ""))
+    except accounts.Refused as refused:
+        return page(request, "register.html", status=400, problem=str(refused), email=email[:254])
+    return log_in(request, user_id)
+
+
+@routes.get("/login", dependencies=[Stranger])
+def login_form(request: Request) -> Response:
+    """Ask for the first factor."""
+    return page(request, "login.html")
+
+
+@routes.post("/login", dependencies=[Stranger])
+def login(request: Request, fields: Fields) -> Response:
+    """Check the first factor. Whether an address is known stays untold (ASVS 6.3.8)."""
+    email = fields.get("email", "")
+    user_id = accounts.check(sample(request).engine, email, fields.get("password", ""))
+    if user_id is None:
+        problem = "Address and password do not belong together."
+        return page(request, "login.html", status=400, problem=problem, email=email[:254])
+    return log_in(request, user_id)
+
+
+@routes.get("/password")
+def password_form(request: Request, me: ProvenSession) -> Response:
+    """Ask for another password."""
+    return page(request, "password.html", me=me)
+
+
+@routes.post("/password")
+def password(request: Request, fields: Fields, me: ProvenSession) -> Response:
+    """Change the password, end every session, and begin this one anew."""
+    engine = sample(request).engine
+    try:
+        if accounts.check(engine, me.email, fields.get("current", "")) != me.user_id:
+            raise accounts.Refused("The current password is not right.")
+        accounts.change_password(engine, me.user_id, fields.get("password", ""))
+    except accounts.Refused as refused:
+        return page(request, "password.html", status=400, me=me, problem=str(refused))
+    sessions.end_all(engine, me.user_id)
+    sample(request).mfa.password_changed(me.user_id, request=request)
+    response = go("/")
+    set_session(request, response, sessions.begin(engine, me.user_id, me.how, proof=me.proof))
+    return response
+
+
+@routes.post("/sign-out", dependencies=[OwnForm])
+async def sign_out(request: Request) -> Response:
+    """End the session."""
+    response = go("/login")
+    await sample(request).host.log_out(request, response)
+    return response

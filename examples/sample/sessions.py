@@ -1,0 +1,88 @@
+"""Sessions: on the server, under a random id of 256 bits; the browser has it in a cookie, the table has its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import sqlalchemy as sa
+
+from examples.sample.tables import sessions, users
+
+How = Literal["password", "trusted device", "two steps"]
+
+_WAITING = timedelta(minutes=10)
+_SIGNED_IN = timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session as it stands in the table. With a `challenge` it waits, and opens nothing."""
+
+    id: str = field(repr=False)
+    user_id: int
+    email: str
+    how: How
+    challenge: str | None = field(repr=False)
+    proof: str | None = field(repr=False)
+
+
+def new_id() -> str:
+    """A session id that means nothing yet."""
+    return secrets.token_urlsafe(32)
+
+
+def begin(engine: sa.Engine, user_id: int, how: How, *, challenge: str | None = None, proof: str | None = None) -> str:
+    """Begin a session and return its id."""
+    session_id, now = new_id(), datetime.now(UTC)
+    row = {
+        "id_hash": _hash(session_id),
+        "user_id": user_id,
+        "how": how,
+        "challenge": challenge,
+        "proof": proof,
+        "expires_at": now + (_WAITING if challenge else _SIGNED_IN),
+    }
+    with engine.begin() as connection:
+        connection.execute(sa.delete(sessions).where(sessions.c.expires_at <= now))
+        connection.execute(sa.insert(sessions).values(row))
+    return session_id
+
+
+def find(engine: sa.Engine, session_id: str | None) -> Session | None:
+    """The session of an id, while it lives."""
+    if not session_id:
+        return None
+    query = sa.select(sessions, users.c.subject).join(users, users.c.id == sessions.c.user_id)
+    query = query.where(sessions.c.id_hash == _hash(session_id), sessions.c.expires_at > datetime.now(UTC))
+    with engine.connect() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        return None
+    return Session(session_id, row.user_id, row.subject, row.how, row.challenge, row.proof)
+
+
+def keep_proof(engine: sa.Engine, session_id: str, proof: str) -> None:
+    """Remember that the second factor was given just now."""
+    with engine.begin() as connection:
+        connection.execute(sa.update(sessions).where(sessions.c.id_hash == _hash(session_id)).values(proof=proof))
+
+
+def end(engine: sa.Engine, session_id: str | None) -> None:
+    """End one session."""
+    if session_id:
+        with engine.begin() as connection:
+            connection.execute(sa.delete(sessions).where(sessions.c.id_hash == _hash(session_id)))
+
+
+def end_all(engine: sa.Engine, user_id: int) -> None:
+    """End every session of a user."""
+    with engine.begin() as connection:
+        connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id))
+
+
+def _hash(session_id: str) -> str:
+    return hashlib.sha256(session_id.encode()).hexdigest()

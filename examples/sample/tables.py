@@ -1,0 +1,42 @@
+"""The sample's own tables, beside `users`, which Twofold's first revision makes where a database has none."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from twofold.tables import UTCDateTime
+
+metadata = sa.MetaData()
+
+Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("subject", sa.String(255), nullable=False, unique=True),
+    sa.Column("created_at", UTCDateTime(), nullable=False),
+)
+
+accounts = sa.Table(
+    "sample_accounts",
+    metadata,
+    sa.Column("user_id", Id, sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    sa.Column("password_hash", sa.String(255), nullable=False),
+)
+
+sessions = sa.Table(
+    "sample_sessions",
+    metadata,
+    sa.Column("id_hash", sa.String(64), primary_key=True),
+    sa.Column("user_id", Id, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("how", sa.String(32), nullable=False),
+    sa.Column("challenge", sa.Text()),
+    sa.Column("proof", sa.Text()),
+    sa.Column("expires_at", UTCDateTime(), nullable=False),
+)
+
+
+def create(engine: sa.Engine) -> None:
+    """Make the sample's own tables where they are missing."""
+    metadata.create_all(engine, tables=[accounts, sessions])
