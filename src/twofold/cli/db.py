@@ -1,0 +1,133 @@
+"""`twofold db`: bring the four tables into the database, take them out, say whether they are as they should be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import sqlalchemy as sa
+import typer
+from rich.table import Table
+
+from twofold.cli.terminal import Terminal, command, noun
+from twofold.schema import commands, spec
+from twofold.schema.findings import Verdict
+from twofold.schema.sentences import as_mfa_errors
+
+if TYPE_CHECKING:
+    from twofold.schema.findings import Finding, Report
+    from twofold.settings import Settings
+
+app = noun("The four tables in your database. Which database: TWOFOLD_DATABASE_URL, which users: TWOFOLD_USERS.")
+
+PENDING, BLOCKED = 2, 3
+_WORDS = {
+    Verdict.TOLERATED: "fine as it is",
+    Verdict.ADDITIVE: "can be added",
+    Verdict.HEAVY: "needs a rewrite",
+    Verdict.BLOCKED: "you decide",
+}
+
+
+@command(app, "twofold db upgrade", "twofold db upgrade --database-url sqlite:///app.db")
+def upgrade(terminal: Terminal) -> None:
+    """Make the four tables, or record those that are there and conform. What differs is refused and left as it is."""
+    before = commands.current(terminal.engine)
+    commands.upgrade(terminal.engine, terminal.settings)
+    after = commands.current(terminal.engine)
+    sentence = f"The database is at revision {after}" + (" already." if after == before else ".")
+    terminal.answer({"revision": after, "before": before, "changed": after != before}, sentence)
+
+
+@command(app, "twofold db downgrade", "twofold db downgrade --yes")
+def downgrade(terminal: Terminal, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Remove the four tables and every enrolment in them. The users' table stays. There is no way back but a backup."""
+    before = commands.current(terminal.engine)
+    if before != spec.REVISION:
+        terminal.answer(
+            {"revision": before, "before": before, "changed": False, "rows": {}},
+            f"Revision {spec.REVISION} is not recorded in this database; there is nothing to take back.",
+        )
+        return
+    rows = _rows(terminal.engine)
+    counted = ", ".join(f"{number} in {name}" for name, number in rows.items())
+    terminal.note(f"This drops the four tables with all their rows: {counted}.")
+    terminal.confirm("Every second factor in this database is lost with them. Go on?", yes=yes)
+    commands.downgrade(terminal.engine, terminal.settings, spec.USERS_REVISION)
+    after = commands.current(terminal.engine)
+    payload = {"revision": after, "before": before, "changed": True, "rows": rows}
+    terminal.answer(payload, "The four tables are gone; the users are untouched.")
+
+
+@command(app, "twofold db current", "twofold db current --json")
+def current(terminal: Terminal) -> None:
+    """Show the revision that the database has recorded. `verify` says whether that is the truth."""
+    found = commands.current(terminal.engine)
+    note = "" if found == spec.REVISION else f" (the newest is {spec.REVISION})"
+    payload = {"revision": found, "head": spec.REVISION, "is_head": found == spec.REVISION}
+    terminal.answer(payload, f"{found or 'none'}{note}")
+
+
+@command(app, "twofold db verify", "twofold db verify || exit 1   # in a deployment, before the application starts")
+def verify(terminal: Terminal) -> None:
+    """Compare the live tables with the revision, column by column; read the catalog and change nothing.
+
+    Exit 0: they conform. Exit 2: tables are missing, or differ in what can be repaired. Exit 3: somebody has to decide.
+    """
+    report = commands.verify(terminal.engine, terminal.settings)
+    recorded = commands.current(terminal.engine)
+    code = exit_code(report, terminal.settings)
+    payload: dict[str, Any] = {
+        "conforms": report.conforms,
+        "verdict": {0: "conforms", PENDING: "pending", BLOCKED: "blocked"}[code],
+        "revision": recorded,
+        "missing": report.missing,
+        "findings": report.findings,
+    }
+    shown = [_table(report.findings)] if report.findings else []
+    terminal.answer(payload, *shown, _sentence(report, recorded, code))
+    if code:
+        raise typer.Exit(code)
+
+
+def exit_code(report: Report, settings: Settings) -> int:
+    """0 conforms, 2 a plan can bring it there, 3 a person has to decide."""
+    if report.conforms:
+        return 0
+    blocked = [finding for finding in report.drift if finding.verdict is Verdict.BLOCKED]
+    # Where nothing is there at all, the first revision makes the users table too.
+    is_fresh = report.nothing_there and settings.users == "users.id"
+    if is_fresh and all((one.table, one.aspect) == ("users", "table") for one in blocked):
+        return PENDING
+    return BLOCKED if blocked else PENDING
+
+
+def _sentence(report: Report, recorded: str | None, code: int) -> str:
+    if code == BLOCKED:
+        return "The tables differ in ways that somebody has to decide about; see `you decide` above."
+    if report.nothing_there:
+        return "The tables are not there yet. Next: twofold db upgrade"
+    if report.only_missing_tables:
+        return "Some tables are missing. Next: twofold db upgrade"
+    if code == PENDING:
+        return "The tables differ; all of it can be repaired. Next: twofold db adopt"
+    if recorded != spec.REVISION:
+        return f"The tables conform, but revision {spec.REVISION} is not recorded. Next: twofold db upgrade"
+    return f"The tables conform to revision {spec.REVISION}."
+
+
+def _table(findings: tuple[Finding, ...]) -> Table:
+    shown = Table("table", "what", "found", "expected", "verdict")
+    for finding in sorted(findings, key=lambda one: (-one.verdict.rank, one.table, one.what)):
+        shown.add_row(finding.table, finding.what, finding.found, finding.expected, _WORDS.get(finding.verdict, ""))
+    return shown
+
+
+def _rows(engine: sa.Engine) -> dict[str, int]:
+    """How many rows each of the tables holds that are there."""
+    with as_mfa_errors(), engine.connect() as connection:
+        there = set(sa.inspect(connection).get_table_names())
+        return {
+            name: connection.execute(sa.select(sa.func.count()).select_from(sa.table(name))).scalar_one()
+            for name in spec.NAMES
+            if name in there
+        }

@@ -1,0 +1,83 @@
+"""`twofold doctor`: is this installation well, and if not, what is the next step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+from pydantic import ValidationError
+from rich.text import Text
+
+from twofold.cli import checks
+from twofold.cli.checks import Check
+from twofold.cli.failures import REFUSED, settings_sentences
+from twofold.cli.terminal import Terminal, command
+from twofold.errors import MFAError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_MARKS = {"ok": ("✓", "green"), "note": ("!", "yellow"), "wrong": ("✗", "bold red")}
+
+
+def doctor(terminal: Terminal) -> None:
+    """Check keys, database, schema, clock and policy, and name the next step for whatever is wrong.
+
+    Exit 1 where something is wrong.
+    """
+    found = tuple(_checks(terminal))
+    wrong = sum(check.state == "wrong" for check in found)
+    summary = "Everything is well." if not wrong else f"{wrong} of {len(found)} checks found something wrong."
+    terminal.answer({"is_well": not wrong, "checks": found}, *(_line(check) for check in found), summary)
+    if wrong:
+        raise typer.Exit(REFUSED)
+
+
+def _checks(terminal: Terminal) -> Iterator[Check]:
+    try:
+        settings = terminal.settings
+    except ValidationError as error:
+        for sentence in settings_sentences(error):
+            yield Check("settings", "wrong", sentence, "docs/settings.md lists every setting.")
+        return
+    except MFAError as error:
+        yield Check("settings", "wrong", str(error))
+        return
+    keys = tuple(_checked("keys", lambda: checks.key_settings(terminal)))
+    yield from keys
+    reached = tuple(_checked("database", lambda: checks.database(terminal)))
+    yield from reached
+    # What needs the database says nothing new where it does not answer.
+    if _are_well(reached, "database"):
+        yield from _checked("users", lambda: checks.users(terminal))
+        conforming = tuple(_checked("schema", lambda: checks.schema(terminal)))
+        yield from conforming
+        if _are_well(keys, "keys") and _are_well(conforming, "schema"):
+            yield from _checked("needed keys", lambda: checks.needed_keys(terminal))
+    yield from checks.policy(settings)
+
+
+def _checked(name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:
+    """What was seen, the reason why it could not be made among them."""
+    try:
+        yield from look()
+    except MFAError as error:
+        yield Check(name, "wrong", str(error))
+
+
+def _are_well(found: Iterable[Check], about: str) -> bool:
+    states = [check.state for check in found if check.about == about]
+    return bool(states) and "wrong" not in states
+
+
+def _line(check: Check) -> Text:
+    mark, style = _MARKS[check.state]
+    line = Text.assemble((mark, style), " ", (f"{check.about}: ", "bold"), check.message)
+    if check.next_step and check.state != "ok":
+        line.append(f"\n    next: {check.next_step}")
+    return line
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "twofold doctor", "twofold doctor --json")(doctor)

@@ -1,0 +1,175 @@
+"""`twofold keys`: make a key, see what needs which key, move everything to the newest."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path  # noqa: TC003 -- Typer reads the annotations.
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from twofold.cli.failures import INTERRUPTED, REFUSED
+from twofold.cli.terminal import Terminal, command, noun
+from twofold.errors import ConfigurationError
+from twofold.keyring import generate_key
+from twofold.request import printable
+
+if TYPE_CHECKING:
+    from twofold.rotation import KeyUse
+
+app = noun("The keys that seal secrets and sign rows. Read from TWOFOLD_KEYS, else from TWOFOLD_KEYS_FILE.")
+
+_COUNTED = {
+    "secrets": ("secret", "secrets"),
+    "states": ("user's row", "users' rows"),
+    "backup_codes": ("unused backup code", "unused backup codes"),
+    "devices": ("trusted device", "trusted devices"),
+}
+# What adopted tables brought along was written under no key at all.
+_NO_KEY = "legacy"
+
+
+@command(
+    app,
+    "twofold keys generate --file /etc/twofold/keys",
+    'export TWOFOLD_KEYS="$(twofold keys generate)"',
+    'export TWOFOLD_KEYS="$(twofold keys generate),$TWOFOLD_KEYS"   # the next key, before a rotation',
+)
+def generate(
+    terminal: Terminal,
+    *,
+    kid: Annotated[
+        str | None, typer.Option(metavar="KID", help="The key's id. Default: today's date.", show_default=False)
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Write it here, for your eyes alone (0600).", show_default=False)
+    ] = None,
+) -> None:
+    """Make a key and print it, or write it to a new file. This is the only command that shows a key."""
+    key = generate_key(kid)
+    name = key.partition(":")[0]
+    if file is None:
+        terminal.answer({"kid": name, "key": key}, key)
+        return
+    write_key_file(file, key)
+    path = str(file.absolute())
+    terminal.answer({"kid": name, "file": path}, f"The key {name} is in {path}.", f"Set TWOFOLD_KEYS_FILE={path}")
+
+
+def write_key_file(path: Path, key: str) -> None:
+    """Write a key where nothing is yet, readable for its owner alone. Raises ConfigurationError."""
+    try:
+        # O_EXCL follows no link and replaces nothing: the key that is there may be the only one that opens the secrets.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ConfigurationError(f"{path} exists and is left as it is; give another name.") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written ({error.strerror}).") from None
+    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+        os.fchmod(descriptor, 0o600)
+        stream.write(f"{key}\n")
+        stream.flush()
+        os.fsync(descriptor)
+
+
+@command(app, "twofold keys status", "twofold keys status --json")
+def status(terminal: Terminal) -> None:
+    """Show what needs which key, and which keys may be removed. Exit 1 where a key is missing."""
+    uses = terminal.mfa.keys.status()
+    terminal.answer({"keys": [payload(use) for use in uses]}, table(uses), *(f"{verdict(use)}" for use in uses))
+    if any(is_missing(use) for use in uses):
+        raise typer.Exit(REFUSED)
+
+
+@command(app, "twofold keys rotate", "twofold keys rotate --batch 500")
+def rotate(
+    terminal: Terminal,
+    *,
+    batch: Annotated[int, typer.Option(min=1, max=1000, help="Rows in one transaction.")] = 100,
+) -> None:
+    """Re-seal every row under the first key, while logins go on. It can be stopped at any time and run again.
+
+    Put the new key before the old one, restart the application with both, then rotate.
+
+    Exit 1 where rows were left alone.
+    """
+    mfa = terminal.mfa
+    pending = sum(use.states for use in mfa.keys.status() if not use.is_active)
+    done, skipped, after, is_stopped = 0, list[str](), 0, False
+    with terminal.progress("Re-sealing", pending) as step:
+        try:
+            while True:
+                moved = mfa.keys.rotate(after=after, limit=batch)
+                done += moved.done
+                skipped += moved.skipped
+                step(moved.done + len(moved.skipped))
+                if moved.last_id is None:
+                    break
+                after = moved.last_id
+        except KeyboardInterrupt:
+            is_stopped = True
+    uses = mfa.keys.status()
+    people = [f"Re-sealed {counted(done, 'row')}."]
+    if is_stopped:
+        people.append("Stopped; every finished batch is kept. Run the same command to go on.")
+    if skipped:
+        people.append(f"Left alone, since they do not open; look into {counted(len(skipped), 'user')}:")
+        people += [f"  twofold users status {printable(user, 255)}" for user in skipped]
+    people += [verdict(use) for use in uses]
+    result = {"done": done, "skipped": skipped, "is_stopped": is_stopped, "keys": [payload(use) for use in uses]}
+    terminal.answer(result, *people)
+    if is_stopped or skipped:
+        raise typer.Exit(INTERRUPTED if is_stopped else REFUSED)
+
+
+def counted(number: int, what: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def is_missing(use: KeyUse) -> bool:
+    """Whether something needs this key and it is not configured."""
+    return use.is_needed and not use.is_configured and use.kid != _NO_KEY
+
+
+def payload(use: KeyUse) -> dict[str, Any]:
+    """A key's use for programs."""
+    counts = {name: getattr(use, name) for name in (*_COUNTED, "events")}
+    flags = {"is_active": use.is_active, "is_configured": use.is_configured, "is_needed": use.is_needed}
+    may_be_removed = use.is_configured and not use.is_needed
+    return {"kid": use.kid, **flags, "is_missing": is_missing(use), "may_be_removed": may_be_removed, **counts}
+
+
+def needs(use: KeyUse) -> str:
+    """What needs a key, in words."""
+    numbers = {words: getattr(use, name) for name, words in _COUNTED.items()}
+    return ", ".join(f"{number} {words[number != 1]}" for words, number in numbers.items() if number)
+
+
+def verdict(use: KeyUse) -> str:
+    """What may be done with a key, in a sentence."""
+    if use.kid == _NO_KEY:
+        return f"{needs(use) or f'{use.events} events'}: from before Twofold, under no key."
+    if is_missing(use):
+        return f"{use.kid} is missing: {needs(use)} cannot be read without it. Put it back into TWOFOLD_KEYS."
+    if use.is_active:
+        return f"{use.kid} is the active key: everything new is written under it."
+    if use.is_needed:
+        return f"{use.kid} is still needed by {needs(use)}."
+    if not use.events:
+        return f"{use.kid} may be removed."
+    logged = f"the {counted(use.events, 'event')} written under it"
+    if not use.is_configured:
+        return f"{use.kid} is not configured: {logged} cannot be verified. No login needs it."
+    return f"{use.kid} may be removed: no login needs it. {logged.capitalize()} cannot be verified without it."
+
+
+def table(uses: tuple[KeyUse, ...]) -> Table:
+    """The counts for people."""
+    shown = Table("key", "", *(many for _, many in _COUNTED.values()), "events")
+    for use in uses:
+        state = "active" if use.is_active else "configured" if use.is_configured else "not configured"
+        numbers = (str(getattr(use, name)) for name in (*_COUNTED, "events"))
+        shown.add_row(use.kid, "" if use.kid == _NO_KEY else state, *numbers)
+    return shown

@@ -1,0 +1,74 @@
+"""The library as an operator uses it: ids as they are typed, and the users one after the other."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from twofold.errors import UnknownUser
+from twofold.mfa import MFA
+from twofold.operation import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twofold.account import Work
+    from twofold.outcomes import UserId
+
+_PAGE = 1000
+
+
+def user(work: Work, text: str) -> UserId:
+    """The id that a person typed, as `users.id` holds it. Raises UnknownUser where it cannot hold it or does not."""
+    for typed in _readings(work, text):
+        with suppress(UnknownUser):
+            stored = work.schema.stored(typed)
+            found = work.connection.execute(sa.select(work.schema.users_id).where(work.schema.users_id == stored))
+            # A database may hold two ids for one that are two to everybody else.
+            if stored in found.scalars().all():
+                return stored
+    raise UnknownUser
+
+
+def _readings(work: Work, text: str) -> Iterator[UserId]:
+    """What the text can mean, in the type of the column. Where UUIDs are kept as text, either spelling finds them."""
+    if isinstance(work.schema.user_id_type, sa.Integer):
+        if re.fullmatch(r"-?[0-9]{1,19}", text):
+            yield int(text)
+        return
+    if isinstance(work.schema.user_id_type, sa.String):
+        yield text
+    with suppress(ValueError):
+        yield UUID(text)
+
+
+def users(work: Work, *, after: UserId | None = None) -> tuple[UserId, ...]:
+    """The next thousand users with a row or an event, in the order of their ids. Empty after the last one."""
+    known = _known(work)
+    query = sa.select(known.c.user_id).order_by(known.c.user_id).limit(_PAGE)
+    if after is not None:
+        query = query.where(known.c.user_id > after)
+    return tuple(work.connection.execute(query).scalars())
+
+
+def how_many_users(work: Work) -> int:
+    """How many users have a row or an event."""
+    return work.connection.execute(sa.select(sa.func.count()).select_from(_known(work))).scalar_one()
+
+
+def _known(work: Work) -> sa.Subquery:
+    secrets, _, _, events = work.schema.tables
+    logged = sa.select(events.c.user_id).where(events.c.seq.is_not(None))
+    return sa.select(secrets.c.user_id).union(logged).subquery()
+
+
+class Operator(MFA):
+    """`MFA`, with what the command line alone asks for."""
+
+    user = Operation(user)
+    users = Operation(users)
+    how_many_users = Operation(how_many_users)

@@ -1,0 +1,107 @@
+"""`twofold users`: how one user stands, and the way back in for somebody who lost the second factor."""
+
+from __future__ import annotations
+
+import getpass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from twofold.cli.terminal import Terminal, command, noun
+from twofold.errors import NotEnrolled
+from twofold.request import printable
+
+if TYPE_CHECKING:
+    from twofold.outcomes import Status
+
+app = noun("One user's second factor. The id is what the users' table holds: an integer, a UUID or a text.")
+
+User = Annotated[str, typer.Argument(metavar="ID", help="The user, as users.id holds it.")]
+By = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Who does it. Default: the user of the operating system.", show_default=False),
+]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why. Both are kept in the audit log.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@command(app, "twofold users status 42", "twofold users status 0b9e6a52-6d0c-4a4e-9c0b-0d8f6f5a3c11 --json")
+def status(terminal: Terminal, user: User) -> None:
+    """Show whether a user has a second factor, and what stands in its way."""
+    found = terminal.mfa.status(terminal.mfa.user(user))
+    terminal.answer(found, _table(found))
+
+
+@command(app, 'twofold users reset 42 --reason "lost the phone; passport checked"', "twofold users reset 42 --yes ...")
+def reset(terminal: Terminal, user: User, *, reason: Reason, by: By = None, yes: Yes = False) -> None:
+    """Remove a user's second factor, backup codes and trusted devices, so that the password alone logs in.
+
+    For a lost phone. Make sure first who is asking: this is how second factors are stolen.
+    """
+    operator = _operator(by)
+    user_id = terminal.mfa.user(user)
+    found = terminal.mfa.status(user_id)
+    if not (found.is_enrolled or found.is_pending):
+        raise NotEnrolled("This user has no second factor; there is nothing to reset.")
+    lost = f"{found.backup_codes_remaining} backup codes and {found.trusted_devices} trusted devices"
+    terminal.confirm(f"Remove the second factor of user {user_id}, with {lost}?", yes=yes)
+    terminal.mfa.reset(user_id, by=operator, reason=reason)
+    terminal.answer(
+        {"user_id": user_id, "action": "reset", "by": operator, "reason": reason},
+        f"The second factor of user {user_id} is removed. It is recorded that {operator} did it.",
+    )
+
+
+@command(app, 'twofold users repair 42 --by ada --reason "restored from the wrong backup"')
+def repair(terminal: Terminal, user: User, *, reason: Reason, by: By = None, yes: Yes = False) -> None:
+    """Take a row back into service that was altered outside Twofold, by removing the factor like `reset`.
+
+    Look into the alteration first: `twofold events verify ID` names it, before and after.
+    """
+    operator = _operator(by)
+    user_id = terminal.mfa.user(user)
+    terminal.confirm(f"Remove the second factor of user {user_id} and trust the row again?", yes=yes)
+    terminal.mfa.repair(user_id, by=operator, reason=reason)
+    terminal.answer(
+        {"user_id": user_id, "action": "repair", "by": operator, "reason": reason},
+        f"The row of user {user_id} is in service again, without a factor. It is recorded that {operator} did it.",
+    )
+
+
+def _operator(by: str | None) -> str:
+    """Who acts: the name that was given, else the one that the operating system knows."""
+    try:
+        name = printable(getpass.getuser() if by is None else by, 255)
+    except (KeyError, OSError):
+        name = None
+    if name is None:
+        raise typer.BadParameter("say who does it, with --by NAME.")
+    return name
+
+
+def _table(status: Status) -> Table:
+    def moment(name: str) -> str:
+        found = getattr(status, name)
+        return f"{found:%Y-%m-%d %H:%M:%S} UTC" if found else "never" if name == "last_used_at" else "-"
+
+    if status.is_enrolled:
+        factor = f"enabled since {moment('enabled_at')}"
+    else:
+        factor = "begun, not confirmed" if status.is_pending else "none"
+    budget = f"{status.failed_attempts} wrong codes in a row"
+    if status.is_suspended:
+        budget += "; suspended: a backup code or `twofold users reset` helps"
+    elif status.waiting_until:
+        budget += f"; codes of the app are refused until {moment('waiting_until')}"
+    shown = Table(show_header=False)
+    for name, value in (
+        ("user", str(status.user_id)),
+        ("second factor", factor),
+        ("last used", moment("last_used_at")),
+        ("guess budget", budget),
+        ("backup codes left", str(status.backup_codes_remaining)),
+        ("trusted devices", str(status.trusted_devices)),
+    ):
+        shown.add_row(name, value)
+    return shown

@@ -1,0 +1,1 @@
+"""The self-hosted service, for applications in any language."""

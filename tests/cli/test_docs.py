@@ -1,0 +1,56 @@
+"""The pages tell the truth: every setting, every command, every exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer.main
+from typer.core import TyperGroup
+
+from tests.cli.documented import BEGIN, DOCS, documented
+from twofold.cli import app, failures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(command, TyperGroup):
+        for word, inner in command.commands.items():
+            yield from commands(inner, f"{name} {word}")
+    else:
+        yield name, command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app), "twofold"))
+
+
+def test_the_table_of_settings_is_up_to_date() -> None:
+    text = (DOCS / "settings.md").read_text(encoding="utf-8")
+    assert BEGIN in text
+    assert documented(text) == text, "run: python -m tests.cli.documented"
+
+
+def test_every_command_and_every_option_of_it_is_on_the_page() -> None:
+    text = (DOCS / "cli.md").read_text(encoding="utf-8")
+    sections = {part.partition("\n")[0].strip("` "): part for part in text.split("\n### ")[1:]}
+    common, *_ = text.split("\n### ")
+    assert set(sections) == set(COMMANDS)
+    for name, command in COMMANDS.items():
+        for parameter in command.params:
+            option = parameter.opts[0]
+            if option != "--help" and option.startswith("--"):
+                assert f"`{option}" in sections[name] + common, f"{name} {option}"
+
+
+def test_every_exit_code_is_on_the_page() -> None:
+    text = (DOCS / "cli.md").read_text(encoding="utf-8")
+    codes = (failures.REFUSED, failures.USAGE, failures.UNAVAILABLE, failures.BROKEN, failures.MISCONFIGURED)
+    for code in (0, *codes, failures.INTERRUPTED):
+        assert f"| {code} |" in text
+
+
+def test_every_command_helps_with_an_example_of_itself() -> None:
+    for name, command in COMMANDS.items():
+        assert command.help
+        assert f"$ {name}" in command.epilog or f"$({name})" in command.epilog, name

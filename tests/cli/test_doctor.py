@@ -1,0 +1,91 @@
+"""`twofold doctor`: well, or a next step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from twofold.keyring import generate_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Answer, Shell
+    from tests.people import Enrolment
+
+
+def states(answer: Answer) -> dict[str, str]:
+    return {check["about"]: check["state"] for check in answer.data["checks"]}
+
+
+def test_a_well_installation_is_told_so_with_the_odds_of_a_guess(twofold: Shell, enrolled: Enrolment) -> None:
+    answer = twofold("doctor")
+    assert answer.code == 0, answer.out
+    assert "✗" not in answer.out
+    assert "at most 0.03 % ever" in answer.out
+    assert "Everything is well." in answer.out
+    found = states(twofold("doctor", "--json"))
+    assert set(found.values()) == {"ok"}
+    assert {"keys", "database", "version", "clock", "users", "schema", "needed keys", "guess odds"} <= set(found)
+
+
+@pytest.mark.backends("sqlite")
+def test_each_thing_that_is_missing_has_a_next_step(shell: Shell, folder: Path) -> None:
+    shell.environment["database_url"] = f"sqlite:///{folder / 'empty.db'}"
+    answer = shell("doctor")
+    assert answer.code == 1
+    assert "✗ schema: The four tables are not there.\n    next: twofold db upgrade" in answer.out
+    assert "✗ users: There is no table users.\n    next:" in answer.out
+
+
+@pytest.mark.backends("sqlite")
+def test_a_key_file_that_others_can_read_is_found(twofold: Shell, folder: Path) -> None:
+    del twofold.environment["keys"]
+    key = generate_key()
+    twofold.secrets.append(key.partition(":")[2])
+    path = folder / "keys"
+    path.write_text(key)
+    path.chmod(0o644)
+    answer = twofold("doctor", "--keys-file", str(path))
+    assert answer.code == 1
+    assert f"next: chmod 600 {path}" in answer.out
+    path.chmod(0o600)
+    assert twofold("doctor", keys_file=str(path)).code == 0
+
+
+@pytest.mark.backends("sqlite")
+def test_a_key_that_rows_need_and_nobody_has_is_found(twofold: Shell, enrolled: Enrolment) -> None:
+    answer = twofold("doctor", "--json", keys=generate_key("other"))
+    assert (answer.code, states(answer)["needed keys"]) == (1, "wrong")
+
+
+@pytest.mark.backends("sqlite")
+def test_a_lax_policy_is_noted_and_is_not_an_error(twofold: Shell) -> None:
+    answer = twofold("doctor", window="2", device_lifetime="P100D", longest_wait="PT10S")
+    assert answer.code == 0
+    assert "TWOFOLD_WINDOW is 2: a code lives 150 s." in answer.out
+    assert "over 90 days" in answer.out
+    assert "TWOFOLD_LONGEST_WAIT is shorter than TWOFOLD_FIRST_WAIT." in answer.out
+
+
+@pytest.mark.backends("sqlite")
+def test_a_users_column_that_is_not_unique_is_found(twofold: Shell) -> None:
+    answer = twofold("doctor", users="users.created_at")
+    assert answer.code == 1
+    assert "users.created_at is neither the primary key nor unique." in answer.out
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(shell: Shell) -> None:
+    answer = shell("doctor", database_url="postgresql://ada:sekret@127.0.0.1:1/app?application_name=sekret")
+    assert answer.code == 1
+    assert "✗ database: postgresql://127.0.0.1:1/app: The database does not answer" in answer.out
+    assert "ada" not in answer.out
+
+
+def test_wrong_settings_are_named_by_their_variables(shell: Shell) -> None:
+    answer = shell("doctor", digits="sekret", period="3", issuer="a:sekret")
+    assert answer.code == 1
+    assert "TWOFOLD_DIGITS must be a valid integer" in answer.out
+    assert "TWOFOLD_PERIOD must be greater than or equal to 15" in answer.out
+    assert "TWOFOLD_ISSUER is wrong: the issuer must be printable and hold no colon." in answer.out

@@ -1,0 +1,82 @@
+"""`twofold events`: read, prove, export."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from tests.people import FIREFOX, add_user, enroll
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Shell
+    from tests.databases import Database
+    from tests.people import Clock, Enrolment
+    from twofold import MFA
+
+pytestmark = pytest.mark.backends("sqlite")
+
+
+def sql(database: Database, text: str) -> None:
+    with database.engine().begin() as connection:
+        connection.execute(sa.text(text))
+
+
+def test_the_latest_events_come_first_and_the_next_page_is_named(twofold: Shell, enrolled: Enrolment, mfa: MFA) -> None:
+    mfa.challenge(enrolled.user_id, request=FIREFOX)
+    user = str(enrolled.user_id)
+    answer = twofold("events", "list", user, "--limit", "2")
+    assert answer.code == 0
+    assert answer.out.index("challenged") < answer.out.index("totp_confirmed")
+    assert "Older ones: --before 2" in answer.out
+    data = twofold("events", "list", user, "--before", "2", "--json").data
+    assert [event["kind"] for event in data["events"]] == ["totp_begun"]
+    assert twofold("events", "list", user, "--limit", "0").code == 64
+
+
+def test_a_forged_line_cannot_write_on_the_screen(twofold: Shell, enrolled: Enrolment, migrated: Database) -> None:
+    sql(migrated, "UPDATE mfa_events SET user_agent = char(27) || '[2J[red]x', event_type = char(27) || 'c'")
+    answer = twofold("events", "list", str(enrolled.user_id))
+    assert answer.code == 0
+    assert "\x1b" not in answer.out
+    assert "[red]x" in answer.out
+    assert "\x1b" not in twofold("events", "export").out
+
+
+def test_chains_are_intact_until_a_line_is_altered(
+    twofold: Shell, enrolled: Enrolment, mfa: MFA, migrated: Database, clock: Clock
+) -> None:
+    grace = add_user(migrated, "grace@example.com")
+    enroll(mfa, grace, clock)
+    intact = twofold("events", "verify")
+    assert (intact.code, intact.out.strip()) == (0, "4 events of 2 users: intact.")
+    assert twofold("events", "verify", str(grace), "--json").data["events"] == 2
+
+    sql(migrated, f"UPDATE mfa_events SET event_status = 'refused' WHERE user_id = {grace} AND seq = 2")
+    broken = twofold("events", "verify")
+    assert broken.code == 1
+    assert f"user {grace}: event 2 was altered" in broken.out
+    assert twofold("events", "verify", str(enrolled.user_id)).code == 0
+    (report,) = twofold("events", "verify", "--json").data["broken"]
+    assert (report["user_id"], report["first_bad"]) == (grace, 2)
+
+
+def test_a_line_under_a_made_up_key_hides_nothing(
+    twofold: Shell, enrolled: Enrolment, mfa: MFA, migrated: Database, clock: Clock
+) -> None:
+    grace = add_user(migrated, "grace@example.com")
+    enroll(mfa, grace, clock)
+    sql(migrated, f"UPDATE mfa_events SET mac = 'v1:zz:00' WHERE user_id = {enrolled.user_id} AND seq = 1")
+    sql(migrated, f"DELETE FROM mfa_events WHERE user_id = {grace} AND seq = 1")
+    answer = twofold("events", "verify")
+    assert answer.code == 1
+    assert f"user {enrolled.user_id}: A stored value needs the key 'zz'" in answer.out
+    assert f"user {grace}: event 1 is missing" in answer.out
+
+
+def test_an_export_is_one_object_a_line_and_goes_on_after_an_id(twofold: Shell, enrolled: Enrolment) -> None:
+    first, second = twofold("events", "export").lines
+    assert (first["kind"], second["kind"], first["user_id"]) == ("totp_begun", "totp_confirmed", enrolled.user_id)
+    assert twofold("events", "export", "--after", str(first["id"])).lines == [second]
+    assert twofold("events", "export", "--after", str(second["id"]), "--json").out == ""
