@@ -205,6 +205,9 @@ def find(work: Work, user_id: UserId, *, trusting: bool = False) -> Account | No
         if not traces.known or row is not None:
             raise UnknownUser
         if traces.logged and not trusting:
+            # The row may have been made since it was looked for; one that is still missing was removed.
+            if work.connection.execute(statement, {"user": stored}).first() is not None:
+                raise Conflict
             raise Tampered
         return None
     account = Account(**{name: row[name] for name in _STATE})

@@ -162,6 +162,9 @@ def _alone(core: Core, connection: sa.Connection, call: Callable[[Work], R]) -> 
 
 def _within(core: Core, connection: sa.Connection, call: Callable[[Work], R]) -> R:
     """Run an operation in the caller's transaction, each try in a savepoint."""
+    if connection.dialect.name == "sqlite":
+        # Released outside a transaction, SQLite's savepoint would commit, and the caller could not roll back.
+        _take_write_lock(connection)
     for attempt in range(_TRIES):
         try:
             with connection.begin_nested() as savepoint:
@@ -184,23 +187,25 @@ def _take_write_lock(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _code(error: DBAPIError) -> str:
-    """What the driver calls the error: the SQLSTATE of PostgreSQL, the number of MariaDB, the text of SQLite."""
+def _codes(error: DBAPIError) -> set[str]:
+    """What the driver calls the error: an SQLSTATE, the number of MariaDB, or the first words of SQLite."""
     original = error.orig
-    state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-    return str(state or (original.args[0] if original is not None and original.args else ""))
+    named = {getattr(original, "sqlstate", None), getattr(original, "pgcode", None)}
+    if original is not None and original.args:
+        named.add(str(original.args[0]).partition(":")[0])
+    return {name for name in named if name}
 
 
-# Serialization failure, deadlock; MariaDB: lock wait timeout, deadlock or certification, row changed since the
-# snapshot.
+# Serialization failure and deadlock; on MariaDB lock wait timeout, deadlock, and a row that changed since the snapshot.
 _RETRIED = frozenset({"40001", "40P01", "1205", "1213", "1020"})
 # Undefined table and column, in the words of the three databases.
-_DRIFTED = frozenset({"42P01", "42703", "1146", "1054"})
+_DRIFTED = frozenset({"42P01", "42703", "1146", "1054", "no such table", "no such column"})
 
 
 def _is_worth_retrying(error: DBAPIError, attempt: int) -> bool:
     # SQLite has already waited for its lock when it says so, unless the host's own transactions begin as readers.
-    return _code(error) in _RETRIED or (attempt < 2 and "database is locked" in _code(error))
+    codes = _codes(error)
+    return bool(codes & _RETRIED) or (attempt < 2 and "database is locked" in codes)
 
 
 class _Translated:
@@ -211,9 +216,7 @@ class _Translated:
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         match error:
-            case DBAPIError() if _code(error) in _DRIFTED or _code(error).startswith(
-                ("no such table", "no such column")
-            ):
+            case DBAPIError() if _codes(error) & _DRIFTED:
                 raise SchemaDrift from error.orig
             case DBAPIError():
                 cause = type(error.orig).__name__

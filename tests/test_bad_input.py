@@ -1,0 +1,217 @@
+"""Bad input gets a named error, counts where it is a guess, and leaves no half-written row."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from tests.people import Clock, Enrolment, Open, Sql, challenged, enroll, log_in, plain_settings
+from twofold import (
+    MFA,
+    AsyncMFA,
+    ConfigurationError,
+    DatabaseUnavailable,
+    MFAError,
+    NotEnrolled,
+    Reason,
+    Rejected,
+    SchemaDrift,
+    UnknownUser,
+)
+from twofold.database import create_async_engine, create_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.databases import Database
+
+CODES: list[Any] = [
+    "",
+    " ",
+    "12345",
+    "1234567",
+    " 123456",
+    "123456\n",
+    "123 456",
+    "１２３４５６",
+    "١٢٣٤٥٦",
+    "²²²²²²",
+    "1_2_3_4",
+    "+12345",
+    "-12345",
+    "0x1234",
+    "1e5555",
+    "\0\0\0\0\0\0",
+    "'; --",
+    "x" * 10_000,
+    "9" * 1_000_000,
+    "\ud800",
+    None,
+    123456,
+    12.5,
+    True,
+    ["1", "2"],
+    {"code": "123456"},
+    b"123456",
+]
+
+
+def test_odd_codes_are_refused_and_counted(open_mfa: Open, ada: int, clock: Clock) -> None:
+    mfa = open_mfa(free_failures=10)
+    enroll(mfa, ada, clock)
+    for number, code in enumerate(CODES):
+        with pytest.raises(Rejected) as refused:
+            mfa.reverify(ada, code)
+        assert refused.value.reason is Reason.WRONG_CODE, code
+        assert mfa.status(ada).failed_attempts == number + 1
+        clock.forward(hours=1)
+    assert mfa.events.verify(ada).is_intact
+
+
+TOKENS: list[Any] = ["", "x", "v1~k1~e30~00", "v1~k1~" + "A" * 5000 + "~00", "~~~", "é", "\0", None, 5, b"v1", ["v1"]]
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_a_forged_challenge_is_refused_and_costs_nobody_anything(mfa: MFA, enrolled: Enrolment, token: Any) -> None:
+    with pytest.raises(Rejected) as refused:
+        mfa.verify(token, enrolled.phone.code())
+    assert refused.value.reason is Reason.CHALLENGE_EXPIRED
+    assert mfa.status(enrolled.user_id).failed_attempts == 0
+
+
+def test_a_challenge_with_one_changed_letter_is_forged(mfa: MFA, enrolled: Enrolment) -> None:
+    token = challenged(mfa, enrolled.user_id)
+    for position in range(0, len(token), 7):
+        changed = token[:position] + ("A" if token[position] != "A" else "B") + token[position + 1 :]
+        with pytest.raises(Rejected):
+            mfa.verify(changed, enrolled.phone.code())
+    assert mfa.verify(token, enrolled.phone.code())
+
+
+@pytest.mark.parametrize("user_id", [404, -1, 2**63, -(2**63) - 1, 10**40, "1", "ada", "", "1 OR 1=1", 1.0, True, None])
+def test_nobody_is_an_error_in_every_operation(mfa: MFA, ada: int, user_id: Any) -> None:
+    operations: list[Callable[[], Any]] = [
+        lambda: mfa.challenge(user_id),
+        lambda: mfa.reverify(user_id, "123456"),
+        lambda: mfa.status(user_id),
+        lambda: mfa.reset(user_id, by="grace", reason="test"),
+        lambda: mfa.repair(user_id, by="grace", reason="test"),
+        lambda: mfa.password_changed(user_id),
+        lambda: mfa.erase(user_id),
+        lambda: mfa.totp.begin(user_id, account_name="x"),
+        lambda: mfa.totp.confirm(user_id, "123456"),
+        lambda: mfa.totp.pending(user_id, account_name="x"),
+        lambda: mfa.backup_codes.remaining(user_id),
+        lambda: mfa.trusted_devices.list(user_id),
+        lambda: mfa.trusted_devices.revoke_all(user_id),
+        lambda: mfa.events.verify(user_id),
+    ]
+    assert ada == 1
+    for operation in operations:
+        with pytest.raises(UnknownUser):
+            operation()
+
+
+def test_a_user_without_a_factor_has_nothing_to_act_on(mfa: MFA, ada: int) -> None:
+    with pytest.raises(NotEnrolled):
+        mfa.reverify(ada, "123456")
+    with pytest.raises(NotEnrolled):
+        mfa.reset(ada, by="grace", reason="test")
+    assert mfa.password_changed(ada) == 0
+    assert mfa.backup_codes.remaining(ada) == 0
+    assert mfa.trusted_devices.list(ada) == ()
+    assert mfa.events.recent(ada) == ()
+    assert mfa.events.verify(ada).is_intact
+
+
+def test_a_user_who_is_deleted_while_the_challenge_waits(mfa: MFA, enrolled: Enrolment, sql: Sql) -> None:
+    token = challenged(mfa, enrolled.user_id)
+    sql("DELETE FROM users WHERE id = :id", id=enrolled.user_id)
+    with pytest.raises(UnknownUser):
+        mfa.verify(token, enrolled.phone.code())
+
+
+def test_without_keys_nothing_starts(migrated: Database, face: str) -> None:
+    make: Any = MFA if face == "blocking" else AsyncMFA
+    engine: Any = migrated.engine()
+    for settings in ({}, {"keys": ""}, {"keys": "k1:short"}, {"keys_file": "/nonexistent/keys"}):
+        with pytest.raises(ConfigurationError):
+            make(engine, plain_settings(**settings))
+
+
+def test_without_the_tables_the_next_step_is_named(migrated: Database, open_mfa: Open, ada: int, sql: Sql) -> None:
+    running = open_mfa()
+    running.status(ada)
+    for table in ("mfa_events", "mfa_device_trusts", "mfa_backup_codes", "user_mfa_secrets"):
+        sql(f"DROP TABLE {table}")
+    for mfa in (open_mfa(), running):
+        with pytest.raises(SchemaDrift, match="twofold db"):
+            mfa.challenge(ada)
+
+
+def test_a_missing_column_is_drift(mfa: MFA, enrolled: Enrolment, sql: Sql) -> None:
+    sql("ALTER TABLE user_mfa_secrets DROP COLUMN event_head")
+    with pytest.raises(SchemaDrift):
+        mfa.challenge(enrolled.user_id)
+
+
+def test_an_unreachable_database_is_named_and_nothing_is_told(keys: str) -> None:
+    urls = (
+        "postgresql://nobody@127.0.0.1:1/nothing",
+        "mariadb://nobody:hidden-password@127.0.0.1:1/nothing",
+        "sqlite:////nonexistent/folder/file.db",
+    )
+    for url in urls:
+        with pytest.raises(DatabaseUnavailable) as blocking:
+            MFA(create_engine(url), plain_settings(keys=keys)).challenge(1)
+        with pytest.raises(DatabaseUnavailable) as awaited:
+            asyncio.run(_challenge(AsyncMFA(create_async_engine(url), plain_settings(keys=keys))))
+        for error in (blocking.value, awaited.value):
+            assert "hidden-password" not in str(error)
+
+
+async def _challenge(mfa: Any) -> None:
+    await mfa.challenge(1)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "nonsense", "oracle://x", "sqlite://", "sqlite:///:memory:", "postgresql", "mysql+pymysql"]
+)
+def test_a_wrong_url_is_a_configuration_error(url: str) -> None:
+    for make in (create_engine, create_async_engine):
+        with pytest.raises(ConfigurationError):
+            make(url)
+
+
+def test_a_failing_statement_shows_no_parameters(mfa: MFA, enrolled: Enrolment, sql: Sql) -> None:
+    sql("DROP TABLE mfa_device_trusts")
+    sql("CREATE TABLE mfa_device_trusts (id INTEGER PRIMARY KEY, user_id BIGINT)")
+    verified = log_in(mfa, enrolled.user_id, enrolled.phone.code())
+    with pytest.raises(MFAError) as failed:
+        mfa.trusted_devices.trust(verified, name="my very own browser")
+    shown = f"{failed.value!r} {failed.value.__cause__!r}"
+    assert "my very own browser" not in shown
+    assert mfa.events.verify(enrolled.user_id).is_intact
+
+
+def test_a_write_that_fails_half_way_leaves_nothing(
+    mfa: MFA, enrolled: Enrolment, migrated: Database, sql: Sql
+) -> None:
+    before = sql("SELECT event_count, last_used_step FROM user_mfa_secrets")
+    with migrated.engine().begin() as connection:
+        connection.execute(sa.text("ALTER TABLE mfa_events RENAME TO hidden"))
+    with pytest.raises(MFAError):
+        mfa.reverify(enrolled.user_id, enrolled.phone.code())
+    with migrated.engine().begin() as connection:
+        connection.execute(sa.text("ALTER TABLE hidden RENAME TO mfa_events"))
+    assert sql("SELECT event_count, last_used_step FROM user_mfa_secrets") == before
+    assert mfa.reverify(enrolled.user_id, enrolled.phone.code())
+
+
+def test_a_uuid_is_nobody_where_ids_are_numbers(mfa: MFA) -> None:
+    with pytest.raises(UnknownUser):
+        mfa.challenge(uuid4())
