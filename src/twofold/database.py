@@ -20,8 +20,10 @@ _ASYNC_DRIVERS = {"sqlite": "aiosqlite", "postgresql": "psycopg", "mariadb": "as
 def _url(text: str, drivers: dict[str, str]) -> sa.URL:
     try:
         url = sa.make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ConfigurationError("TWOFOLD_DATABASE_URL is not a URL; see docs/settings.md for examples.") from None
+    if "@" in (url.host or ""):
+        raise ConfigurationError("An @ in the password of TWOFOLD_DATABASE_URL is written as %40.")
     backend = url.get_backend_name()
     if backend not in drivers:
         known = "sqlite:///file.db, postgresql://..., or mariadb://..."

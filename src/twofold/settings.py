@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-Minutes10 = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(minutes=10))]
+
+def _seconds(value: object) -> object:
+    """An environment holds text, and a bare number of seconds is read only from a number."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
+Minutes10 = Annotated[Duration, Field(gt=timedelta(0), le=timedelta(minutes=10))]
 
 
 class Settings(BaseSettings):
@@ -51,15 +59,15 @@ class Settings(BaseSettings):
     challenge_lifetime: Minutes10 = Field(
         default=timedelta(minutes=10), description="How long a login waits for its second factor."
     )
-    proof_max_age: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(hours=12))] = Field(
+    proof_max_age: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(hours=12))] = Field(
         default=timedelta(minutes=5), description="How long a proven factor allows its own management."
     )
 
     free_failures: int = Field(default=4, ge=0, le=10, description="Wrong codes before the first wait.")
-    first_wait: Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(hours=1))] = Field(
+    first_wait: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(hours=1))] = Field(
         default=timedelta(seconds=30), description="The first wait; every further one is twice as long."
     )
-    longest_wait: Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(days=1))] = Field(
+    longest_wait: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=1))] = Field(
         default=timedelta(hours=1), description="No wait is longer than this."
     )
     suspend_after: int = Field(
@@ -67,14 +75,14 @@ class Settings(BaseSettings):
     )
 
     backup_code_count: int = Field(default=10, ge=1, le=50, description="Backup codes in one batch.")
-    device_lifetime: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=365))] = Field(
+    device_lifetime: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(days=365))] = Field(
         default=timedelta(days=30), description="A trusted device expires after this, however often it is used."
     )
-    device_idle: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=365))] = Field(
+    device_idle: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(days=365))] = Field(
         default=timedelta(days=14), description="A trusted device expires when it is not used for this long."
     )
     device_limit: int = Field(default=10, ge=0, le=100, description="Trusted devices of one user; 0 turns them off.")
-    device_grace: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(minutes=5))] = Field(
+    device_grace: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(minutes=5))] = Field(
         default=timedelta(seconds=60), description="How long a rotated device token still serves parallel requests."
     )
 
