@@ -7,21 +7,32 @@ that. Each test process starts a server when its first test asks for it, so the 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.databases import BACKENDS, Database, Sources
+from tests.servers import chromium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytest_plugins = ["tests.people"]
 
-_WITHOUT_MARIADB = """
-MariaDB WAS NOT TESTED, since its server is not installed here. Everything else ran.
-On Debian or Ubuntu: apt-get install --no-install-recommends mariadb-server-core mariadb-client-core"""
+# What a machine may lack, whether it is here, and the Debian packages that bring it.
+_PROGRAMS = {
+    "MariaDB": ("mariadb" in BACKENDS, "mariadb-server-core mariadb-client-core"),
+    "The browser": (chromium() is not None, "chromium"),
+    "Decoding with zbarimg and oathtool": (
+        bool(shutil.which("zbarimg") and shutil.which("oathtool")),
+        "zbar-tools oathtool",
+    ),
+}
+_MISSING = {name: packages for name, (is_here, packages) in _PROGRAMS.items() if not is_here}
+
+collect_ignore = [] if chromium() else ["test_browser.py"]
 
 # What the developer has configured for an installation of their own must not reach the tests.
 for _name in [name for name in os.environ if name.startswith("TWOFOLD_") and not name.startswith("TWOFOLD_REQUIRE_")]:
@@ -71,18 +82,22 @@ def migrated(databases: Sources, backend: str) -> Iterator[Database]:
         yield ready
 
 
-def _lacks_required_mariadb() -> bool:
-    return "mariadb" not in BACKENDS and os.environ.get("TWOFOLD_REQUIRE_MARIADB") == "1"
+def _must_have_all() -> bool:
+    return os.environ.get("TWOFOLD_REQUIRE_ALL") == "1"
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run where MariaDB must be tested and cannot be."""
-    if session.exitstatus == pytest.ExitCode.OK and _lacks_required_mariadb():
+    """Fail the run where everything must be tested and something cannot be."""
+    if session.exitstatus == pytest.ExitCode.OK and _MISSING and _must_have_all():
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Say last, where nobody overlooks it, what was not tested."""
-    if "mariadb" not in BACKENDS and not hasattr(config, "workerinput"):
-        last = "TWOFOLD_REQUIRE_MARIADB is set: this run counts as failed.\n" if _lacks_required_mariadb() else ""
-        sys.stdout.write(f"{_WITHOUT_MARIADB}\n{last}")
+    if not _MISSING or hasattr(config, "workerinput"):
+        return
+    lines = [f"{name} WAS NOT TESTED, for want of a program." for name in _MISSING]
+    lines.append(f"On Debian or Ubuntu: apt-get install --no-install-recommends {' '.join(_MISSING.values())}")
+    if _must_have_all():
+        lines.append("TWOFOLD_REQUIRE_ALL is set: this run counts as failed.")
+    sys.stdout.write("\n" + "\n".join(lines) + "\n")

@@ -59,6 +59,12 @@ def mariadb_programs() -> tuple[str, str] | None:
     return (installer, server) if installer and server else None
 
 
+@cache
+def chromium() -> str | None:
+    """The path of the browser, under one of the names that distributions give it."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
 def _memory() -> str | None:
     """A file system in memory with room for a server, which makes a new database in a tenth of the time."""
     memory = Path("/dev/shm")

@@ -1,7 +1,12 @@
-"""Sessions: on the server, under a random id of 256 bits; the browser has it in a cookie, the table has its hash."""
+"""Sessions: on the server, under a random id of 256 bits; the browser has it in a cookie, the table has its hash.
+
+What a session keeps of the second factor is sealed under the session id itself, so that whoever reads the table can
+use neither.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import secrets
 from dataclasses import dataclass, field
@@ -9,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import sqlalchemy as sa
+from cryptography.fernet import Fernet
 
 from examples.sample.tables import sessions, users
 
@@ -42,8 +48,8 @@ def begin(engine: sa.Engine, user_id: int, how: How, *, challenge: str | None = 
         "id_hash": _hash(session_id),
         "user_id": user_id,
         "how": how,
-        "challenge": challenge,
-        "proof": proof,
+        "challenge": _sealed(session_id, challenge),
+        "proof": _sealed(session_id, proof),
         "expires_at": now + (_WAITING if challenge else _SIGNED_IN),
     }
     with engine.begin() as connection:
@@ -62,13 +68,15 @@ def find(engine: sa.Engine, session_id: str | None) -> Session | None:
         row = connection.execute(query).first()
     if row is None:
         return None
-    return Session(session_id, row.user_id, row.subject, row.how, row.challenge, row.proof)
+    challenge, proof = _opened(session_id, row.challenge), _opened(session_id, row.proof)
+    return Session(session_id, row.user_id, row.subject, row.how, challenge, proof)
 
 
 def keep_proof(engine: sa.Engine, session_id: str, proof: str) -> None:
     """Remember that the second factor was given just now."""
+    kept = sa.update(sessions).where(sessions.c.id_hash == _hash(session_id)).values(proof=_sealed(session_id, proof))
     with engine.begin() as connection:
-        connection.execute(sa.update(sessions).where(sessions.c.id_hash == _hash(session_id)).values(proof=proof))
+        connection.execute(kept)
 
 
 def end(engine: sa.Engine, session_id: str | None) -> None:
@@ -86,3 +94,15 @@ def end_all(engine: sa.Engine, user_id: int) -> None:
 
 def _hash(session_id: str) -> str:
     return hashlib.sha256(session_id.encode()).hexdigest()
+
+
+def _box(session_id: str) -> Fernet:
+    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"sample session " + session_id.encode()).digest()))
+
+
+def _sealed(session_id: str, text: str | None) -> str | None:
+    return text and _box(session_id).encrypt(text.encode()).decode()
+
+
+def _opened(session_id: str, sealed: str | None) -> str | None:
+    return sealed and _box(session_id).decrypt(sealed.encode()).decode()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from httpx2 import Response
 
-    from tests.web.conftest import Ada, Browser
+    from tests.visitors import Ada, Browser
 
 # Everything else must send away whoever has not passed every step; a new route is behind the gate or fails here.
 OPEN_TO_ALL = {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from httpx2 import Response
 
-    from tests.web.conftest import Ada, Browser
+    from tests.visitors import Ada, Browser
 
 PAGES = ["/mfa/security", "/mfa/setup", "/mfa/reverify", "/mfa/security?before=2", "/mfa/security?before=x"]
 

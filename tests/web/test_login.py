@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.web.conftest import PASSWORD
+from tests.visitors import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastapi import FastAPI
 
-    from tests.web.conftest import Ada, Browser
+    from tests.visitors import Ada, Browser
 
 SESSION = "__Host-sample_session"
 DEVICE = "__Host-twofold_device"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.web.conftest import PASSWORD
+from tests.visitors import PASSWORD
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from tests.databases import Database
-    from tests.web.conftest import Ada, Browser
+    from tests.visitors import Ada, Browser
 
 
 def test_looking_at_the_set_up_begins_nothing(ada: Ada) -> None:

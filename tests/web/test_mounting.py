@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from examples.sample import sessions, tables
 from examples.sample.host import SampleHost
 from tests.people import Phone, add_user
-from tests.web.conftest import Browser
+from tests.visitors import Browser
 from twofold import AsyncMFA, Settings
 from twofold.database import create_async_engine
 from twofold.keyring import generate_key

@@ -1,0 +1,167 @@
+"""What `make run` starts, in a real browser: the story as Ada lives it, with her phone in her hand.
+
+With SCREENSHOTS=FOLDER the pages are kept as pictures to look at.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+import zxingcpp
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+from pyotp import parse_uri
+from pyotp.totp import TOTP
+
+from tests.servers import chromium, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PASSWORD = "correct horse battery"
+# As root there is no sandbox, and without these switches the browser looks for hosts that are none of ours.
+SWITCHES = [
+    *(["--no-sandbox"] if os.geteuid() == 0 else []),
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Iterator[str]:
+    """The sample application as its own process, in an empty folder and with no configuration."""
+    port = free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TWOFOLD_")}
+    environment["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "examples.sample", "--port", str(port)],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://localhost:{port}"
+    try:
+        for _ in range(300):
+            try:
+                httpx2.get(url)
+                break
+            except httpx2.TransportError:
+                assert process.poll() is None
+                time.sleep(0.1)
+        assert oct((tmp_path / "twofold.keys").stat().st_mode & 0o777) == "0o600"
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
+        yield context.new_page()
+        browser.close()
+
+
+def look(page: Page, name: str) -> None:
+    """Keep pictures of a page, on a desk and on a phone, by day and by night."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            for device, width, height in (("desk", 1280, 900), ("phone", 390, 844)):
+                page.set_viewport_size({"width": width, "height": height})
+                page.screenshot(path=Path(folder) / f"{name}-{device}-{scheme}.png", full_page=True)
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def sign_in(page: Page, url: str) -> None:
+    page.goto(url)
+    page.get_by_role("button", name=re.compile("sign out", re.IGNORECASE)).first.click()
+    page.goto(f"{url}/login")
+    page.locator("input[name=email]").fill("ada@example.com")
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("input[name=password]").press("Enter")
+
+
+def test_ada_sets_up_signs_in_trusts_and_comes_back(sample: str, page: Page) -> None:
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+    page.goto(f"{sample}/register")
+    look(page, "01-register")
+    page.locator("input[name=email]").fill("ada@example.com")
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("input[name=password]").press("Enter")
+    page.wait_for_url(f"{sample}/")
+    look(page, "02-home")
+
+    page.goto(f"{sample}/mfa/setup")
+    page.locator("form[action$='/setup/begin'] button").click()
+    expect(page.locator(".qr svg")).to_be_visible()
+    look(page, "03-setup")
+    with Image.open(io.BytesIO(page.locator(".qr svg").screenshot())) as image:
+        (found,) = zxingcpp.read_barcodes(image)
+    phone = TOTP(parse_uri(found.text).secret)
+    # Three codes are needed at once: the one before, the current and the next; so the step must not end meanwhile.
+    while time.time() % 30 > 12:
+        time.sleep(0.5)
+    now = datetime.now(UTC)
+    before, current, after = (phone.at(now + timedelta(seconds=seconds)) for seconds in (-30, 0, 30))
+
+    # The sixth digit sends the form.
+    page.locator("input[name=code]").press_sequentially(before)
+    expect(page.locator(".codes li")).to_have_count(10)
+    look(page, "04-backup-codes")
+    backup_code = page.locator(".codes li").first.inner_text().strip()
+    with page.expect_download() as download:
+        page.get_by_role("button", name=re.compile("download", re.IGNORECASE)).click()
+    assert backup_code in Path(download.value.path()).read_text()
+
+    sign_in(page, sample)
+    page.wait_for_url("**/mfa/challenge")
+    look(page, "05-challenge")
+    page.locator("input[name=trust_device]").check()
+    page.locator("input[name=code]").press_sequentially(current)
+    page.wait_for_url(f"{sample}/")
+
+    sign_in(page, sample)
+    page.wait_for_url(f"{sample}/")
+    page.goto(f"{sample}/mfa/security")
+    look(page, "06-security")
+    expect(page.get_by_text("Chrome on Linux").first).to_be_visible()
+    page.get_by_role("button", name=re.compile("stop trusting", re.IGNORECASE)).click()
+    page.locator("input[name=code]").press_sequentially(after)
+    page.wait_for_url(re.compile("/mfa/security"))
+    page.get_by_role("button", name=re.compile("stop trusting", re.IGNORECASE)).click()
+    expect(page.get_by_role("button", name=re.compile("stop trusting", re.IGNORECASE))).to_have_count(0)
+    look(page, "07-device-revoked")
+
+    sign_in(page, sample)
+    page.wait_for_url("**/mfa/challenge")
+    page.get_by_role("link", name=re.compile("backup code", re.IGNORECASE)).click()
+    look(page, "08-challenge-backup-code")
+    page.locator("input[name=code]").fill(backup_code.lower())
+    page.locator("input[name=code]").press("Enter")
+    page.wait_for_url(f"{sample}/")
+    page.goto(f"{sample}/mfa/security")
+    expect(page.get_by_text(re.compile("9 of 10"))).to_be_visible()
+    look(page, "09-security-after")
+    assert complaints == []

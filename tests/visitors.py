@@ -1,0 +1,82 @@
+"""Ada at her browser: the pages as a person meets them who has no JavaScript."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.people import Clock, Phone
+
+if TYPE_CHECKING:
+    from httpx2 import Response
+    from starlette.testclient import TestClient
+
+PASSWORD = "correct horse battery"
+
+
+@dataclass
+class Browser:
+    """A browser without JavaScript: it keeps cookies, and sends the form token of the page that it shows."""
+
+    client: TestClient
+    csrf: str = ""
+
+    def get(self, path: str) -> Response:
+        return self._seen(self.client.get(path))
+
+    def post(self, path: str, **fields: str) -> Response:
+        return self._seen(self.client.post(path, data={"csrf": self.csrf} | fields))
+
+    def _seen(self, response: Response) -> Response:
+        if found := re.search(r'name="csrf" value="([^"]+)"', response.text):
+            self.csrf = found[1]
+        return response
+
+    def cookie(self, name: str) -> str | None:
+        return self.client.cookies.get(name)
+
+
+@dataclass
+class Ada:
+    """Ada at her browser, with a phone once she has set it up."""
+
+    browser: Browser
+    clock: Clock
+    email: str = "ada@example.com"
+    phone: Phone | None = None
+    backup_codes: list[str] = field(default_factory=list)
+
+    def register(self) -> Response:
+        self.browser.get("/register")
+        return self.browser.post("/register", email=self.email, password=PASSWORD)
+
+    def sign_in(self, password: str = PASSWORD) -> Response:
+        self.browser.get("/login")
+        answer = self.browser.post("/login", email=self.email, password=password)
+        if answer.has_redirect_location:
+            self.browser.get(answer.headers["location"])
+        return answer
+
+    def sign_out(self) -> Response:
+        self.browser.get("/")
+        return self.browser.post("/sign-out")
+
+    def begin(self) -> Phone:
+        self.browser.get("/mfa/setup")
+        assert self.browser.post("/mfa/setup/begin").headers["location"] == "/mfa/setup"
+        groups = re.findall(r"<span>([A-Z2-7]{1,4})</span><wbr>", self.browser.get("/mfa/setup").text)
+        return Phone("".join(groups), self.clock)
+
+    def enroll(self) -> None:
+        self.phone = self.begin()
+        answer = self.browser.post("/mfa/setup/confirm", code=self.phone.code())
+        self.backup_codes = re.findall(r"<li>([0-9A-Z-]{29})</li>", answer.text)
+        self.clock.forward(seconds=60)
+        self.browser.get("/mfa/security")
+
+    def code(self) -> str:
+        """A code that works, and has not been used."""
+        assert self.phone is not None
+        self.clock.forward(seconds=60)
+        return self.phone.code()
