@@ -1,0 +1,155 @@
+"""What the documentation shows is run, and what can be looked up is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pyotp.totp import TOTP
+
+import twofold
+from tests.databases import ROOT
+from tests.people import FIREFOX, Clock
+from twofold import MFA, Reason, Rejected, Settings, Stale
+from twofold.errors import MFAError
+from twofold.events.kinds import Kind
+
+if TYPE_CHECKING:
+    from tests.databases import Database
+
+
+pytestmark = pytest.mark.backends("sqlite")
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+
+
+def run(page: str, number: int, names: dict[str, Any]) -> None:
+    exec(compile(blocks(page)[number], f"{page}, block {number}", "exec"), names)
+
+
+@pytest.fixture
+def face() -> str:
+    return "blocking"
+
+
+def test_the_login_of_the_readme_works(
+    migrated: Database, ada: int, clock: Clock, keys: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWOFOLD_KEYS", keys)
+    answers: list[tuple[Any, dict[str, Any]]] = []
+
+    class Response:
+        cookies: dict[str, str]
+
+        def set_cookie(self, name: str, value: str, **options: Any) -> None:
+            assert options["httponly"]
+            assert options["secure"]
+            self.cookies = {name: value}
+
+    def log_in(user_id: Any, **how: Any) -> Response:
+        answers.append((user_id, how))
+        return Response()
+
+    names: dict[str, Any] = {
+        "MFA": lambda engine, settings: MFA(engine, settings, clock=clock),
+        "Settings": Settings,
+        "engine": migrated.engine(),
+        "log_in": log_in,
+        "ask_for_code": lambda token: token,
+        "user_id": ada,
+    }
+    login, enrolment = blocks("README.md")
+    exec(login, names)
+    begin, confirm = enrolment.strip().splitlines()
+    exec(begin, names)
+    phone = TOTP(names["enrollment"].secret)
+    names["code_from_the_app"] = phone.at(clock.now)
+    exec(confirm, names)
+    assert len(names["enrolled"].backup_codes) == 10
+
+    clock.forward(seconds=60)
+    token = names["after_password"](ada, None, FIREFOX)
+    with pytest.raises(Rejected):
+        names["after_code"]({"challenge": token, "code": "000000x"}, FIREFOX)
+    form = {"challenge": token, "code": phone.at(clock.now), "trust_device": "on"}
+    cookie = names["after_code"](form, FIREFOX).cookies["twofold_device"]
+    assert answers[-1][0] == ada
+    assert "mfa" in answers[-1][1]["amr"]
+    names["after_password"](ada, cookie, FIREFOX)
+    assert answers[-1][1]["because"] == "trusted_device"
+    assert answers[-1][1]["device"].token != cookie
+
+
+def test_the_library_page_runs_from_top_to_bottom(migrated: Database, ada: int, mfa: MFA, clock: Clock) -> None:
+    names: dict[str, Any] = {
+        "mfa": mfa,
+        "user_id": ada,
+        "clock": clock,
+        "engine": migrated.engine(),
+        "firefox": FIREFOX,
+        "TOTP": TOTP,
+        "twofold": twofold,
+        "Reason": Reason,
+        "Rejected": Rejected,
+        "Stale": Stale,
+    }
+    for number in range(len(blocks("docs/library.md"))):
+        run("docs/library.md", number, names)
+
+
+def test_the_pages_page_mounts_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from starlette.testclient import TestClient
+
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for number in range(len(blocks("docs/pages.md"))):
+        run("docs/pages.md", number, names)
+    client = TestClient(names["app"], base_url="https://testserver", follow_redirects=False)
+    assert client.get("/mfa/security").headers["location"] == "/login"
+    names["engine"].dispose()
+
+
+def test_the_settings_page_makes_an_mfa(
+    migrated: Database, keys: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "twofold.keys").write_text(keys)
+    run("docs/settings.md", 0, {"MFA": MFA, "Settings": Settings, "Path": Path, "engine": migrated.engine()})
+
+
+def test_every_name_is_public_sorted_and_there() -> None:
+    assert twofold.__all__ == sorted(twofold.__all__, key=lambda name: (name != name.upper(), name.islower(), name))
+    for name in twofold.__all__:
+        assert getattr(twofold, name).__doc__
+
+
+def test_every_error_and_reason_can_be_looked_up() -> None:
+    def family(error: type[MFAError]) -> list[type[MFAError]]:
+        return [error, *(child for each in error.__subclasses__() for child in family(each))]
+
+    tree = (ROOT / "src/twofold/errors.py").read_text().partition('"""\n\nfrom')[0]
+    for error in family(MFAError):
+        if error.__module__.startswith("twofold."):
+            assert error.__name__ in tree
+            assert error.__doc__
+    library = (ROOT / "docs/library.md").read_text()
+    for reason in Reason:
+        assert f"`{reason}`" in library
+
+
+def test_every_link_in_the_documentation_leads_somewhere() -> None:
+    for page in (ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_every_event_has_words_for_its_owner() -> None:
+    from twofold.web import words
+
+    text = Path(words.__file__).read_text()
+    for kind in Kind:
+        assert kind.name in text or f'"{kind}"' in text, kind
