@@ -20,10 +20,13 @@ _ASYNC_DRIVERS = {"sqlite": "aiosqlite", "postgresql": "psycopg", "mariadb": "as
 def _url(text: str, drivers: dict[str, str]) -> sa.URL:
     try:
         url = sa.make_url(text)
-    except (ArgumentError, ValueError):
+    except ArgumentError:
         raise ConfigurationError("TWOFOLD_DATABASE_URL is not a URL; see docs/settings.md for examples.") from None
+    except ValueError:
+        raise ConfigurationError("TWOFOLD_DATABASE_URL has a port that is not a number.") from None
     if "@" in (url.host or ""):
-        raise ConfigurationError("An @ in the password of TWOFOLD_DATABASE_URL is written as %40.")
+        # What comes before the last @ is a piece of the password, and drivers repeat the host in their messages.
+        raise ConfigurationError("The user and password in TWOFOLD_DATABASE_URL write @ as %40 and / as %2F.")
     backend = url.get_backend_name()
     if backend not in drivers:
         known = "sqlite:///file.db, postgresql://..., or mariadb://..."
