@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from tests.people import Clock, Phone, Sql, challenged, enroll, plain_settings
-from twofold import MFA, AsyncMFA, Rejected, UnknownUser
+from tests.people import FIREFOX, Clock, Phone, Sql, challenged, enroll, kinds, plain_settings
+from twofold import MFA, AsyncMFA, Challenge, ConfigurationError, Rejected, UnknownUser, operation
 from twofold.database import create_async_engine
 
 if TYPE_CHECKING:
@@ -117,3 +120,113 @@ def test_a_verification_is_two_round_trips(migrated: Database, mfa: MFA, ada: in
     event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
     counted.verify(token, enrolment.phone.code())
     assert [statement.split()[0] for statement in statements] == ["SELECT", "WITH"]
+
+
+@pytest.mark.parametrize("what", ["a spent code", "a replaced code", "a revoked device"])
+def test_a_snapshot_of_the_caller_brings_nothing_back(
+    mfa: MFA, migrated: Database, ada: int, clock: Clock, what: str
+) -> None:
+    enrolment = enroll(mfa, ada, clock)
+    verified = mfa.verify(challenged(mfa, ada), enrolment.phone.code())
+    device = mfa.trusted_devices.trust(verified, request=FIREFOX)
+    engine = migrated.engine()
+    with engine.connect() as connection:
+        connection.execute(sa.text("SELECT * FROM users")).all()
+        if what == "a spent code":
+            mfa.reverify(ada, enrolment.backup_codes[0])
+        elif what == "a replaced code":
+            mfa.backup_codes.regenerate(verified)
+        else:
+            mfa.password_changed(ada)
+        joined = mfa.within(connection, may_guess=True)
+        token = device.token if what == "a revoked device" else None
+        challenge = joined.challenge(ada, device_token=token, request=FIREFOX)
+        assert isinstance(challenge, Challenge)
+        if what != "a revoked device":
+            with pytest.raises(Rejected):
+                joined.verify(challenge.token, enrolment.backup_codes[0])
+        connection.commit()
+    assert mfa.events.verify(ada).is_intact
+
+
+def test_a_guess_that_could_be_rolled_back_is_not_taken(mfa: MFA, migrated: Database, ada: int, clock: Clock) -> None:
+    enrolment = enroll(mfa, ada, clock)
+    token = challenged(mfa, ada)
+    with migrated.engine().connect() as connection:
+        with pytest.raises(ConfigurationError):
+            mfa.within(connection).verify(token, enrolment.phone.code())
+        with pytest.raises(ConfigurationError):
+            mfa.within(connection).reverify(ada, enrolment.phone.code())
+    assert mfa.verify(token, enrolment.phone.code())
+
+
+def test_an_engine_that_commits_each_statement_still_has_one_winner(
+    mfa: MFA, migrated: Database, ada: int, clock: Clock, keys: str
+) -> None:
+    enrolment = enroll(mfa, ada, clock)
+    engine = migrated.engine().execution_options(isolation_level="AUTOCOMMIT")
+    committing = MFA(engine, plain_settings(keys=keys), clock=clock)
+    for code in enrolment.backup_codes[:5]:
+        tokens = [challenged(mfa, ada) for _ in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            results = list(pool.map(functools.partial(_outcome, committing, code=code), tokens))
+        assert results.count("success") == 1
+    assert mfa.backup_codes.remaining(ada) == 5
+    assert mfa.events.verify(ada).is_intact
+
+
+def _outcome(mfa: MFA, token: str, code: str) -> str:
+    try:
+        mfa.verify(token, code)
+    except Rejected as rejected:
+        return str(rejected.reason)
+    return "success"
+
+
+@pytest.mark.backends("mariadb")
+def test_a_connection_that_commits_each_statement_cannot_be_joined(mfa: MFA, migrated: Database, ada: int) -> None:
+    engine = migrated.engine().execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection, pytest.raises(ConfigurationError):
+        mfa.within(connection).totp.begin(ada, account_name="ada@example.com")
+
+
+@pytest.mark.backends("sqlite")
+def test_a_host_that_begins_its_own_transactions_on_sqlite(
+    mfa: MFA, migrated: Database, ada: int, clock: Clock, keys: str
+) -> None:
+    enrolment = enroll(mfa, ada, clock)
+    engine = migrated.engine()
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    hosted = MFA(engine, plain_settings(keys=keys), clock=clock)
+    tokens = [challenged(mfa, ada) for _ in range(16)]
+    code = enrolment.phone.code()
+    with ThreadPoolExecutor(16) as pool:
+        results = list(pool.map(lambda token: _outcome(hosted, token, code), tokens))
+    assert results.count("success") == 1
+    assert mfa.events.verify(ada).length == 2 + 2 * 16
+
+
+def test_a_request_that_goes_away_leaves_no_lock_and_takes_no_guess_back(
+    mfa: MFA, migrated: Database, ada: int, clock: Clock, keys: str
+) -> None:
+    enrolment = enroll(mfa, ada, clock)
+    token, wrong = challenged(mfa, ada), enrolment.phone.wrong_code()
+
+    async def story() -> None:
+        engine = create_async_engine(migrated.url)
+        awaited = AsyncMFA(engine, plain_settings(keys=keys), clock=clock)
+        for pause in range(40):
+            task = asyncio.ensure_future(awaited.verify(token, wrong))
+            await asyncio.sleep(pause / 2000)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Rejected):
+                await task
+        await asyncio.gather(*operation._UNDER_WAY, return_exceptions=True)
+        assert (await asyncio.wait_for(awaited.status(ada), 10)).failed_attempts == 5
+        await engine.dispose()
+
+    asyncio.run(story())
+    # A task that is cancelled before it first runs has not begun; every other one has left its line.
+    assert kinds(mfa, ada).count("code_refused") >= 39
+    assert mfa.events.verify(ada).is_intact
+    assert mfa.password_changed(ada) == 0

@@ -8,6 +8,7 @@ statement decides replay, lockout, lost updates and the order of the audit chain
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -15,7 +16,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, NoSuchTableError
 
-from twofold.errors import NotEnrolled, SchemaDrift, Tampered, UnknownUser
+from twofold.errors import ConfigurationError, NotEnrolled, SchemaDrift, Tampered, UnknownUser
 from twofold.events import chain
 from twofold.events.kinds import Kind, Status
 from twofold.keyring import canonical
@@ -23,7 +24,7 @@ from twofold.request import Request
 from twofold.tables import UsersColumn, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from twofold.keyring import Keyring
@@ -31,8 +32,19 @@ if TYPE_CHECKING:
     from twofold.settings import Settings
 
 
-Also = tuple[tuple[sa.Executable, dict[str, Any]], ...]
-"""Statements that belong to the same change, with their parameters."""
+_log = logging.getLogger("twofold")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A statement that belongs to the same write. One that `is_exact` must find its one row, or the write is void."""
+
+    statement: sa.Executable
+    is_exact: bool = False
+
+
+Also = tuple[Change, ...]
+"""What is written together with the user's row."""
 
 
 class Conflict(Exception):
@@ -66,10 +78,6 @@ class Account:
     def message(self) -> bytes:
         """What the state MAC covers: the whole state, in the order of the columns."""
         return canonical("state 1", *(getattr(self, name) for name in _STATE))
-
-    def context(self, column: str, *, algorithm: str, digits: int, period: int) -> bytes:
-        """Where a secret of this user belongs; sealed with it, a secret opens nowhere else."""
-        return canonical("user_mfa_secrets", column, self.user_id, algorithm, digits, period)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +113,14 @@ class Schema:
             secrets.c.user_id == user
         )
         self.read_locked = self.read.with_for_update()
+        self.known = sa.select(self.users_id).where(self.users_id == user)
+        codes, devices = self.tables.codes, self.tables.devices
         self.traces = sa.select(
-            sa.exists().where(self.users_id == user).label("known"),
-            sa.exists().where(events.c.user_id == user, events.c.seq > 0).label("logged"),
+            sa.or_(
+                sa.exists().where(events.c.user_id == user, events.c.mac.is_not(None)),
+                sa.exists().where(codes.c.user_id == user, codes.c.code_hash.like("v1:%")),
+                sa.exists().where(devices.c.user_id == user, devices.c.device_fingerprint.like("v1:%")),
+            )
         )
         state = {name: sa.bindparam(f"new_{name}", type_=secrets.c[name].type) for name in _STATE if name != "user_id"}
         state |= {name: sa.bindparam(f"new_{name}", type_=secrets.c[name].type) for name in ("state_mac", "updated_at")}
@@ -132,7 +145,15 @@ class Schema:
 
     @classmethod
     def of(cls, connection: sa.Connection, users: str) -> Schema:
-        """Read the type of `user_id` from the database. Raises SchemaDrift where the table is not there."""
+        """Read the type of `user_id` from the database.
+
+        Raises SchemaDrift where the table is not there, ConfigurationError where SQLite does not enforce foreign keys:
+        a deleted user would leave a factor behind, for whoever is given the same id next.
+        """
+        if connection.dialect.name == "sqlite" and not connection.exec_driver_sql("PRAGMA foreign_keys").scalar():
+            raise ConfigurationError(
+                "SQLite must enforce foreign keys: run PRAGMA foreign_keys = ON on every connection."
+            )
         try:
             columns = sa.inspect(connection).get_columns("user_mfa_secrets")
         except NoSuchTableError:
@@ -181,7 +202,12 @@ class Work:
     now: datetime
     is_locking: bool = False
     in_transaction: bool = True
+    may_guess: bool = True
     is_saved: bool = False
+
+    def rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        """Read what a decision rests on, as it stands now: locked where the row of the user is."""
+        return self.connection.execute(query.with_for_update() if self.is_locking else query).all()
 
     def need_transaction(self) -> None:
         """Start again in a transaction where this attempt has none: more than one statement will write."""
@@ -198,22 +224,31 @@ def find(work: Work, user_id: UserId, *, trusting: bool = False) -> Account | No
     """
     stored = work.schema.stored(user_id)
     statement = work.schema.read_locked if work.is_locking else work.schema.read
-    row = work.connection.execute(statement, {"user": stored}).mappings().first()
+    try:
+        row = work.connection.execute(statement, {"user": stored}).mappings().first()
+    except (TypeError, ValueError):
+        # SQLite keeps whatever is written into a column, and a moment that is none does not read.
+        raise _tampered(stored) from None
     # A collation may hold two ids for one that are two to everybody else.
     if row is None or row["user_id"] != stored:
-        traces = work.connection.execute(work.schema.traces, {"user": stored}).one()
-        if not traces.known or row is not None:
+        if stored not in work.connection.execute(work.schema.known, {"user": stored}).scalars().all():
             raise UnknownUser
-        if traces.logged and not trusting:
+        if work.connection.execute(work.schema.traces, {"user": stored}).scalar_one() and not trusting:
             # The row may have been made since it was looked for; one that is still missing was removed.
             if work.connection.execute(statement, {"user": stored}).first() is not None:
                 raise Conflict
-            raise Tampered
+            raise _tampered(stored)
         return None
     account = Account(**{name: row[name] for name in _STATE})
     if not trusting and not (row["state_mac"] and work.keyring.check("state", account.message(), row["state_mac"])):
-        raise Tampered
+        raise _tampered(stored)
     return account
+
+
+def _tampered(user_id: UserId) -> Tampered:
+    """The alarm: an event cannot be chained to a row that is not trusted, so the operator's log has to say it."""
+    _log.critical("The row of user %r in user_mfa_secrets was changed outside Twofold, or removed.", user_id)
+    return Tampered()
 
 
 def require(work: Work, user_id: UserId) -> Account:
@@ -266,8 +301,10 @@ def save(
             elif work.connection.execute(work.schema.swap, swap).rowcount != 1:
                 raise Conflict
             work.connection.execute(work.schema.append, event)
-            for statement, parameters in also:
-                work.connection.execute(statement, parameters)
+            for change in also:
+                # The row that was decided on is still as it was, even where this transaction read an older snapshot.
+                if work.connection.execute(change.statement).rowcount != 1 and change.is_exact:
+                    raise Conflict
         elif also or seen is None or work.connection.execute(work.schema.swap_and_append, swap | event).first() is None:
             raise Conflict
     except IntegrityError:

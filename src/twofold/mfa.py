@@ -19,7 +19,7 @@ from twofold.backup_codes import codec
 from twofold.backup_codes import factor as backup_codes
 from twofold.budget import Budget
 from twofold.budget import remaining as remaining_wait
-from twofold.errors import NotEnrolled, Reason, Rejected
+from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected
 from twofold.events import log
 from twofold.events.kinds import Kind
 from twofold.operation import Awaited, Blocking, Core, Operation
@@ -77,6 +77,9 @@ def verify(work: Work, challenge_token: str, code: str, *, request: Any = None) 
         raise Rejected(Reason.NOT_ENROLLED)
     if not account.is_enabled:
         raise refuse(work, account, Reason.NOT_ENROLLED, "login", request=request)
+    if read.expires_at + work.settings.challenge_lifetime <= work.now:
+        # A token of long ago says nothing about today, and would only let its holder fill the log.
+        raise Rejected(Reason.CHALLENGE_EXPIRED)
     is_live = account.last_challenge < read.serial <= account.event_count
     if not is_live or read.expires_at <= work.now:
         raise refuse(work, account, Reason.CHALLENGE_EXPIRED, "login", request=request)
@@ -179,6 +182,10 @@ def _prove(
     *,
     serial: int | None = None,
 ) -> Verified:
+    if not work.may_guess:
+        raise ConfigurationError(
+            "A failure that the caller can roll back does not count; verify outside of within(), or say may_guess=True."
+        )
     canonical = codec.canonical(code)
     factor: Factor = "totp" if canonical is None else "backup_codes"
     also: accounts.Also = ()
@@ -201,13 +208,15 @@ def _prove(
     if serial is not None:
         after = replace(after, last_challenge=serial)
     fact = Fact(Kind.CODE_ACCEPTED, details={"factor": factor, "occasion": occasion})
-    accounts.save(work, account, after, fact, request, also)
-    return proofs.issue(work, user_id, after, factor)
+    saved = accounts.save(work, account, after, fact, request, also)
+    return proofs.issue(work, user_id, saved, factor)
 
 
 def _end(work: Work, account: Account, kind: Kind, by: str, reason: str, request: Any) -> None:
+    details = {"by": printable(by, 255), "reason": printable(reason, 255)}
+    if not all(details.values()):
+        raise ConfigurationError("Removing somebody's second factor needs a name (by) and a reason.")
     ended, also = totp.ending(work, account, "the second factor was reset")
-    details = {"by": printable(by, 255) or "unnamed", "reason": printable(reason, 255) or "none given"}
     accounts.save(work, account, ended, Fact(kind, details=details), request, also)
 
 
@@ -312,10 +321,14 @@ class MFA(_Login, Blocking):
         self.events = BlockingEvents(core, source)
         self.keys = BlockingKeys(core, source)
 
-    def within(self, connection: sa.Connection) -> Self:
-        """The same operations in the caller's transaction: they count when the caller commits, failures too."""
+    def within(self, connection: sa.Connection, *, may_guess: bool = False) -> Self:
+        """The same operations in the caller's transaction: they count when the caller commits, failures too.
+
+        For "create the user and enrol in one go". A caller who rolls back forgets wrong codes, so `verify` and
+        `reverify` raise ConfigurationError here, unless `may_guess` says that this is a test.
+        """
         joined = type(self).__new__(type(self))
-        joined._open(self._core, connection)  # noqa: SLF001
+        joined._open(replace(self._core, may_guess_within=may_guess), connection)  # noqa: SLF001
         return joined
 
 
@@ -333,8 +346,8 @@ class AsyncMFA(_Login, Awaited):
         self.events = AwaitedEvents(core, source)
         self.keys = AwaitedKeys(core, source)
 
-    def within(self, connection: AsyncConnection) -> Self:
-        """The same operations in the caller's transaction: they count when the caller commits, failures too."""
+    def within(self, connection: AsyncConnection, *, may_guess: bool = False) -> Self:
+        """The same operations in the caller's transaction; see `MFA.within`."""
         joined = type(self).__new__(type(self))
-        joined._open(self._core, connection)  # noqa: SLF001
+        joined._open(replace(self._core, may_guess_within=may_guess), connection)  # noqa: SLF001
         return joined

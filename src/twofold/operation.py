@@ -8,6 +8,7 @@ event with him.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,13 +43,16 @@ class Core:
     keyring: Keyring
     clock: Callable[[], datetime]
     schema: Schema | None = None
+    may_guess_within: bool = False
 
     @classmethod
     def of(cls, settings: Settings, clock: Callable[[], datetime] | None) -> Core:
         """Make the core. Raises ConfigurationError where keys are missing or weak."""
         return cls(settings, read_keys(settings), clock or (lambda: datetime.now(UTC)))
 
-    def work(self, connection: sa.Connection, *, is_locking: bool, in_transaction: bool) -> Work:
+    def work(
+        self, connection: sa.Connection, *, is_locking: bool, in_transaction: bool, may_guess: bool = True
+    ) -> Work:
         """Begin one attempt on a connection."""
         if self.schema is None:
             self.schema = Schema.of(connection, self.settings.users)
@@ -60,6 +64,7 @@ class Core:
             self.clock(),
             is_locking,
             in_transaction=in_transaction,
+            may_guess=may_guess,
         )
 
 
@@ -70,8 +75,8 @@ def read_keys(settings: Settings) -> Keyring:
     if settings.keys_file is None:
         raise ConfigurationError("There are no keys; make one with `twofold keys generate` and set TWOFOLD_KEYS.")
     try:
-        text = settings.keys_file.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
+        text = settings.keys_file.read_text(encoding="ascii", errors="replace")
+    except OSError as error:
         raise ConfigurationError(
             f"The key file {settings.keys_file} cannot be read ({type(error).__name__})."
         ) from None
@@ -108,8 +113,27 @@ class Awaited:
         with _Translated():
             if isinstance(self._source, AsyncConnection):
                 return await self._source.run_sync(lambda connection: _within(self._core, connection, call))
-            async with self._source.connect() as connection:
-                return await connection.run_sync(lambda connection: _alone(self._core, connection, call))
+            # A request that goes away must not leave a transaction half done, nor take back a guess that was made: what
+            # has begun is finished, whoever still waits for it.
+            task = asyncio.ensure_future(self._alone(self._source, call))
+            _UNDER_WAY.add(task)
+            task.add_done_callback(_done)
+            return await asyncio.shield(task)
+
+    async def _alone(self, engine: AsyncEngine, call: Callable[[Work], R]) -> R:
+        async with engine.connect() as connection:
+            return await connection.run_sync(lambda connection: _alone(self._core, connection, call))
+
+
+# The loop itself keeps only a weak hold of its tasks.
+_UNDER_WAY: set[asyncio.Future[Any]] = set()
+
+
+def _done(task: asyncio.Future[Any]) -> None:
+    _UNDER_WAY.discard(task)
+    if not task.cancelled():
+        # An error that nobody waits for any more was still written where it is to be written.
+        task.exception()
 
 
 class Operation(Generic[P, R]):
@@ -140,6 +164,8 @@ def _alone(core: Core, connection: sa.Connection, call: Callable[[Work], R]) -> 
         in_transaction = dialect != "postgresql" or attempt > 0
         if dialect == "postgresql":
             connection.execution_options(isolation_level="READ COMMITTED" if in_transaction else "AUTOCOMMIT")
+        elif dialect in {"mysql", "mariadb"} and _is_autocommit(connection):
+            connection.execution_options(isolation_level="READ COMMITTED")
         try:
             with connection.begin() as transaction:
                 if dialect == "sqlite":
@@ -161,14 +187,19 @@ def _alone(core: Core, connection: sa.Connection, call: Callable[[Work], R]) -> 
 
 
 def _within(core: Core, connection: sa.Connection, call: Callable[[Work], R]) -> R:
-    """Run an operation in the caller's transaction, each try in a savepoint."""
+    """Run an operation in the caller's transaction, each try in a savepoint.
+
+    Every read locks, since the caller may have taken a snapshot long ago.
+    """
     if connection.dialect.name == "sqlite":
         # Released outside a transaction, SQLite's savepoint would commit, and the caller could not roll back.
-        _take_write_lock(connection)
-    for attempt in range(_TRIES):
+        _take_write_lock(connection, is_ours=False)
+    elif connection.dialect.name in {"mysql", "mariadb"} and _is_autocommit(connection):
+        raise ConfigurationError("This connection commits by itself; give within() one that has a transaction.")
+    for _ in range(_TRIES):
         try:
             with connection.begin_nested() as savepoint:
-                work = core.work(connection, is_locking=attempt > 0, in_transaction=True)
+                work = core.work(connection, is_locking=True, in_transaction=True, may_guess=core.may_guess_within)
                 try:
                     return call(work)
                 except MFAError:
@@ -180,11 +211,22 @@ def _within(core: Core, connection: sa.Connection, call: Callable[[Work], R]) ->
     raise DatabaseUnavailable("The row is written by somebody else; end this transaction and try again.")
 
 
-def _take_write_lock(connection: sa.Connection) -> None:
+def _take_write_lock(connection: sa.Connection, *, is_ours: bool = True) -> None:
     """Begin SQLite's transaction as a writer, since a reader that becomes one fails at once when another was faster."""
     driver = connection.connection.driver_connection
-    if not getattr(driver, "in_transaction", False):
+    has_begun = getattr(driver, "in_transaction", False)
+    if has_begun and is_ours:
+        # The host's engine begins transactions by itself, and as a reader; nothing has happened in this one.
+        connection.exec_driver_sql("ROLLBACK")
+    if is_ours or not has_begun:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _is_autocommit(connection: sa.Connection) -> bool:
+    """Whether MariaDB commits each statement, because the host's engine told it to."""
+    driver = connection.connection.driver_connection
+    told = getattr(driver, "get_autocommit", None)
+    return bool(told() if told else getattr(driver, "autocommit", False))
 
 
 def _codes(error: DBAPIError) -> set[str]:
