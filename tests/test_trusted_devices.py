@@ -142,3 +142,49 @@ def test_trust_needs_a_fresh_proof_and_can_be_turned_off(open_mfa: Open, ada: in
     verified = log_in(mfa, ada, enrolment.phone.code())
     with pytest.raises(ConfigurationError):
         open_mfa(device_limit=0).trusted_devices.trust(verified, request=FIREFOX)
+
+
+def test_a_thief_who_is_faster_twice_is_still_seen(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock
+) -> None:
+    stolen = firefox.token
+    for _ in range(3):
+        clock.forward(hours=1)
+        stolen = come_back(mfa, enrolled.user_id, stolen).token
+    clock.forward(hours=1)
+    assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=FIREFOX)
+    assert "device_theft" in kinds(mfa, enrolled.user_id)
+    assert mfa.challenge(enrolled.user_id, device_token=stolen, request=FIREFOX)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "revoked_at = NULL, revoked_reason = NULL",
+        "revoked_at = NULL, trusted_until = '2030-01-01 00:00:00'",
+    ],
+)
+def test_no_change_by_hand_brings_trust_back(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, sql: Sql, change: str
+) -> None:
+    mfa.password_changed(enrolled.user_id)
+    sql(f"UPDATE mfa_device_trusts SET {change}")
+    assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=FIREFOX)
+
+
+def test_trust_cannot_be_prolonged_by_hand(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock, sql: Sql
+) -> None:
+    sql("UPDATE mfa_device_trusts SET trusted_until = '2030-01-01 00:00:00', last_used_at = '2029-12-31 00:00:00'")
+    clock.forward(days=40)
+    assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=FIREFOX)
+
+
+def test_a_device_of_the_factor_before_is_not_trusted_by_the_next(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock, sql: Sql
+) -> None:
+    row = dict(sql("SELECT * FROM mfa_device_trusts")[0]._mapping)
+    mfa.reset(enrolled.user_id, by="grace", reason="lost phone")
+    enroll(mfa, enrolled.user_id, clock)
+    sql("UPDATE mfa_device_trusts SET revoked_at = NULL, trust_token = :token", token=row["trust_token"])
+    assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=FIREFOX)

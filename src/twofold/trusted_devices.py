@@ -1,13 +1,14 @@
 """Trusted devices: browsers that may skip the challenge for a while.
 
-A device holds a random 256-bit token in a cookie, its row a keyed hash of it. Each use rotates the token; the token
-before it is good for a short grace, for requests that were already under way. Seen later, it is a copy: the device is
-revoked. Trust skips a prompt and proves nothing (NIST SP 800-63B-4 §5.1).
+A device holds a token in a cookie: 128 bits that name its line, and 256 bits that change with each use. Its row holds
+keyed hashes of both. The token before the last is good for a short grace, for requests that were already under way. Any
+other token of the line, however old, is a copy: the device is revoked. The hashes are bound to the user, the enrolment
+and the end of the trust, and are overwritten when it is revoked, so that no change of a row by hand brings trust back.
+Trust skips a prompt and proves nothing (NIST SP 800-63B-4 §5.1).
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 
 from twofold import account as accounts
 from twofold import proof
-from twofold.account import Fact
+from twofold.account import Change, Fact
 from twofold.errors import ConfigurationError
 from twofold.events.kinds import Kind, Status
 from twofold.keyring import canonical
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from twofold.account import Account, Also, Work
     from twofold.outcomes import UserId, Verified
 
+_LINE_BYTES = 16
 _TOKEN_BYTES = 32
 _LONGEST_TOKEN = 256
 _NAME_LIMIT = 255
@@ -45,16 +47,16 @@ def trust(work: Work, verified: Verified, *, name: str | None = None, request: A
         raise ConfigurationError("Trusted devices are turned off (TWOFOLD_DEVICE_LIMIT is 0).")
     devices, origin = work.schema.tables.devices, Request.of(request)
     account = _make_room(work, account, request)
-    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    token = f"{secrets.token_urlsafe(_LINE_BYTES)}.{secrets.token_urlsafe(_TOKEN_BYTES)}"
     until = work.now + work.settings.device_lifetime
-    fingerprint = _fingerprint(account, origin)
+    fingerprint = _lines(work, account, token)[0]
     row = {
         "user_id": account.user_id,
         "device_fingerprint": fingerprint,
         "device_name": printable(name, _NAME_LIMIT) or origin.device_name,
         "browser": origin.browser,
         "platform": origin.platform,
-        "trust_token": _digests(work, account, token)[0],
+        "trust_token": _digests(work, account, token, until)[0],
         "trusted_until": until,
         "last_used_at": work.now,
         "usage_count": 0,
@@ -64,7 +66,7 @@ def trust(work: Work, verified: Verified, *, name: str | None = None, request: A
     }
     details = {"device": row["device_name"], "trusted_until": until.isoformat(timespec="seconds")}
     fact = Fact(Kind.DEVICE_TRUSTED, details=details, device_fingerprint=fingerprint)
-    accounts.save(work, account, account, fact, request, ((sa.insert(devices).values(row), {}),))
+    accounts.save(work, account, account, fact, request, (Change(sa.insert(devices).values(row)),))
     held = sa.select(devices.c.id).where(devices.c.trust_token == row["trust_token"])
     return DeviceToken(token, work.connection.execute(held).scalar_one(), until)
 
@@ -76,34 +78,36 @@ def recognize(
 
     Returns the state after it, the browser's new token, and whether the browser is trusted.
     """
-    if not token or len(token) > _LONGEST_TOKEN or not token.isascii():
+    if not isinstance(token, str) or len(token) > _LONGEST_TOKEN or not token.isascii() or token.count(".") != 1:
         return account, None, False
-    devices, held = work.schema.tables.devices, _digests(work, account, token)
+    devices, origin = work.schema.tables.devices, Request.of(request)
     query = sa.select(devices).where(
         devices.c.user_id == account.user_id,
         devices.c.revoked_at.is_(None),
-        sa.or_(devices.c.trust_token.in_(held), devices.c.previous_token.in_(held)),
+        devices.c.device_fingerprint.in_(_lines(work, account, token)),
     )
-    row = work.connection.execute(query.with_for_update() if work.is_locking else query).first()
+    row = next(iter(work.rows(query)), None)
     if row is None or not _is_active(work, row):
         return account, None, False
+    held = _digests(work, account, token, row.trusted_until)
     is_current = row.trust_token in held
-    if not is_current and (row.rotated_at is None or work.now - row.rotated_at > work.settings.device_grace):
+    is_graced = row.previous_token in held and work.now - row.rotated_at <= work.settings.device_grace
+    if not is_current and not is_graced:
         return _stolen(work, account, row, request), None, False
-    if row.device_fingerprint != _fingerprint(account, Request.of(request)):
+    if (row.browser, row.platform) != (origin.browser, origin.platform):
         # The cookie of one browser in another one: no theft is proven, and none is rewarded.
         return account, None, False
-    if not is_current:
+    if is_graced:
         return _cleared(work, account, row, request, None), None, True
-    fresh = secrets.token_urlsafe(_TOKEN_BYTES)
-    rotation = sa.update(devices).where(devices.c.id == row.id)
+    fresh = f"{token.partition('.')[0]}.{secrets.token_urlsafe(_TOKEN_BYTES)}"
+    rotation = sa.update(devices).where(devices.c.id == row.id, devices.c.trust_token == row.trust_token)
     rotation = rotation.values(
-        trust_token=_digests(work, account, fresh)[0],
+        trust_token=_digests(work, account, fresh, row.trusted_until)[0],
         previous_token=row.trust_token,
         rotated_at=work.now,
         last_used_at=work.now,
         usage_count=devices.c.usage_count + 1,
-        ip_address=Request.of(request).ip_address,
+        ip_address=origin.ip_address,
     )
     account = _cleared(work, account, row, request, rotation)
     return account, DeviceToken(fresh, row.id, row.trusted_until), True
@@ -147,7 +151,7 @@ def revoke(
     query = sa.select(devices).where(
         devices.c.id == device_id, devices.c.user_id == account.user_id, devices.c.revoked_at.is_(None)
     )
-    row = work.connection.execute(query).first()
+    row = next(iter(work.rows(query)), None)
     if row is None:
         return False
     _revoked(work, account, row, reason, request)
@@ -170,7 +174,7 @@ def revoking_all(work: Work, account: Account, reason: str) -> Also:
     """The statement that revokes every device of a user."""
     devices = work.schema.tables.devices
     statement = sa.update(devices).where(devices.c.user_id == account.user_id, devices.c.revoked_at.is_(None))
-    return ((statement.values(revoked_at=work.now, revoked_reason=printable(reason, _NAME_LIMIT)), {}),)
+    return (Change(statement.values(_revocation(work, printable(reason, _NAME_LIMIT)))),)
 
 
 def count(work: Work, account: Account) -> int:
@@ -181,7 +185,7 @@ def count(work: Work, account: Account) -> int:
 def _active(work: Work, account: Account) -> list[Any]:
     devices = work.schema.tables.devices
     query = sa.select(devices).where(devices.c.user_id == account.user_id, devices.c.revoked_at.is_(None))
-    return [row for row in work.connection.execute(query) if _is_active(work, row)]
+    return [row for row in work.rows(query) if _is_active(work, row)]
 
 
 def _is_active(work: Work, row: Any) -> bool:
@@ -207,10 +211,10 @@ def _revoked(
     status: Status = Status.SUCCESS,
 ) -> Account:
     devices, why = work.schema.tables.devices, printable(reason, _NAME_LIMIT)
-    statement = sa.update(devices).where(devices.c.id == row.id).values(revoked_at=work.now, revoked_reason=why)
+    statement = sa.update(devices).where(devices.c.id == row.id).values(_revocation(work, why))
     details = {"device": row.device_name, "reason": why}
     fact = Fact(kind, status, details, row.device_fingerprint)
-    return accounts.save(work, account, account, fact, request, ((statement, {}),))
+    return accounts.save(work, account, account, fact, request, (Change(statement),))
 
 
 def _stolen(work: Work, account: Account, row: Any, request: Any) -> Account:
@@ -221,18 +225,24 @@ def _stolen(work: Work, account: Account, row: Any, request: Any) -> Account:
 
 def _cleared(work: Work, account: Account, row: Any, request: Any, rotation: sa.Executable | None) -> Account:
     fact = Fact(Kind.DEVICE_RECOGNIZED, details={"device": row.device_name}, device_fingerprint=row.device_fingerprint)
-    return accounts.save(work, account, account, fact, request, () if rotation is None else ((rotation, {}),))
+    return accounts.save(
+        work, account, account, fact, request, () if rotation is None else (Change(rotation, is_exact=True),)
+    )
 
 
-def _digests(work: Work, account: Account, token: str) -> tuple[str, ...]:
-    """What the row of a token may hold. The owner is part of it, so a row copied to another user recognises nobody."""
-    return work.keyring.macs("device tokens", canonical("device token", account.user_id, token))
+def _revocation(work: Work, why: str | None) -> dict[str, Any]:
+    """What a revoked row holds: no hash that any token could match, whatever becomes of the mark."""
+    void = sa.literal("revoked ") + sa.cast(work.schema.tables.devices.c.id, sa.String(20))
+    return {"revoked_at": work.now, "revoked_reason": why, "trust_token": void, "previous_token": None}
 
 
-def _fingerprint(account: Account, origin: Request) -> str:
-    """What kind of browser this is, in a form that tells no more: family and platform, hashed for this user alone.
+def _lines(work: Work, account: Account, token: str) -> tuple[str, ...]:
+    """What the row of a token's line may hold as its fingerprint."""
+    return work.keyring.macs("device tokens", canonical("device line", account.user_id, token.partition(".")[0]))
 
-    Versions are left out, since a browser that updates itself is still the same.
-    """
-    message = canonical("device fingerprint", account.user_id, origin.browser, origin.platform)
-    return hashlib.sha256(message).hexdigest()[:32]
+
+def _digests(work: Work, account: Account, token: str, until: datetime) -> tuple[str, ...]:
+    """What the row of a token may hold. Nothing that makes the trust can be changed without changing this."""
+    return work.keyring.macs(
+        "device tokens", canonical("device token", account.user_id, account.enabled_at, until, token)
+    )
