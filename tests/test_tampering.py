@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.people import FIREFOX, Clock, Enrolment, Open, Sql, challenged, enroll, kinds, log_in
-from twofold import MFA, MissingKey, NotEnrolled, Tampered
+from twofold import MFA, MissingKey, NotEnrolled, Reason, Rejected, Tampered
 from twofold.keyring import generate_key
 
 CHANGES = [
@@ -115,3 +115,40 @@ def test_a_trusted_browser_is_asked_while_the_row_is_refused(mfa: MFA, enrolled:
     sql("UPDATE user_mfa_secrets SET failed_attempts = 7")
     with pytest.raises(Tampered):
         mfa.challenge(enrolled.user_id, device_token=device.token, request=FIREFOX)
+
+
+def test_a_spent_code_stays_spent_whatever_its_row_says(mfa: MFA, enrolled: Enrolment, sql: Sql) -> None:
+    log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
+    sql("UPDATE mfa_backup_codes SET is_used = false, used_at = NULL")
+    with pytest.raises(Rejected) as refused:
+        log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
+    assert refused.value.reason is Reason.CODE_ALREADY_USED
+    assert log_in(mfa, enrolled.user_id, enrolled.backup_codes[1])
+
+
+def test_a_row_that_is_given_to_somebody_else_does_not_free_its_owner(
+    mfa: MFA, enrolled: Enrolment, grace: int, sql: Sql
+) -> None:
+    sql("UPDATE user_mfa_secrets SET user_id = :grace", grace=grace)
+    for hiding in ("UPDATE mfa_events SET seq = NULL", "DELETE FROM mfa_events"):
+        sql(hiding)
+        with pytest.raises(Tampered):
+            mfa.challenge(enrolled.user_id)
+    with pytest.raises(Tampered):
+        mfa.challenge(grace)
+
+
+def test_an_alarm_is_in_the_log_of_the_operator(
+    mfa: MFA, enrolled: Enrolment, sql: Sql, caplog: pytest.LogCaptureFixture
+) -> None:
+    sql("UPDATE user_mfa_secrets SET failed_attempts = 7")
+    with pytest.raises(Tampered):
+        mfa.challenge(enrolled.user_id)
+    assert [record.levelname for record in caplog.records if record.name == "twofold"] == ["CRITICAL"]
+
+
+@pytest.mark.backends("sqlite")
+def test_garbage_in_a_moment_is_an_alarm_too(mfa: MFA, enrolled: Enrolment, sql: Sql) -> None:
+    sql("UPDATE user_mfa_secrets SET locked_until = 'never'")
+    with pytest.raises(Tampered):
+        mfa.challenge(enrolled.user_id)

@@ -43,9 +43,10 @@ def canonical(text: object) -> str | None:
     return code if len(code) == SYMBOLS and all(symbol in ALPHABET for symbol in code) else None
 
 
-def digests(keyring: Keyring, user_id: UserId, code: str) -> tuple[str, ...]:
+def digests(keyring: Keyring, user_id: UserId, code: str, *, is_spent: bool = False) -> tuple[str, ...]:
     """What a row of this user may hold for a canonical code, the active key's digest first.
 
-    The owner is part of what is hashed, so a row that is copied to another user matches nothing.
+    The owner is part of what is hashed, so a row that is copied to another user matches nothing. So is whether the code
+    is spent: a row whose mark is removed by hand still holds the digest of a spent code.
     """
-    return keyring.macs("backup codes", framed("backup code", user_id, code))
+    return keyring.macs("backup codes", framed("spent backup code" if is_spent else "backup code", user_id, code))

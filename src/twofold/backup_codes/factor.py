@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from twofold import account as accounts
 from twofold import proof
-from twofold.account import Fact
+from twofold.account import Change, Fact
 from twofold.backup_codes import codec
 from twofold.errors import Reason
 from twofold.events.kinds import Kind
@@ -21,29 +21,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A code that is right and unused: the row that it spends."""
+    """A code that is right and unused: the row that it spends, and what that row holds afterwards."""
 
     id: int
+    spent: str
 
 
 def judge(work: Work, account: Account, canonical_code: str) -> Match | Reason:
     """Look a canonical code up among those of its owner."""
     codes = work.schema.tables.codes
-    held = codec.digests(work.keyring, account.user_id, canonical_code)
-    query = sa.select(codes.c.id, codes.c.is_used, codes.c.expires_at).where(
-        codes.c.user_id == account.user_id, codes.c.code_hash.in_(held)
+    unused = codec.digests(work.keyring, account.user_id, canonical_code)
+    spent = codec.digests(work.keyring, account.user_id, canonical_code, is_spent=True)
+    query = sa.select(codes.c.id, codes.c.code_hash, codes.c.is_used, codes.c.expires_at).where(
+        codes.c.user_id == account.user_id, codes.c.code_hash.in_((*unused, *spent))
     )
-    row = work.connection.execute(query.with_for_update() if work.is_locking else query).first()
+    row = next(iter(work.rows(query)), None)
     if row is None or (row.expires_at is not None and row.expires_at <= work.now):
         return Reason.WRONG_CODE
-    return Reason.CODE_ALREADY_USED if row.is_used else Match(row.id)
+    return Reason.CODE_ALREADY_USED if row.is_used or row.code_hash in spent else Match(row.id, spent[0])
 
 
 def spending(work: Work, match: Match) -> Also:
     """The statement that marks a code used; it goes with the write of the user's row, which decides the race."""
     codes = work.schema.tables.codes
     statement = sa.update(codes).where(codes.c.id == match.id, codes.c.is_used.is_(sa.false()))
-    return ((statement.values(is_used=True, used_at=work.now), {}),)
+    return (Change(statement.values(is_used=True, used_at=work.now, code_hash=match.spent), is_exact=True),)
 
 
 def new_batch(work: Work, account: Account) -> tuple[tuple[str, ...], Also]:
@@ -60,23 +62,24 @@ def new_batch(work: Work, account: Account) -> tuple[tuple[str, ...], Also]:
             for code in issued
         ]
     )
-    return issued, (*deleting_all(work, account), (insert, {}))
+    return issued, (*deleting_all(work, account), Change(insert))
 
 
 def deleting_all(work: Work, account: Account) -> Also:
     """The statement that removes every code of a user."""
     codes = work.schema.tables.codes
-    return ((sa.delete(codes).where(codes.c.user_id == account.user_id), {}),)
+    return (Change(sa.delete(codes).where(codes.c.user_id == account.user_id)),)
 
 
 def count(work: Work, account: Account) -> int:
     """How many codes still work."""
     codes = work.schema.tables.codes
     unexpired = sa.or_(codes.c.expires_at.is_(None), codes.c.expires_at > work.now)
-    query = sa.select(sa.func.count()).where(
-        codes.c.user_id == account.user_id, codes.c.is_used.is_(sa.false()), unexpired
+    return len(
+        work.rows(
+            sa.select(codes.c.id).where(codes.c.user_id == account.user_id, codes.c.is_used.is_(sa.false()), unexpired)
+        )
     )
-    return int(work.connection.execute(query).scalar_one())
 
 
 def regenerate(work: Work, verified: Verified, *, request: Any = None) -> tuple[str, ...]:
