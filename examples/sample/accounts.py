@@ -26,7 +26,7 @@ class Refused(Exception):
 def register(engine: sa.Engine, email: str, password: str) -> int:
     """Make an account and return its user id. Raises Refused."""
     email = _address(email)
-    hashed = _hash(_long_enough(password))
+    hashed = hashed_password(password)
     try:
         with engine.begin() as connection:
             row = {"subject": email, "created_at": datetime.now(UTC)}
@@ -42,14 +42,20 @@ def check(engine: sa.Engine, email: str, password: str) -> int | None:
     """The user id that belongs to address and password, or None, after the same work for any address."""
     query = sa.select(users.c.id, accounts.c.password_hash).join(accounts, accounts.c.user_id == users.c.id)
     with engine.connect() as connection:
-        row = connection.execute(query.where(users.c.subject == email.strip().casefold())).first()
+        # No address holds a NUL, and PostgreSQL would not be asked for one.
+        address = email.replace("\0", "").strip().casefold()
+        row = connection.execute(query.where(users.c.subject == address)).first()
     is_right = _verify(password, row.password_hash if row else _NOBODY)
     return int(row.id) if row and is_right else None
 
 
-def change_password(engine: sa.Engine, user_id: int, password: str) -> None:
-    """Set another password. Raises Refused."""
-    hashed = _hash(_long_enough(password))
+def hashed_password(password: str) -> str:
+    """What the table keeps of a password. Raises Refused for one that is too short or too long."""
+    return _hash(_long_enough(password))
+
+
+def change_password(engine: sa.Engine, user_id: int, hashed: str) -> None:
+    """Set another password, hashed."""
     with engine.begin() as connection:
         statement = sa.update(accounts).where(accounts.c.user_id == user_id)
         connection.execute(statement.values(password_hash=hashed))

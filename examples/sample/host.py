@@ -66,6 +66,12 @@ class SampleHost:
         if found := session_id(request):
             await run_in_threadpool(sessions.keep_proof, self.engine, found, verified.token)
 
+    async def enrolled(self, request: Request, response: Response, verified: Verified) -> None:
+        """The same, and every other session of the user ends: one may have been stolen before."""
+        await self.remember(request, response, verified)
+        kept = session_id(request)
+        await run_in_threadpool(sessions.end_all, self.engine, int(str(verified.user_id)), but=kept)
+
     async def log_out(self, request: Request, response: Response) -> None:
         """The session ends on the server, and its cookie with it."""
         await run_in_threadpool(sessions.end, self.engine, session_id(request))

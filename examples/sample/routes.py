@@ -83,11 +83,13 @@ def password(request: Request, fields: Fields, me: ProvenSession) -> Response:
     try:
         if accounts.check(engine, me.email, fields.get("current", "")) != me.user_id:
             raise accounts.Refused("The current password is not right.")
-        accounts.change_password(engine, me.user_id, fields.get("password", ""))
+        hashed = accounts.hashed_password(fields.get("password", ""))
     except accounts.Refused as refused:
         return page(request, "password.html", status=400, me=me, problem=str(refused))
-    sessions.end_all(engine, me.user_id)
+    # Trust ends first: whatever fails after it, no stolen browser keeps what the old password gave it.
     sample(request).mfa.password_changed(me.user_id, request=request)
+    sessions.end_all(engine, me.user_id)
+    accounts.change_password(engine, me.user_id, hashed)
     response = go("/")
     set_session(request, response, sessions.begin(engine, me.user_id, me.how, proof=me.proof))
     return response

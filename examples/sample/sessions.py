@@ -86,10 +86,11 @@ def end(engine: sa.Engine, session_id: str | None) -> None:
             connection.execute(sa.delete(sessions).where(sessions.c.id_hash == _hash(session_id)))
 
 
-def end_all(engine: sa.Engine, user_id: int) -> None:
-    """End every session of a user."""
+def end_all(engine: sa.Engine, user_id: int, *, but: str | None = None) -> None:
+    """End every session of a user, but this one."""
+    ended = sa.delete(sessions).where(sessions.c.user_id == user_id, sessions.c.id_hash != _hash(but or ""))
     with engine.begin() as connection:
-        connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id))
+        connection.execute(ended)
 
 
 def _hash(session_id: str) -> str:

@@ -122,3 +122,15 @@ def test_wrong_codes_while_confirming_count(mfa: MFA, ada: int, clock: Clock) ->
     assert waiting.value.reason is Reason.WAITING
     clock.forward(seconds=30)
     assert mfa.totp.confirm(ada, phone.code())
+
+
+def test_another_session_can_neither_see_nor_confirm_the_secret(mfa: MFA, ada: int, clock: Clock) -> None:
+    begun = mfa.totp.begin(ada, account_name="ada@example.com", session="hers")
+    phone = Phone(begun.secret, clock)
+    for session in ("a thief's", None):
+        with pytest.raises(EnrollmentExpired):
+            mfa.totp.pending(ada, account_name="ada@example.com", session=session)
+        with pytest.raises(EnrollmentExpired):
+            mfa.totp.confirm(ada, phone.code(), session=session)
+    assert mfa.totp.pending(ada, account_name="ada@example.com", session="hers") == begun
+    assert mfa.totp.confirm(ada, phone.code(), session="hers")

@@ -107,6 +107,8 @@ def test_the_token_of_another_session_is_refused(enrolled: Ada, open_browser: Ca
     [
         {"origin": "https://evil.example"},
         {"origin": "null"},
+        {"origin": "http://["},
+        {"origin": ""},
         {"origin": "https://testserver.evil.example"},
         {"origin": "https://testserver:8443"},
         {"sec-fetch-site": "cross-site"},

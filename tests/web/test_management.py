@@ -193,3 +193,17 @@ def test_a_lost_key_is_an_outage_and_lets_nobody_in(
     other.get("/login")
     assert other.post("/login", email=waiting.email, password=PASSWORD).status_code == 503
     assert other.get("/").headers["location"] == "/login"
+
+
+def test_another_session_of_the_user_does_not_see_the_waiting_secret_and_ends_with_the_set_up(
+    ada: Ada, open_browser: Callable[..., Browser]
+) -> None:
+    thief = open_browser()
+    thief.get("/login")
+    thief.post("/login", email=ada.email, password=PASSWORD)
+    assert thief.get("/").status_code == 200
+    phone = ada.begin()
+    assert phone.secret not in thief.get("/mfa/setup").text
+    assert ada.browser.post("/mfa/setup/confirm", code=phone.code()).status_code == 200
+    assert thief.get("/").headers["location"] == "/login"
+    assert ada.browser.get("/").status_code == 200

@@ -12,6 +12,7 @@ from twofold.backup_codes import factor as backup_codes
 from twofold.budget import remaining
 from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MissingKey, Reason, Tampered
 from twofold.events.kinds import Kind, Status
+from twofold.keyring import canonical
 from twofold.outcomes import Enrolled
 from twofold.refusal import refuse
 from twofold.totp import algorithm
@@ -29,27 +30,17 @@ class Match:
     step: int
 
 
-def judge(work: Work, account: Account, code: str, *, pending: bool = False, request: Any = None) -> Match | Reason:
-    """Compare a code with the secret in force, or with the pending one.
+def judge(work: Work, account: Account, code: str, request: Any = None) -> Match | Reason:
+    """Compare a code with the secret in force.
 
     Nothing is written but the alarm of a key that is missing or a seal that is broken.
     """
-    secret, parameters = _open(work, account, pending=pending, request=request)
-    if not algorithm.is_code(code, parameters):
-        return Reason.WRONG_CODE
-    step = algorithm.matching_step(
-        secret,
-        code,
-        step=algorithm.step_at(work.now.timestamp(), parameters),
-        window=work.settings.window,
-        parameters=parameters,
-    )
-    if step is None:
-        return Reason.WRONG_CODE
+    secret, parameters = _open(work, account, request)
+    match = _match(work, secret, parameters, code)
     # RFC 6238 §5.2 asks for single use; refusing every older step as well closes the replay through the window.
-    if not pending and account.last_used_step is not None and step <= account.last_used_step:
+    if isinstance(match, Match) and account.last_used_step is not None and match.step <= account.last_used_step:
         return Reason.CODE_ALREADY_USED
-    return Match(step)
+    return match
 
 
 def spend(work: Work, account: Account, match: Match) -> Account:
@@ -65,13 +56,20 @@ def spend(work: Work, account: Account, match: Match) -> Account:
 
 
 def begin(
-    work: Work, user_id: UserId, *, account_name: str, verified: Verified | None = None, request: Any = None
+    work: Work,
+    user_id: UserId,
+    *,
+    account_name: str,
+    verified: Verified | None = None,
+    session: str | None = None,
+    request: Any = None,
 ) -> Enrollment:
     """Start an enrolment: make a secret that waits for its confirmation. It has no effect until then.
 
     `account_name` is what the app shows beside the issuer, as `ada@example.com`. Beginning again replaces the waiting
     secret. A user with a confirmed factor passes a fresh `verified`, and the old secret stays in force until the new
-    one is confirmed. Raises AlreadyEnrolled without it, Stale where it is too old, UnknownUser.
+    one is confirmed. With a `session`, a value that only this session of the host has, no other one can read or
+    confirm the secret. Raises AlreadyEnrolled without `verified`, Stale where it is too old, UnknownUser.
     """
     account = accounts.find(work, user_id)
     if account and account.is_enabled:
@@ -84,35 +82,36 @@ def begin(
     secret = algorithm.generate_secret(parameters.algorithm)
     before = account or Account(work.schema.stored(user_id))
     after = replace(
-        before, pending_secret=_seal(work, before, "pending_secret", secret, parameters), pending_at=work.now
+        before, pending_secret=_seal(work, before, "pending_secret", secret, parameters, session), pending_at=work.now
     )
     fact = Fact(Kind.TOTP_BEGUN, details={"replaces": True} if before.is_enabled else {})
     accounts.save(work, account, after, fact, request)
     return _enrollment(work, after, secret, parameters, account_name)
 
 
-def pending(work: Work, user_id: UserId, *, account_name: str) -> Enrollment:
-    """The secret that waits for confirmation, to be shown once more. Raises EnrollmentExpired where none does."""
+def pending(work: Work, user_id: UserId, *, account_name: str, session: str | None = None) -> Enrollment:
+    """The secret that waits for confirmation, to be shown once more.
+
+    Raises EnrollmentExpired where none does, or not for this `session`.
+    """
     account = _waiting(work, accounts.find(work, user_id))
-    secret, parameters = _open(work, account, pending=True)
+    secret, parameters = _open_pending(work, account, session)
     return _enrollment(work, account, secret, parameters, account_name)
 
 
-def confirm(work: Work, user_id: UserId, code: str, *, request: Any = None) -> Enrolled:
+def confirm(work: Work, user_id: UserId, code: str, *, session: str | None = None, request: Any = None) -> Enrolled:
     """Prove that the app has the secret, with a code. From now on every login is challenged.
 
     The code is spent. Backup codes are made and returned, once; all trusted devices are revoked. Raises Rejected for
-    a wrong code, which counts, and EnrollmentExpired where no secret waits.
+    a wrong code, which counts, and EnrollmentExpired where no secret waits, or not for this `session`.
     """
     account = _waiting(work, accounts.find(work, user_id))
     if remaining(account.locked_until, work.now):
         raise refuse(work, account, Reason.WAITING, "enrollment", request=request)
-    match judge(work, account, code, pending=True, request=request):
-        case Reason() as reason:
-            raise refuse(work, account, reason, "enrollment", request=request)
-        case Match() as match:
-            pass
-    secret, parameters = _open(work, account, pending=True)
+    secret, parameters = _open_pending(work, account, session)
+    match = _match(work, secret, parameters, code)
+    if isinstance(match, Reason):
+        raise refuse(work, account, match, "enrollment", request=request)
     after = replace(
         spend(work, account, match),
         secret=_seal(work, account, "secret", secret, parameters),
@@ -163,14 +162,18 @@ def ending(work: Work, account: Account, reason: str) -> tuple[Account, accounts
 
 
 def resealed(work: Work, account: Account) -> Account:
-    """The state with its secrets sealed under the active key."""
-    secret = account.secret and _seal(work, account, "secret", *_open(work, account, pending=False))
-    waiting = account.pending_secret
-    if waiting is not None:
-        try:
-            waiting = _seal(work, account, "pending_secret", *_open(work, account, pending=True))
-        except EnrollmentExpired:
-            waiting = None
+    """The state with its secret sealed under the active key.
+
+    A secret that waits may be bound to a session that only its owner has; it is left as it is, and dropped once
+    expired.
+    """
+    secret = account.secret
+    if secret is not None:
+        secret = _seal(work, account, "secret", *_open(work, account))
+    try:
+        waiting = _waiting(work, account).pending_secret
+    except EnrollmentExpired:
+        waiting = None
     return replace(account, secret=secret, pending_secret=waiting)
 
 
@@ -182,36 +185,63 @@ def _waiting(work: Work, account: Account | None) -> Account:
     return account
 
 
+def _match(work: Work, secret: bytes, parameters: algorithm.Parameters, code: str) -> Match | Reason:
+    if not algorithm.is_code(code, parameters):
+        return Reason.WRONG_CODE
+    now = algorithm.step_at(work.now.timestamp(), parameters)
+    step = algorithm.matching_step(secret, code, step=now, window=work.settings.window, parameters=parameters)
+    return Reason.WRONG_CODE if step is None else Match(step)
+
+
 def _new_parameters(settings: Settings) -> algorithm.Parameters:
     return algorithm.Parameters(settings.algorithm, settings.digits, settings.period)
 
 
-def _seal(work: Work, account: Account, column: str, secret: bytes, parameters: algorithm.Parameters) -> str:
-    return work.keyring.seal(secret, _context(account, column, parameters))
+def _seal(
+    work: Work,
+    account: Account,
+    column: str,
+    secret: bytes,
+    parameters: algorithm.Parameters,
+    session: str | None = None,
+) -> str:
+    return work.keyring.seal(secret, _context(account, column, parameters, session))
 
 
-def _context(account: Account, column: str, parameters: algorithm.Parameters) -> bytes:
-    return account.context(column, algorithm=parameters.algorithm, digits=parameters.digits, period=parameters.period)
+def _context(account: Account, column: str, parameters: algorithm.Parameters, session: str | None) -> bytes:
+    """Where a secret belongs; sealed with it, it opens nowhere else."""
+    return canonical(
+        "user_mfa_secrets",
+        column,
+        account.user_id,
+        parameters.algorithm,
+        parameters.digits,
+        parameters.period,
+        session,
+    )
 
 
-def _open(work: Work, account: Account, *, pending: bool, request: Any = None) -> tuple[bytes, algorithm.Parameters]:
-    if pending:
-        # A pending secret was sealed with the parameters of the settings; if those have changed since, one begins
-        # again.
-        column, sealed, parameters = "pending_secret", account.pending_secret, _new_parameters(work.settings)
-    else:
-        parameters = algorithm.Parameters(account.algorithm, account.digits, account.period)  # type: ignore[arg-type]
-        column, sealed = "secret", account.secret
+def _open(work: Work, account: Account, request: Any = None) -> tuple[bytes, algorithm.Parameters]:
+    parameters = algorithm.Parameters(account.algorithm, account.digits, account.period)  # type: ignore[arg-type]
     try:
-        return work.keyring.open(sealed or "", _context(account, column, parameters)), parameters
+        return work.keyring.open(account.secret or "", _context(account, "secret", parameters, None)), parameters
     except MissingKey:
         accounts.save(work, account, account, Fact(Kind.KEY_MISSING, Status.ALARM), request)
         raise
     except Tampered:
-        if pending:
-            raise EnrollmentExpired from None
         accounts.save(work, account, account, Fact(Kind.SEAL_BROKEN, Status.ALARM), request)
         raise
+
+
+def _open_pending(work: Work, account: Account, session: str | None) -> tuple[bytes, algorithm.Parameters]:
+    # It was sealed with the parameters of the settings and for one session; where either is another now, one begins
+    # again.
+    parameters = _new_parameters(work.settings)
+    try:
+        sealed = account.pending_secret or ""
+        return work.keyring.open(sealed, _context(account, "pending_secret", parameters, session)), parameters
+    except Tampered:
+        raise EnrollmentExpired from None
 
 
 def _enrollment(

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from twofold.totp.algorithm import Parameters
 
+# A QR code of level M holds 2331 bytes; issuer, parameters and the longest secret leave so many for the account.
+_LONGEST_LABEL = 700
+
 
 def base32(secret: bytes) -> str:
     """A secret as apps take it by hand: upper-case base32 without padding (Key URI Format)."""
@@ -22,8 +25,11 @@ def base32(secret: bytes) -> str:
 
 
 def label(text: str) -> str:
-    """An account name as the label of a URI can carry it: one line, no colon, 128 characters at the most."""
-    return "".join(character for character in text.replace(":", " ") if character.isprintable()).strip()[:128]
+    """An account name as the label of a URI can carry it: one line, no colon, and short enough for a QR code."""
+    line = "".join(character for character in text.replace(":", " ") if character.isprintable()).strip()[:254]
+    while len(quote(line, safe="")) > _LONGEST_LABEL:
+        line = line[:-1]
+    return line
 
 
 def uri(secret: bytes, *, issuer: str, account: str, parameters: Parameters) -> str:

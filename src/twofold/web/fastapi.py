@@ -67,6 +67,13 @@ class Host(Protocol):
         """Keep `verified.token` in the session that there is, in place of the one before."""
         ...
 
+    async def enrolled(self, request: Request, response: Response, verified: Verified) -> None:
+        """Do the same after a factor was set up or replaced, and end every other session of the user (ASVS 7.4.3).
+
+        One that was stolen before must not live on beside the new factor.
+        """
+        ...
+
     async def log_out(self, request: Request, response: Response) -> None:
         """End the session, waiting or not."""
         ...
@@ -184,6 +191,8 @@ def _endpoint(site: Site, host: Host, route: gate.AnyRoute) -> Callable[[Request
             await host.log_in(request, response, page.log_in)
         if page.remember is not None:
             await host.remember(request, response, page.remember)
+        if page.enrolled is not None:
+            await host.enrolled(request, response, page.enrolled)
         if page.log_out:
             await host.log_out(request, response)
         if page.forget_device:

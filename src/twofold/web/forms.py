@@ -43,6 +43,14 @@ def check_token(keyring: Keyring, session_id: str, given: str) -> None:
         raise BadForm(403, "This form is out of date.")
 
 
+def _host(origin: str) -> str | None:
+    """The host and port that an Origin header names; None for `null` and for what is no address."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
+
+
 def check_origin(headers: Mapping[str, str]) -> None:
     """Raise BadForm for a form that another site sent.
 
@@ -53,7 +61,7 @@ def check_origin(headers: Mapping[str, str]) -> None:
     if site is not None:
         is_ours = site == "same-origin"
     elif origin is not None:
-        is_ours = origin != "null" and urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+        is_ours = _host(origin) == headers.get("host", "").lower()
     else:
         is_ours = True
     if not is_ours:

@@ -34,6 +34,7 @@ class Page:
 
     - `log_in`: the second factor was given; the host makes a new session with this proof.
     - `remember`: the host keeps this proof in the session that it has.
+    - `enrolled`: a factor was set up; the host does the same and ends every other session of the user.
     - `log_out`: the host ends the session.
     - `device`: the new token for the cookie of a trusted device; `forget_device` takes the cookie away.
     """
@@ -45,6 +46,7 @@ class Page:
     headers: Mapping[str, str] = field(default_factory=dict)
     log_in: Verified | None = None
     remember: Verified | None = None
+    enrolled: Verified | None = None
     log_out: bool = False
     device: DeviceToken | None = None
     forget_device: bool = False

@@ -122,7 +122,13 @@ async def begin(site: Site, visit: Visit, me: SignedIn) -> Page:
     """Make a secret. Replacing an app that works needs a fresh proof."""
     status = await site.mfa.status(me.user_id)
     verified = await fresh(site, me) if status.is_enrolled else None
-    await site.mfa.totp.begin(me.user_id, account_name=me.account_name, verified=verified, request=visit.origin)
+    await site.mfa.totp.begin(
+        me.user_id,
+        account_name=me.account_name,
+        verified=verified,
+        session=me.session_id,
+        request=visit.origin,
+    )
     return redirect(f"{visit.base}/setup")
 
 
@@ -135,7 +141,7 @@ async def confirm(site: Site, visit: Visit, me: SignedIn) -> Page:
         page = await _setup(site, me)
         return replace(page, status=400, context={**page.context, "problem": "Type the code that the app shows."})
     try:
-        enrolled = await site.mfa.totp.confirm(me.user_id, code, request=visit.origin)
+        enrolled = await site.mfa.totp.confirm(me.user_id, code, session=me.session_id, request=visit.origin)
     except Rejected as rejected:
         return _refused(await _setup(site, me), rejected, has_backup_codes=False)
     except EnrollmentExpired:
@@ -143,7 +149,7 @@ async def confirm(site: Site, visit: Visit, me: SignedIn) -> Page:
         problem = "The set-up waited too long for its code. Begin again."
         return replace(page, status=400, context={**page.context, "problem": problem})
     page = Page("backup_codes.html", {"codes": enrolled.backup_codes, "is_new": True, "today": site.clock()})
-    return replace(page, remember=enrolled.verified, forget_device=True)
+    return replace(page, enrolled=enrolled.verified, forget_device=True)
 
 
 async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
@@ -242,7 +248,7 @@ async def _setup(site: Site, me: SignedIn) -> Page:
         # Whoever only found an open session must not read the secret of the app to come.
         await fresh(site, me)
     try:
-        enrollment = await site.mfa.totp.pending(me.user_id, account_name=me.account_name)
+        enrollment = await site.mfa.totp.pending(me.user_id, account_name=me.account_name, session=me.session_id)
     except EnrollmentExpired:
         return Page("begin.html", {"is_enrolled": is_enrolled, "problem": None})
     context: dict[str, Any] = {

@@ -70,18 +70,18 @@ _NOT_LOOKED_AT: Mapping[str, str] = {
 
 
 def _accepted(details: Mapping[str, Any]) -> str:
-    factor = _FACTORS.get(details.get("factor", ""), "a code")
+    factor = _FACTORS.get(str(details.get("factor")), "a code")
     return f"Confirmed with {factor}" if details.get("occasion") == "step_up" else f"Signed in with {factor}"
 
 
 def _refused(details: Mapping[str, Any]) -> str:
-    occasion = _OCCASIONS.get(details.get("occasion", ""), "")
-    what = _NOT_LOOKED_AT.get(details.get("reason", ""), "A wrong code was given")
+    occasion = _OCCASIONS.get(str(details.get("occasion")), "")
+    what = _NOT_LOOKED_AT.get(str(details.get("reason")), "A wrong code was given")
     return f"{what} {occasion}".rstrip()
 
 
 def _revoked(details: Mapping[str, Any]) -> str:
-    if (number := details.get("devices")) is not None:
+    if isinstance(number := details.get("devices"), int):
         return f"{_count(number, 'device')} no longer trusted"
     return f"{details.get('device') or 'A device'} no longer trusted"
 
