@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.people import FIREFOX, Clock, Enrolment, Open, Sql, challenged, enroll, kinds, log_in
-from twofold import MFA, Cleared, NotEnrolled, Reason, Rejected, Stale
+from twofold import MFA, Cleared, ConfigurationError, NotEnrolled, Reason, Rejected, Stale
 
 
 def test_a_user_without_a_factor_needs_none(mfa: MFA, ada: int) -> None:
@@ -273,3 +273,41 @@ def test_erasing_leaves_nothing(mfa: MFA, enrolled: Enrolment, sql: Sql) -> None
     for table in ("user_mfa_secrets", "mfa_backup_codes", "mfa_device_trusts", "mfa_events"):
         assert sql(f"SELECT count(*) FROM {table}")[0][0] == 0
     assert mfa.challenge(enrolled.user_id) == Cleared(enrolled.user_id, "not_enrolled")
+
+
+def test_a_proof_ends_with_the_password_under_which_it_was_given(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
+    verified = log_in(mfa, enrolled.user_id, enrolled.phone.code())
+    mfa.password_changed(enrolled.user_id)
+    for use in (
+        lambda: mfa.proof(verified.token),
+        lambda: mfa.trusted_devices.trust(verified, request=FIREFOX),
+        lambda: mfa.totp.disable(verified),
+    ):
+        with pytest.raises(Stale):
+            use()
+    clock.forward(seconds=30)
+    assert mfa.proof(log_in(mfa, enrolled.user_id, enrolled.phone.code()).token)
+
+
+def test_a_proof_of_tomorrow_is_none(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
+    clock.forward(hours=3)
+    verified = mfa.reverify(enrolled.user_id, enrolled.phone.code())
+    clock.forward(hours=-3)
+    with pytest.raises(Stale):
+        mfa.proof(verified.token)
+
+
+def test_a_challenge_of_long_ago_does_not_fill_the_log(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
+    token = challenged(mfa, enrolled.user_id)
+    clock.forward(days=1)
+    before = kinds(mfa, enrolled.user_id)
+    with pytest.raises(Rejected):
+        mfa.verify(token, enrolled.phone.code())
+    assert kinds(mfa, enrolled.user_id) == before
+
+
+@pytest.mark.parametrize(("by", "reason"), [("", "lost phone"), ("grace", " "), ("\0", "lost phone")])
+def test_a_reset_without_a_name_or_a_reason_is_refused(mfa: MFA, enrolled: Enrolment, by: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError):
+        mfa.reset(enrolled.user_id, by=by, reason=reason)
+    assert mfa.status(enrolled.user_id).is_enrolled

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
 
 from twofold import account as accounts
 from twofold import tokens
 from twofold.errors import NotEnrolled, Stale
+from twofold.events.kinds import Kind
 from twofold.outcomes import Verified
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from twofold.account import Account, Work
     from twofold.outcomes import Factor, UserId
+
+# The processes of one deployment may disagree by so much; a proof of a later moment is none.
+_CLOCKS_APART = timedelta(minutes=1)
 
 # RFC 8176 has no word for a code on paper, so that one is private.
 _AMR: dict[Factor, tuple[str, ...]] = {"totp": ("pwd", "otp", "mfa"), "backup_codes": ("pwd", "backup_code", "mfa")}
@@ -22,7 +27,8 @@ _AMR: dict[Factor, tuple[str, ...]] = {"totp": ("pwd", "otp", "mfa"), "backup_co
 def issue(work: Work, user_id: UserId, account: Account, factor: Factor) -> Verified:
     """Sign that the factor was given now, for the enrolment that is in force."""
     enabled_at = account.enabled_at or work.now
-    signed = tokens.write_proof(work.keyring, tokens.ProofToken(user_id, factor, work.now, enabled_at))
+    token = tokens.ProofToken(user_id, factor, work.now, enabled_at, account.event_count)
+    signed = tokens.write_proof(work.keyring, token)
     return Verified(user_id, factor, work.now, _AMR[factor], signed)
 
 
@@ -30,7 +36,8 @@ def proof(work: Work, token: str, *, max_age: timedelta | None = None) -> Verifi
     """Read back the proof that `verify`, `reverify` or `confirm` gave, while it is younger than `max_age`.
 
     The default age is TWOFOLD_PROOF_MAX_AGE. Raises Stale for a proof that is older, forged, or of a factor that was
-    disabled, reset or replaced since. A trusted device gives no proof (NIST SP 800-63B-4 §5.1).
+    disabled, reset or replaced since, or given before the password was changed. A trusted device gives no proof (NIST
+    SP 800-63B-4 §5.1).
     """
     return _read(work, token, max_age)[1]
 
@@ -51,12 +58,20 @@ def _read(work: Work, token: str, max_age: timedelta | None) -> tuple[Account, V
     if read is None:
         raise Stale
     age = work.now - read.at
-    if age > (work.settings.proof_max_age if max_age is None else max_age):
+    if age < -_CLOCKS_APART or age > (work.settings.proof_max_age if max_age is None else max_age):
         raise Stale
     try:
         account = accounts.require(work, read.user_id)
     except NotEnrolled:
         raise Stale from None
-    if account.enabled_at != read.enabled_at:
+    if account.enabled_at != read.enabled_at or _password_changed_since(work, account, read.serial):
         raise Stale
     return account, Verified(read.user_id, read.factor, read.at, _AMR[read.factor], token)
+
+
+def _password_changed_since(work: Work, account: Account, serial: int) -> bool:
+    events = work.schema.tables.events
+    query = sa.select(events.c.seq).where(
+        events.c.user_id == account.user_id, events.c.seq > serial, events.c.event_type == Kind.PASSWORD_CHANGED
+    )
+    return work.connection.execute(query.limit(1)).first() is not None

@@ -34,12 +34,13 @@ class ChallengeToken:
 
 @dataclass(frozen=True, slots=True)
 class ProofToken:
-    """A factor that was proven `at`, while the factor enabled at `enabled_at` was in force."""
+    """A factor that was proven `at`, in the event `serial`, while the factor enabled at `enabled_at` was in force."""
 
     user_id: UserId
     factor: Factor
     at: datetime
     enabled_at: datetime
+    serial: int
 
 
 def write_challenge(keyring: Keyring, token: ChallengeToken) -> str:
@@ -63,6 +64,7 @@ def write_proof(keyring: Keyring, token: ProofToken) -> str:
         "f": token.factor,
         "t": token.at.astimezone(UTC).isoformat(),
         "s": token.enabled_at.astimezone(UTC).isoformat(),
+        "n": token.serial,
     }
     return _sign(keyring, "proofs", payload)
 
@@ -74,7 +76,7 @@ def read_proof(keyring: Keyring, text: object) -> ProofToken | None:
         return None
     factor: Literal["totp", "backup_codes"] = payload["f"]
     at, enabled_at = datetime.fromisoformat(payload["t"]), datetime.fromisoformat(payload["s"])
-    return ProofToken(_unpack(payload["u"]), factor, at, enabled_at)
+    return ProofToken(_unpack(payload["u"]), factor, at, enabled_at, int(payload["n"]))
 
 
 def _sign(keyring: Keyring, purpose: Purpose, payload: dict[str, Any]) -> str:
