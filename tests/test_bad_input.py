@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from tests.people import Clock, Enrolment, Open, Sql, challenged, enroll, log_in, plain_settings
+from tests.databases import migrate
+from tests.people import Clock, Enrolment, Open, Phone, Sql, challenged, enroll, log_in, plain_settings
 from twofold import (
     MFA,
     AsyncMFA,
@@ -23,6 +24,7 @@ from twofold import (
     UnknownUser,
 )
 from twofold.database import create_async_engine, create_engine
+from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -215,3 +217,33 @@ def test_a_write_that_fails_half_way_leaves_nothing(
 def test_a_uuid_is_nobody_where_ids_are_numbers(mfa: MFA) -> None:
     with pytest.raises(UnknownUser):
         mfa.challenge(uuid4())
+
+
+@pytest.mark.backends("sqlite")
+def test_another_spelling_of_an_id_is_nobody(database: Database, clock: Clock, keys: str) -> None:
+    engine = database.engine()
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE users (id VARCHAR(40) COLLATE NOCASE PRIMARY KEY)"))
+        connection.execute(sa.text("INSERT INTO users VALUES ('ada')"))
+    migrate(database)
+    mfa = MFA(engine, plain_settings(keys=keys), clock=clock)
+    phone = Phone(mfa.totp.begin("ada", account_name="ada@example.com").secret, clock)
+    mfa.totp.confirm("ada", phone.code())
+    for spelled in ("ADA", "Ada", "ada "):
+        with pytest.raises(UnknownUser):
+            mfa.challenge(spelled)
+    assert mfa.challenge("ada")
+
+
+@pytest.mark.backends("sqlite")
+def test_sqlite_without_foreign_keys_is_refused(migrated: Database, ada: int, keys: str) -> None:
+    engine = sa.create_engine(migrated.url)
+    with pytest.raises(ConfigurationError, match="foreign_keys"):
+        MFA(engine, plain_settings(keys=keys)).challenge(ada)
+    engine.dispose()
+
+
+def test_a_key_id_with_an_underscore_rotates(open_mfa: Open, ada: int, clock: Clock) -> None:
+    old, new = generate_key("a.b"), generate_key("a_b")
+    enroll(open_mfa(keys=old), ada, clock)
+    assert open_mfa(keys=f"{new},{old}").keys.rotate().done == 1

@@ -49,9 +49,10 @@ def test_a_waiting_enrolment_and_a_trusted_device_survive(open_mfa: Open, ada: i
     assert both.keys.rotate().done == 1
     cleared = both.challenge(ada, device_token=device.token, request=FIREFOX)
     assert not cleared
-    assert open_mfa(keys=new).totp.pending(ada, account_name="ada@example.com") == begun
+    assert both.totp.pending(ada, account_name="ada@example.com") == begun
     enrolment.phone.secret = begun.secret
-    assert open_mfa(keys=new).totp.confirm(ada, enrolment.phone.code())
+    assert both.totp.confirm(ada, enrolment.phone.code())
+    assert open_mfa(keys=new).status(ada).is_enrolled
 
 
 def test_a_row_that_does_not_open_is_named_and_left(

@@ -88,12 +88,9 @@ def rotate(work: Work, *, after: int = 0, limit: int = 100) -> Rotated:
     until it is None. A row that does not open is named in `skipped` and left as it is.
     """
     secrets = work.schema.tables.secrets
-    active = f"v1:{work.keyring.active}:%"
-    stale = sa.or_(
-        secrets.c.state_mac.not_like(active),
-        secrets.c.secret.not_like(active),
-        secrets.c.pending_secret.not_like(active),
-    )
+    # A key id may hold an underscore, which LIKE would read as any character.
+    written = (secrets.c.state_mac, secrets.c.secret, secrets.c.pending_secret)
+    stale = sa.or_(*(~column.startswith(f"v1:{work.keyring.active}:", autoescape=True) for column in written))
     query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > after, stale)
     rows = work.connection.execute(query.order_by(secrets.c.id).limit(limit)).all()
     skipped: list[str] = []

@@ -21,8 +21,8 @@ def test_each_operation_leaves_one_line(mfa: MFA, ada: int, clock: Clock) -> Non
     mfa.trusted_devices.trust(verified, request=FIREFOX)
     mfa.trusted_devices.revoke_all(ada)
     mfa.backup_codes.regenerate(verified)
-    mfa.password_changed(ada)
     mfa.totp.disable(verified)
+    mfa.password_changed(ada)
     mfa.challenge(ada)
     expected = [
         Kind.TOTP_BEGUN,
@@ -33,8 +33,8 @@ def test_each_operation_leaves_one_line(mfa: MFA, ada: int, clock: Clock) -> Non
         Kind.DEVICE_TRUSTED,
         Kind.DEVICE_REVOKED,
         Kind.BACKUP_CODES_REGENERATED,
-        Kind.PASSWORD_CHANGED,
         Kind.TOTP_DISABLED,
+        Kind.PASSWORD_CHANGED,
         Kind.CLEARED,
     ]
     assert kinds(mfa, ada) == expected

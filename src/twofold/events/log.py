@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from twofold.outcomes import UserId
 
 _PAGE = 1000
+_LARGEST = 2**63 - 1
 
 
 def recent(work: Work, user_id: UserId, *, limit: int = 20, before: int | None = None) -> tuple[Event, ...]:
@@ -29,7 +30,7 @@ def recent(work: Work, user_id: UserId, *, limit: int = 20, before: int | None =
     events, stored = work.schema.tables.events, work.schema.stored(user_id)
     query = sa.select(events).where(events.c.user_id == stored, events.c.seq.is_not(None))
     if before is not None:
-        query = query.where(events.c.seq < before)
+        query = query.where(events.c.seq < min(before, _LARGEST))
     query = query.order_by(events.c.seq.desc()).limit(min(max(limit, 1), _PAGE))
     return tuple(_event(row) for row in work.connection.execute(query))
 
@@ -41,7 +42,12 @@ def export(work: Work, *, after: int = 0, limit: int = _PAGE) -> tuple[Event, ..
     whoever must miss none asks again a little behind.
     """
     events = work.schema.tables.events
-    query = sa.select(events).where(events.c.id > after).order_by(events.c.id).limit(min(max(limit, 1), _PAGE))
+    query = (
+        sa.select(events)
+        .where(events.c.id > min(after, _LARGEST))
+        .order_by(events.c.id)
+        .limit(min(max(limit, 1), _PAGE))
+    )
     return tuple(_event(row) for row in work.connection.execute(query))
 
 
