@@ -205,7 +205,7 @@ class Work:
     may_guess: bool = True
     is_saved: bool = False
 
-    def rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    def rows(self, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
         """Read what a decision rests on, as it stands now: locked where the row of the user is."""
         return self.connection.execute(query.with_for_update() if self.is_locking else query).all()
 
