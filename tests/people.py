@@ -164,7 +164,7 @@ class Enrolment:
     verified: Verified
 
 
-def enroll(mfa: MFA, user_id: int, clock: Clock) -> Enrolment:
+def enroll(mfa: MFA, user_id: Any, clock: Clock) -> Enrolment:
     """Set up the second factor; then let the code's step pass, so that the next login has a code of its own."""
     enrollment = mfa.totp.begin(user_id, account_name="ada@example.com")
     phone = Phone(enrollment.secret, clock)
@@ -179,18 +179,18 @@ def enrolled(mfa: MFA, ada: int, clock: Clock) -> Enrolment:
     return enroll(mfa, ada, clock)
 
 
-def challenged(mfa: MFA, user_id: int, **options: Any) -> str:
+def challenged(mfa: MFA, user_id: Any, **options: Any) -> str:
     """The token of a challenge, which must be asked."""
     challenge = mfa.challenge(user_id, **options)
     assert isinstance(challenge, Challenge)
     return challenge.token
 
 
-def log_in(mfa: MFA, user_id: int, code: str) -> Verified:
+def log_in(mfa: MFA, user_id: Any, code: str) -> Verified:
     """A whole login: the challenge after the password, and its answer."""
     return mfa.verify(challenged(mfa, user_id), code)
 
 
-def kinds(mfa: MFA, user_id: int) -> list[str]:
+def kinds(mfa: MFA, user_id: Any) -> list[str]:
     """What the log says, the oldest line first."""
     return [event.kind for event in reversed(mfa.events.recent(user_id, limit=1000))]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 import sqlalchemy as sa
 
 from twofold import account as accounts
+from twofold import legacy, rotation, tokens, trusted_devices
 from twofold import proof as proofs
-from twofold import rotation, tokens, trusted_devices
 from twofold.account import Account, Fact, Work
 from twofold.backup_codes import codec
 from twofold.backup_codes import factor as backup_codes
@@ -47,7 +47,7 @@ def challenge(
     Returns a Challenge, whose token is answered with `verify`; or Cleared, which is falsy, for a user who is not
     enrolled and for a trusted device, whose rotated token then goes back into its cookie. Raises UnknownUser.
     """
-    account = accounts.find(work, user_id)
+    account = legacy.found(work, user_id)
     if account is None:
         return Cleared(user_id, "not_enrolled")
     if not account.is_enabled:
@@ -187,7 +187,8 @@ def _prove(
             "A failure that the caller can roll back does not count; verify outside of within(), or say may_guess=True."
         )
     canonical = codec.canonical(code)
-    factor: Factor = "totp" if canonical is None else "backup_codes"
+    older = codec.legacy(code) if canonical is None and not totp.is_code(account, code) else None
+    factor: Factor = "totp" if canonical is None and older is None else "backup_codes"
     also: accounts.Also = ()
     if canonical is not None:
         # A code of 125 bits cannot be guessed, so it stays good during a wait and after a suspension: the owner has a
@@ -201,15 +202,23 @@ def _prove(
             raise refuse(work, account, Reason.SUSPENDED, occasion, request=request)
         if remaining_wait(account.locked_until, work.now):
             raise refuse(work, account, Reason.WAITING, occasion, request=request)
-        judged = totp.judge(work, account, code, request=request)
+        judged = totp.judge(work, account, code, request) if older is None else _judge_older(work, account, older)
         if isinstance(judged, Reason):
-            raise refuse(work, account, judged, occasion, request=request)
-        after = totp.spend(work, account, judged)
+            raise refuse(work, account, judged, occasion, factor=factor, request=request)
+        if isinstance(judged, totp.Match):
+            after = totp.spend(work, account, judged)
+        else:
+            after, also = replace(account, last_used_at=work.now), backup_codes.spending(work, judged)
     if serial is not None:
         after = replace(after, last_challenge=serial)
     fact = Fact(Kind.CODE_ACCEPTED, details={"factor": factor, "occasion": occasion})
     saved = accounts.save(work, account, after, fact, request, also)
     return proofs.issue(work, user_id, saved, factor)
+
+
+def _judge_older(work: Work, account: Account, code: str) -> backup_codes.Match | Reason:
+    """A backup code of before Twofold, which is short enough to be guessed: it waits like a code of the app."""
+    return backup_codes.judge(work, account, code, is_legacy=True)
 
 
 def _end(work: Work, account: Account, kind: Kind, by: str, reason: str, request: Any) -> None:
@@ -259,6 +268,11 @@ class _Events:
     export = Operation(log.export)
 
 
+class _Legacy:
+    survey = Operation(legacy.survey)
+    adopt = Operation(legacy.adopt)
+
+
 class _Keys:
     status = Operation(rotation.status)
     rotate = Operation(rotation.rotate)
@@ -282,6 +296,14 @@ class BlockingEvents(_Events, Blocking):
 
 class BlockingKeys(_Keys, Blocking):
     """Key rotation, on `MFA`."""
+
+
+class BlockingLegacy(_Legacy, Blocking):
+    """Rows of before Twofold, on `MFA`."""
+
+
+class AwaitedLegacy(_Legacy, Awaited):
+    """Rows of before Twofold, on `AsyncMFA`."""
 
 
 class AwaitedTotp(_Totp, Awaited):
@@ -320,6 +342,7 @@ class MFA(_Login, Blocking):
         self.trusted_devices = BlockingTrustedDevices(core, source)
         self.events = BlockingEvents(core, source)
         self.keys = BlockingKeys(core, source)
+        self.legacy = BlockingLegacy(core, source)
 
     def within(self, connection: sa.Connection, *, may_guess: bool = False) -> Self:
         """The same operations in the caller's transaction: they count when the caller commits, failures too.
@@ -345,6 +368,7 @@ class AsyncMFA(_Login, Awaited):
         self.trusted_devices = AwaitedTrustedDevices(core, source)
         self.events = AwaitedEvents(core, source)
         self.keys = AwaitedKeys(core, source)
+        self.legacy = AwaitedLegacy(core, source)
 
     def within(self, connection: AsyncConnection, *, may_guess: bool = False) -> Self:
         """The same operations in the caller's transaction; see `MFA.within`."""

@@ -40,6 +40,14 @@ class Settings(BaseSettings):
     keys_file: Path | None = Field(default=None, description="A file that holds what `keys` would, mode 0600.")
     users: str = Field(default="users.id", description="The column that `user_id` references: `table.column`.")
 
+    legacy_rows: bool = Field(
+        default=False,
+        description="Adopt, at their login, rows that an older program still writes. For the days of a move alone.",
+    )
+    legacy_fernet_key: SecretStr | None = Field(
+        default=None, description="The Fernet keys of secrets of before Twofold, comma-separated. For a move alone."
+    )
+
     issuer: str = Field(
         default="Twofold", min_length=1, max_length=64, description="The name that authenticator apps show."
     )

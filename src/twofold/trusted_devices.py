@@ -78,7 +78,7 @@ def recognize(
 
     Returns the state after it, the browser's new token, and whether the browser is trusted.
     """
-    if not isinstance(token, str) or len(token) > _LONGEST_TOKEN or not token.isascii() or token.count(".") != 1:
+    if not isinstance(token, str) or len(token) > _LONGEST_TOKEN or not token.isascii() or not token:
         return account, None, False
     devices, origin = work.schema.tables.devices, Request.of(request)
     query = sa.select(devices).where(
@@ -94,12 +94,12 @@ def recognize(
     is_graced = row.previous_token in held and work.now - row.rotated_at <= work.settings.device_grace
     if not is_current and not is_graced:
         return _stolen(work, account, row, request), None, False
-    if (row.browser, row.platform) != (origin.browser, origin.platform):
+    if (row.browser, row.platform) not in {(None, None), (origin.browser, origin.platform)}:
         # The cookie of one browser in another one: no theft is proven, and none is rewarded.
         return account, None, False
     if is_graced:
         return _cleared(work, account, row, request, None), None, True
-    fresh = f"{token.partition('.')[0]}.{secrets.token_urlsafe(_TOKEN_BYTES)}"
+    fresh = f"{_line(token)}.{secrets.token_urlsafe(_TOKEN_BYTES)}"
     rotation = sa.update(devices).where(devices.c.id == row.id, devices.c.trust_token == row.trust_token)
     rotation = rotation.values(
         trust_token=_digests(work, account, fresh, row.trusted_until)[0],
@@ -108,6 +108,8 @@ def recognize(
         last_used_at=work.now,
         usage_count=devices.c.usage_count + 1,
         ip_address=origin.ip_address,
+        browser=origin.browser,
+        platform=origin.platform,
     )
     account = _cleared(work, account, row, request, rotation)
     return account, DeviceToken(fresh, row.id, row.trusted_until), True
@@ -236,9 +238,40 @@ def _revocation(work: Work, why: str | None) -> dict[str, Any]:
     return {"revoked_at": work.now, "revoked_reason": why, "trust_token": void, "previous_token": None}
 
 
+def adopting(work: Work, account: Account) -> Also:
+    """The statements that turn raw tokens of before Twofold into keyed hashes; the cookies stay good."""
+    devices = work.schema.tables.devices
+    query = sa.select(devices.c.id, devices.c.trust_token, devices.c.trusted_until).where(
+        devices.c.user_id == account.user_id,
+        devices.c.revoked_at.is_(None),
+        devices.c.trust_token.not_like("v1:%"),
+        devices.c.trust_token.not_like("revoked %"),
+    )
+    return tuple(
+        Change(
+            sa.update(devices)
+            .where(devices.c.id == row.id, devices.c.trust_token == row.trust_token)
+            .values(
+                trust_token=_digests(work, account, row.trust_token, row.trusted_until)[0],
+                device_fingerprint=_lines(work, account, row.trust_token)[0],
+                # What the browser was is told in other words there; its next visit says it in ours.
+                browser=None,
+                platform=None,
+            ),
+            is_exact=True,
+        )
+        for row in work.rows(query)
+    )
+
+
+def _line(token: str) -> str:
+    """What stays the same through all tokens of a device; for a token of before Twofold, the whole of it."""
+    return token.rpartition(".")[0] or token
+
+
 def _lines(work: Work, account: Account, token: str) -> tuple[str, ...]:
     """What the row of a token's line may hold as its fingerprint."""
-    return work.keyring.macs("device tokens", canonical("device line", account.user_id, token.partition(".")[0]))
+    return work.keyring.macs("device tokens", canonical("device line", account.user_id, _line(token)))
 
 
 def _digests(work: Work, account: Account, token: str, until: datetime) -> tuple[str, ...]:

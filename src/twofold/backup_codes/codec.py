@@ -6,6 +6,7 @@ no slow hash, and far past guessing.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ GROUP = 5
 
 # What people write for the symbols that Crockford left out because they look alike.
 _READ = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
+_SEPARATORS = str.maketrans({"-": None, " ": None})
 _LONGEST = 64
 
 
@@ -41,6 +43,19 @@ def canonical(text: object) -> str | None:
         return None
     code = text.strip().upper().translate(_READ)
     return code if len(code) == SYMBOLS and all(symbol in ALPHABET for symbol in code) else None
+
+
+def legacy(text: object) -> str | None:
+    """A code as applications made them before Twofold: 6 to 16 letters and digits, without dashes, in upper case."""
+    if not isinstance(text, str) or len(text) > _LONGEST or not text.isascii():
+        return None
+    code = text.strip().upper().translate(_SEPARATORS)
+    return code if 6 <= len(code) <= 16 and code.isalnum() else None
+
+
+def legacy_digest(code: str) -> str:
+    """What the row of such a code holds: the SHA-256 of the code in hex, the same for every owner."""
+    return hashlib.sha256(code.encode()).hexdigest()
 
 
 def digests(keyring: Keyring, user_id: UserId, code: str, *, is_spent: bool = False) -> tuple[str, ...]:

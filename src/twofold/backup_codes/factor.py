@@ -27,11 +27,11 @@ class Match:
     spent: str
 
 
-def judge(work: Work, account: Account, canonical_code: str) -> Match | Reason:
+def judge(work: Work, account: Account, code: str, *, is_legacy: bool = False) -> Match | Reason:
     """Look a canonical code up among those of its owner."""
     codes = work.schema.tables.codes
-    unused = codec.digests(work.keyring, account.user_id, canonical_code)
-    spent = codec.digests(work.keyring, account.user_id, canonical_code, is_spent=True)
+    unused = (codec.legacy_digest(code),) if is_legacy else codec.digests(work.keyring, account.user_id, code)
+    spent = codec.digests(work.keyring, account.user_id, code, is_spent=True)
     query = sa.select(codes.c.id, codes.c.code_hash, codes.c.is_used, codes.c.expires_at).where(
         codes.c.user_id == account.user_id, codes.c.code_hash.in_((*unused, *spent))
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from twofold.cli import db, doctor, events, failures, keys, serve, users
+from twofold.cli import db, doctor, events, failures, keys, secrets, serve, users
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +65,7 @@ def _root(
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(users.app, name="users")
+app.add_typer(secrets.app, name="secrets")
 app.add_typer(events.app, name="events")
 doctor.register(app)
 serve.register(app)

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     RESET = "reset"
     REPAIRED = "repaired"
     RESEALED = "resealed"
+    ADOPTED = "adopted"
     KEY_MISSING = "key_missing"
     SEAL_BROKEN = "seal_broken"
 

@@ -30,6 +30,16 @@ class Match:
     step: int
 
 
+def is_code(account: Account, code: object) -> bool:
+    """Whether this has the form of a code of the user's app."""
+    return algorithm.is_code(code, _parameters(account))
+
+
+def adopted(work: Work, account: Account, secret: bytes) -> Account:
+    """The state with a secret of before Twofold in force, sealed."""
+    return replace(account, secret=_seal(work, account, "secret", secret, _parameters(account)))
+
+
 def judge(work: Work, account: Account, code: str, request: Any = None) -> Match | Reason:
     """Compare a code with the secret in force.
 
@@ -193,6 +203,10 @@ def _match(work: Work, secret: bytes, parameters: algorithm.Parameters, code: st
     return Reason.WRONG_CODE if step is None else Match(step)
 
 
+def _parameters(account: Account) -> algorithm.Parameters:
+    return algorithm.Parameters(account.algorithm, account.digits, account.period)  # type: ignore[arg-type]
+
+
 def _new_parameters(settings: Settings) -> algorithm.Parameters:
     return algorithm.Parameters(settings.algorithm, settings.digits, settings.period)
 
@@ -222,7 +236,7 @@ def _context(account: Account, column: str, parameters: algorithm.Parameters, se
 
 
 def _open(work: Work, account: Account, request: Any = None) -> tuple[bytes, algorithm.Parameters]:
-    parameters = algorithm.Parameters(account.algorithm, account.digits, account.period)  # type: ignore[arg-type]
+    parameters = _parameters(account)
     try:
         return work.keyring.open(account.secret or "", _context(account, "secret", parameters, None)), parameters
     except MissingKey:

@@ -1,0 +1,172 @@
+"""Rows of before Twofold, brought under it without anyone enrolling again.
+
+A legacy row of `user_mfa_secrets` has no state MAC, no event is chained to it, and its secret is plain base32 or a
+Fernet token. Adopting it seals the secret, turns the raw tokens of its trusted devices into keyed hashes, and begins
+the user's chain with an `adopted` event, by the same compare-and-swap as everything else. Backup codes keep their
+hashes and go on working until they are regenerated. Backups, write-ahead logs and replicas still hold what stood in
+the columns before.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from twofold import account as accounts
+from twofold import trusted_devices
+from twofold.account import Account, Fact
+from twofold.errors import ConfigurationError, MFAError, Tampered, UnknownUser
+from twofold.events.kinds import Kind
+from twofold.totp import factor as totp
+
+if TYPE_CHECKING:
+    from twofold.account import Work
+    from twofold.outcomes import UserId
+
+# RFC 4226 §4 asks for 128 bits; some applications made secrets of 80, and their users are not to be locked out.
+_SHORTEST_SECRET = 10
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """How many rows of before Twofold there are, by what is to be done with them."""
+
+    rows: int
+    devices: int
+    backup_codes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """One batch: rows adopted, users whose secret cannot be opened and is left, and where the next batch begins."""
+
+    done: int
+    left: tuple[str, ...]
+    last_id: int | None
+
+
+class Unreadable(MFAError):
+    """A secret of before Twofold is neither base32 nor opened by the Fernet keys that are configured."""
+
+
+def found(work: Work, user_id: UserId) -> Account | None:
+    """Read a user's row like `account.find`, and adopt a legacy one on the way where TWOFOLD_LEGACY_ROWS allows it."""
+    if not work.settings.legacy_rows:
+        return accounts.find(work, user_id)
+    try:
+        return accounts.find(work, user_id)
+    except Tampered:
+        account = accounts.find(work, user_id, trusting=True)
+        if account is None or not _is_legacy(work, account):
+            raise
+        return _adopt(work, account)
+
+
+def survey(work: Work) -> Legacy:
+    """Count what is left of before Twofold."""
+    secrets, codes, devices, _ = work.schema.tables
+    queries = (
+        sa.select(sa.func.count()).where(_legacy_rows(work)),
+        sa.select(sa.func.count()).where(
+            devices.c.revoked_at.is_(None),
+            devices.c.trust_token.not_like("v1:%"),
+            devices.c.user_id.in_(sa.select(secrets.c.user_id).where(_legacy_rows(work))),
+        ),
+        sa.select(sa.func.count()).where(codes.c.is_used.is_(sa.false()), codes.c.code_hash.not_like("v1:%")),
+    )
+    rows, raw, hashes = (int(work.connection.execute(query).scalar_one()) for query in queries)
+    return Legacy(rows, raw, hashes)
+
+
+def adopt(work: Work, *, after: int = 0, limit: int = 100, trial: bool = False) -> Adopted:
+    """Adopt the next legacy rows in the order of their ids after `after`; give `last_id` back until it is None.
+
+    Every row is decided by itself, so that logins go on and a run that was stopped goes on where it was. A `trial`
+    opens every secret and writes nothing.
+    """
+    if not trial:
+        work.need_transaction()
+    secrets = work.schema.tables.secrets
+    query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > after, _legacy_rows(work))
+    rows = work.connection.execute(query.order_by(secrets.c.id).limit(min(max(limit, 1), _BATCH))).all()
+    left: list[str] = []
+    for row in rows:
+        try:
+            account = accounts.find(work, row.user_id, trusting=True)
+            if account is None or not _is_legacy(work, account):
+                left.append(str(row.user_id))
+            elif trial:
+                _opened(work, account)
+            else:
+                _adopt(work, account)
+        except (Unreadable, UnknownUser):
+            left.append(str(row.user_id))
+    return Adopted(len(rows) - len(left), tuple(left), rows[-1].id if rows else None)
+
+
+def _legacy_rows(work: Work) -> sa.ColumnElement[bool]:
+    secrets = work.schema.tables.secrets
+    return secrets.c.state_mac.is_(None) & (secrets.c.event_count == 0)
+
+
+def _is_legacy(work: Work, account: Account) -> bool:
+    """Whether nothing of this user was ever written by Twofold; a row that was and has lost its MAC is no legacy."""
+    secrets = work.schema.tables.secrets
+    unproven = sa.select(secrets.c.id).where(secrets.c.user_id == account.user_id, _legacy_rows(work))
+    if work.connection.execute(unproven).first() is None:
+        return False
+    return not work.connection.execute(work.schema.traces, {"user": account.user_id}).scalar_one()
+
+
+def _adopt(work: Work, account: Account) -> Account:
+    secret = _opened(work, account)
+    before = replace(
+        account,
+        pending_secret=None,
+        pending_at=None,
+        enabled_at=(account.enabled_at or work.now) if account.is_enabled else account.enabled_at,
+        last_challenge=0,
+        event_head=None,
+    )
+    after = before if secret is None else totp.adopted(work, before, secret)
+    also = trusted_devices.adopting(work, after)
+    details = {"devices": len(also), "had_secret": secret is not None}
+    return accounts.save(work, account, after, Fact(Kind.ADOPTED, details=details), None, also)
+
+
+def _opened(work: Work, account: Account) -> bytes | None:
+    if not account.secret:
+        if account.is_enabled:
+            raise Unreadable
+        return None
+    text = account.secret
+    if text.startswith("gAAAA"):
+        text = _unfernet(work, text)
+    try:
+        base32 = text.replace(" ", "").replace("-", "").rstrip("=").upper()
+        secret = base64.b32decode(base32 + "=" * (-len(base32) % 8))
+    except binascii.Error:
+        raise Unreadable from None
+    if len(secret) < _SHORTEST_SECRET:
+        raise Unreadable
+    return secret
+
+
+def _unfernet(work: Work, token: str) -> str:
+    configured = work.settings.legacy_fernet_key
+    if configured is None:
+        raise Unreadable
+    try:
+        keys = [Fernet(key.strip()) for key in configured.get_secret_value().split(",") if key.strip()]
+    except ValueError:
+        raise ConfigurationError("TWOFOLD_LEGACY_FERNET_KEY holds no Fernet key.") from None
+    try:
+        return MultiFernet(keys).decrypt(token).decode("ascii")
+    except (InvalidToken, UnicodeDecodeError):
+        raise Unreadable from None

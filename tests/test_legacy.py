@@ -1,0 +1,205 @@
+"""Rows of before Twofold keep working, without anyone enrolling again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.fernet import Fernet
+from pyotp import random_base32
+
+from tests.people import FIREFOX, SAFARI, Clock, Open, Phone, Sql, add_user, challenged, enroll, kinds, log_in
+from twofold import MFA, Cleared, Reason, Rejected, Tampered
+
+if TYPE_CHECKING:
+    from tests.databases import Database
+
+FERNET = Fernet.generate_key().decode()
+EARLIER = "2026-11-01 08:00:00"
+
+
+@dataclass
+class Older:
+    """A user as an application without Twofold left her: a secret, codes, a browser with a cookie."""
+
+    user_id: int
+    phone: Phone
+    codes: tuple[str, ...] = ("ABCD-2345", "EFGH-6789")
+    cookie: str = "raw-cookie-of-the-old-application"
+
+
+def leave(sql: Sql, user_id: int, clock: Clock, *, sealed: bool = False, secret: str | None = None) -> Older:
+    older = Older(user_id, Phone(random_base32(), clock), cookie=f"raw-cookie-{user_id}")
+    stored = Fernet(FERNET).encrypt(older.phone.secret.encode()).decode() if sealed else secret or older.phone.secret
+    sql(
+        "INSERT INTO user_mfa_secrets (user_id, secret, is_enabled, is_verified, created_at, updated_at)"
+        " VALUES (:user, :secret, true, true, :at, :at)",
+        user=user_id,
+        secret=stored,
+        at=EARLIER,
+    )
+    for code in older.codes:
+        sql(
+            "INSERT INTO mfa_backup_codes (user_id, code_hash, created_at) VALUES (:user, :hash, :at)",
+            user=user_id,
+            hash=hashlib.sha256(code.replace("-", "").encode()).hexdigest(),
+            at=EARLIER,
+        )
+    sql(
+        "INSERT INTO mfa_device_trusts (user_id, device_fingerprint, device_name, browser, platform, trust_token,"
+        " trusted_until, last_used_at, created_at) VALUES (:user, 'f00', 'My laptop', 'Firefox 139.0', 'linux x86',"
+        " :token, '2026-12-10 08:00:00', :seen, :at)",
+        user=user_id,
+        token=older.cookie,
+        seen="2026-11-20 08:00:00",
+        at=EARLIER,
+    )
+    sql(
+        "INSERT INTO mfa_events (user_id, event_type, event_status, created_at) VALUES (:user, 'login', 'ok', :at)",
+        user=user_id,
+        at=EARLIER,
+    )
+    return older
+
+
+@pytest.fixture
+def older(sql: Sql, ada: int, clock: Clock) -> Older:
+    return leave(sql, ada, clock)
+
+
+def adopt_all(mfa: MFA, **options: Any) -> tuple[int, list[str]]:
+    done, left, after = 0, list[str](), 0
+    while True:
+        batch = mfa.legacy.adopt(after=after, limit=2, **options)
+        done, left = done + batch.done, left + list(batch.left)
+        if batch.last_id is None:
+            return done, left
+        after = batch.last_id
+
+
+def test_before_adoption_a_legacy_row_is_refused(mfa: MFA, older: Older) -> None:
+    with pytest.raises(Tampered):
+        mfa.challenge(older.user_id)
+
+
+def test_after_adoption_everything_the_user_has_still_works(mfa: MFA, older: Older, sql: Sql, clock: Clock) -> None:
+    assert adopt_all(mfa) == (1, [])
+    assert adopt_all(mfa) == (0, [])
+    cleared = mfa.challenge(older.user_id, device_token=older.cookie, request=FIREFOX)
+    assert isinstance(cleared, Cleared)
+    assert cleared.device is not None
+    clock.forward(hours=1)
+    assert not mfa.challenge(older.user_id, device_token=cleared.device.token, request=FIREFOX)
+    assert mfa.challenge(older.user_id, device_token=cleared.device.token, request=SAFARI)
+
+    assert log_in(mfa, older.user_id, older.phone.code()).factor == "totp"
+    verified = log_in(mfa, older.user_id, "abcd 2345")
+    assert verified.factor == "backup_codes"
+    with pytest.raises(Rejected) as again:
+        log_in(mfa, older.user_id, older.codes[0])
+    assert again.value.reason is Reason.CODE_ALREADY_USED
+    fresh = mfa.backup_codes.regenerate(verified)
+    with pytest.raises(Rejected):
+        log_in(mfa, older.user_id, older.codes[1])
+    assert log_in(mfa, older.user_id, fresh[0])
+
+    assert kinds(mfa, older.user_id)[0] == "adopted"
+    assert mfa.events.verify(older.user_id).is_intact
+    assert sql("SELECT count(*) FROM mfa_events WHERE seq IS NULL")[0][0] == 1
+    ((secret, token),) = sql(
+        "SELECT s.secret, d.trust_token FROM user_mfa_secrets s JOIN mfa_device_trusts d ON d.user_id = s.user_id"
+    )
+    assert secret.startswith("v1:k1:")
+    assert token.startswith("v1:k1:")
+
+
+def test_the_old_cookie_that_comes_back_later_is_a_copy(mfa: MFA, older: Older, clock: Clock) -> None:
+    adopt_all(mfa)
+    assert not mfa.challenge(older.user_id, device_token=older.cookie, request=FIREFOX)
+    clock.forward(hours=1)
+    assert mfa.challenge(older.user_id, device_token=older.cookie, request=FIREFOX)
+    assert "device_theft" in kinds(mfa, older.user_id)
+
+
+def test_a_short_code_counts_and_waits(mfa: MFA, older: Older, clock: Clock) -> None:
+    adopt_all(mfa)
+    for _ in range(5):
+        with pytest.raises(Rejected):
+            log_in(mfa, older.user_id, "ZZZZ-9999")
+    with pytest.raises(Rejected) as waiting:
+        log_in(mfa, older.user_id, older.codes[0])
+    assert waiting.value.reason is Reason.WAITING
+    clock.forward(seconds=30)
+    assert log_in(mfa, older.user_id, older.codes[0])
+
+
+def test_a_spent_short_code_stays_spent(mfa: MFA, older: Older, sql: Sql) -> None:
+    adopt_all(mfa)
+    log_in(mfa, older.user_id, older.codes[0])
+    sql("UPDATE mfa_backup_codes SET is_used = false")
+    with pytest.raises(Rejected):
+        log_in(mfa, older.user_id, older.codes[0])
+
+
+def test_fernet_secrets_open_with_their_key_and_wait_without(
+    open_mfa: Open, ada: int, grace: int, clock: Clock, sql: Sql
+) -> None:
+    sealed, plain = leave(sql, ada, clock, sealed=True), leave(sql, grace, clock)
+    mfa = open_mfa()
+    before = sql("SELECT * FROM user_mfa_secrets WHERE user_id = :ada", ada=ada)
+    assert adopt_all(mfa) == (1, [str(ada)])
+    assert sql("SELECT * FROM user_mfa_secrets WHERE user_id = :ada", ada=ada) == before
+    assert log_in(mfa, grace, plain.phone.code())
+    retired = Fernet.generate_key().decode()
+    mfa = open_mfa(legacy_fernet_key=f"{retired},{FERNET}")
+    assert adopt_all(mfa) == (1, [])
+    assert log_in(mfa, ada, sealed.phone.code())
+
+
+@pytest.mark.parametrize("secret", ["", "not base32!", "12345678", "JBSWY3DP", "gAAAAbroken", "v1:k1:AAAA"])
+def test_a_secret_that_cannot_be_opened_is_listed_and_left(
+    mfa: MFA, ada: int, clock: Clock, sql: Sql, secret: str
+) -> None:
+    leave(sql, ada, clock, secret=secret or " ")
+    before = sql("SELECT * FROM user_mfa_secrets")
+    assert adopt_all(mfa) == (0, [str(ada)])
+    assert sql("SELECT * FROM user_mfa_secrets") == before
+
+
+def test_a_trial_writes_nothing(mfa: MFA, older: Older, sql: Sql) -> None:
+    before = sql("SELECT * FROM user_mfa_secrets")
+    assert adopt_all(mfa, trial=True) == (1, [])
+    assert sql("SELECT * FROM user_mfa_secrets") == before
+    assert mfa.legacy.survey().rows == 1
+    adopt_all(mfa)
+    left = mfa.legacy.survey()
+    assert (left.rows, left.devices, left.backup_codes) == (0, 0, 2)
+
+
+def test_a_row_that_is_found_later_is_adopted_at_its_login_where_that_is_allowed(open_mfa: Open, older: Older) -> None:
+    with pytest.raises(Tampered):
+        open_mfa().challenge(older.user_id)
+    assert log_in(open_mfa(legacy_rows=True), older.user_id, older.phone.code())
+    assert open_mfa().status(older.user_id).is_enrolled
+
+
+def test_a_row_of_ours_cannot_be_made_to_look_legacy(open_mfa: Open, ada: int, clock: Clock, sql: Sql) -> None:
+    mfa = open_mfa(legacy_rows=True)
+    enroll(mfa, ada, clock)
+    sql("UPDATE user_mfa_secrets SET state_mac = NULL, event_count = 0, secret = 'JBSWY3DPEHPK3PXPJBSWY3DP'")
+    with pytest.raises(Tampered):
+        mfa.challenge(ada)
+    assert adopt_all(mfa)[0] == 0
+
+
+def test_many_users_are_adopted_while_one_logs_in(open_mfa: Open, migrated: Database, clock: Clock, sql: Sql) -> None:
+    users = [leave(sql, add_user(migrated, f"user{number}@example.com"), clock) for number in range(7)]
+    mfa = open_mfa(legacy_rows=True)
+    first = mfa.legacy.adopt(limit=3)
+    assert log_in(mfa, users[5].user_id, users[5].phone.code())
+    assert challenged(mfa, users[0].user_id)
+    rest = mfa.legacy.adopt(after=first.last_id or 0, limit=100)
+    assert first.done + rest.done == 6
+    assert mfa.legacy.survey().rows == 0
