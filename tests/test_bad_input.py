@@ -161,6 +161,8 @@ def test_a_missing_column_is_drift(mfa: MFA, enrolled: Enrolment, sql: Sql) -> N
         mfa.challenge(enrolled.user_id)
 
 
+# The thread of a file that could not be opened may still speak to its loop when that is closed.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_unreachable_database_is_named_and_nothing_is_told(keys: str) -> None:
     urls = (
         "postgresql://nobody@127.0.0.1:1/nothing",

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -97,9 +98,17 @@ def test_a_port_that_is_taken_is_a_sentence(twofold: Shell) -> None:
 @pytest.mark.backends("sqlite")
 def test_the_real_program_serves_and_stops(migrated: Database, keys: str) -> None:
     environment = {**os.environ, "TWOFOLD_KEYS": keys, "TWOFOLD_DATABASE_URL": migrated.url}
-    command = [str(PROGRAM), "serve", "--port", "0", "--json"]
+    # A shell starts what runs in the background deaf to Ctrl-C, and its children inherit that.
+    hearing = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", hearing, str(PROGRAM), "serve", "--port", "0", "--json"]
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as server:
         assert server.stdout is not None
         try:
