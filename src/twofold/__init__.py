@@ -36,6 +36,7 @@ from twofold.errors import (
     Tampered,
     UnknownUser,
 )
+from twofold.hosting import include_name
 from twofold.mfa import MFA, AsyncMFA
 from twofold.outcomes import (
     ChainReport,
@@ -81,5 +82,6 @@ __all__ = [
     "Tampered",
     "UnknownUser",
     "Verified",
+    "include_name",
     "tables",
 ]

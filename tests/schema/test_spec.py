@@ -47,7 +47,9 @@ def test_the_frozen_ddl_is_the_committed_one(dialect: str) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_live_tables_would_be_created_as_the_frozen_ones(dialect: str) -> None:
-    assert ddl(live(), dialect) == (GOLDEN / f"{dialect}.sql").read_text()
+    golden = (GOLDEN / f"{dialect}.sql").read_text().split(";\n\n")
+    # The one index that PostgreSQL alone has follows its table by itself; see the next tests.
+    assert ddl(live(), dialect).split(";\n\n") == [statement for statement in golden if "USING brin" not in statement]
 
 
 def test_the_live_tables_have_the_names_of_the_frozen_ones() -> None:

@@ -16,6 +16,7 @@ from twofold.operation import read_keys
 from twofold.schema import commands
 from twofold.schema.catalog import read
 from twofold.schema.sentences import as_mfa_errors
+from twofold.schema.users import as_spelled
 from twofold.tables import UsersColumn
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def users(terminal: Terminal) -> Iterator[Check]:
     column = UsersColumn.parse(terminal.settings.users)
     with as_mfa_errors(), terminal.engine.connect() as connection:
         found = read(connection, column.table, column.schema)
+        column = as_spelled(column, found)
     step = "Set TWOFOLD_USERS to the key of your users' table, as table.column."
     if found is None:
         message = f"There is no table {column.table_key}."

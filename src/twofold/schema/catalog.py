@@ -98,6 +98,7 @@ def read(connection: sa.Connection, name: str, schema: str | None = None) -> Rel
         case "postgresql":
             return catalog_postgresql.read(connection, name, schema)
         case "sqlite":
-            return catalog_sqlite.read(connection, name)
+            # No foreign key of SQLite leaves its file, so nothing in another schema can be meant.
+            return None if schema is not None else catalog_sqlite.read(connection, name)
         case _:
             return catalog_mariadb.read(connection, name, schema)

@@ -36,15 +36,24 @@ def as_mfa_errors() -> Iterator[None]:
 
 
 @contextmanager
-def as_command_error() -> Iterator[None]:
-    """Raise CommandError, which `alembic` prints as one line and answers with a failing exit code."""
+def refusal_as_command_error() -> Iterator[None]:
+    """Raise CommandError for Twofold's own errors; `alembic` prints it as one line and ends with a failing exit code.
+
+    What the database raises passes, for whoever tries again when a table is busy.
+    """
     try:
-        with as_mfa_errors():
-            yield
+        yield
     except SchemaDrift as error:
         raise CommandError("\n  - ".join([str(error), *error.differences])) from error
     except MFAError as error:
         raise CommandError(str(error)) from error
+
+
+@contextmanager
+def as_command_error() -> Iterator[None]:
+    """Raise CommandError for whatever a migration raises."""
+    with refusal_as_command_error(), as_mfa_errors():
+        yield
 
 
 def _first_line(error: DBAPIError) -> str:

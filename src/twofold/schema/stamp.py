@@ -9,6 +9,7 @@ from alembic import context
 
 from twofold.errors import SchemaDrift
 from twofold.schema import spec
+from twofold.schema.sentences import refusal_as_command_error
 from twofold.schema.users import configured
 from twofold.schema.verifier import verify
 
@@ -21,6 +22,7 @@ _log = logging.getLogger("twofold.schema")
 OVERRIDE = "twofold_unverified_stamp"
 
 
+@refusal_as_command_error()
 def refuse_unverified(
     ctx: MigrationContext,
     step: MigrationInfo,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -16,6 +17,8 @@ from twofold.tables import UsersColumn
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.types import TypeEngine
+
+    from twofold.schema.catalog import Relation
 
 
 def configured(config: Config) -> UsersColumn:
@@ -31,6 +34,14 @@ def column(users: UsersColumn, type_: TypeEngine[Any]) -> sa.Column[Any]:
     return key
 
 
+def as_spelled(users: UsersColumn, parent: Relation | None) -> UsersColumn:
+    """The column as the catalog spells it. The names of MariaDB's and SQLite's columns know no case."""
+    folded = users.column.casefold()
+    if parent is None or users.column in parent.columns or folded not in parent.columns:
+        return users
+    return replace(users, column=folded)
+
+
 def live_type(connection: sa.Connection, users: UsersColumn) -> TypeEngine[Any]:
     """The type of the referenced column as the database has it. Raises ConfigurationError where there is none.
 
@@ -42,7 +53,7 @@ def live_type(connection: sa.Connection, users: UsersColumn) -> TypeEngine[Any]:
     if relation is None or users.column.casefold() not in names:
         raise ConfigurationError(
             f"There is no {users} in the database. Run your application's own migrations first, "
-            "or set TWOFOLD_USERS to the key of its users table."
+            "or name the key of its users table: in TWOFOLD_USERS, or in your own revision file."
         )
     columns = sa.inspect(connection).get_columns(users.table, users.schema)
     found: TypeEngine[Any] = next(one["type"] for one in columns if one["name"].casefold() == users.column.casefold())

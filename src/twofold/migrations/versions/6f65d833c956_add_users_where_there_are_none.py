@@ -21,7 +21,8 @@ from twofold.schema.users import configured
 
 revision = "6f65d833c956"
 down_revision = None
-branch_labels = None
+# A host that takes this history as a branch of its own says twofold@head.
+branch_labels = ("twofold",)
 depends_on = None
 
 _log = logging.getLogger("twofold.migrations")

@@ -1,0 +1,1 @@
+"""One history with two branches: the shop's revisions and Twofold's."""

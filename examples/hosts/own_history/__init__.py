@@ -1,0 +1,1 @@
+"""Two histories: the shop's own, and Twofold's beside it."""

@@ -1,0 +1,97 @@
+"""The default: two histories side by side, that know nothing of each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+import twofold
+from tests.hosts.conftest import OURS, Host
+from twofold.schema import spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.databases import Database
+
+SHOP = {"users", "orders", "alembic_version"}
+
+
+def test_each_history_comes_and_goes_without_the_other(host: Callable[..., Host]) -> None:
+    shop = host("own_history")
+    assert "No new upgrade operations detected" in shop.do(
+        "alembic upgrade head", "twofold db upgrade", "alembic check"
+    )
+    assert shop.tables() == {*SHOP, *OURS, spec.VERSION_TABLE}
+    assert (shop.recorded(), shop.recorded(spec.VERSION_TABLE)) == ({"a2"}, {spec.REVISION})
+
+    assert "conform" in shop.do("alembic downgrade -1", "twofold db verify")
+    assert shop.tables() == {*SHOP, *OURS, spec.VERSION_TABLE} - {"orders"}
+    assert (shop.recorded(), shop.recorded(spec.VERSION_TABLE)) == ({"a1"}, {spec.REVISION})
+
+    last = shop.do("alembic upgrade head", "twofold db downgrade --yes", "alembic check")
+    assert "No new upgrade operations detected" in last
+    assert shop.tables() == {*SHOP, spec.VERSION_TABLE}
+    assert (shop.recorded(), shop.recorded(spec.VERSION_TABLE)) == ({"a2"}, {spec.USERS_REVISION})
+
+
+def proposed(database: Database, metadata: sa.MetaData, **options: Any) -> list[str]:
+    """What autogenerate would do, tables first. What it does to the indexes of a table that goes is left out."""
+    with database.engine().connect() as connection:
+        context = MigrationContext.configure(connection, opts={"target_metadata": metadata, **options})
+        found: list[Any] = compare_metadata(context, metadata)
+    named = [f"{one[0]} {one[1].name}" for one in found if one[0] in {"add_table", "remove_table"}]
+    others = [str(one) for one in found if one[0] not in {"add_table", "remove_table"}]
+    going = [one.rpartition(" ")[2] for one in named]
+    return sorted(named) + [one for one in others if not any(f"table=<{name}>" in one for name in going)]
+
+
+def with_users() -> sa.MetaData:
+    metadata = sa.MetaData()
+    sa.Table(
+        "users",
+        metadata,
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+        sa.Column("subject", sa.String(255), nullable=False),
+        sa.Column("created_at", spec.Moment, nullable=False),
+        sa.UniqueConstraint("subject"),
+    )
+    return metadata
+
+
+def test_autogenerate_leaves_alone_what_is_not_the_hosts(migrated: Database) -> None:
+    metadata = with_users()
+    assert proposed(migrated, metadata) == sorted(f"remove_table {name}" for name in (*OURS, spec.VERSION_TABLE))
+    assert proposed(migrated, metadata, include_name=twofold.include_name(metadata)) == []
+
+
+def test_autogenerate_finds_no_difference_in_tables_that_the_host_made_its_own(migrated: Database) -> None:
+    metadata = with_users()
+    twofold.tables(metadata)
+    assert proposed(migrated, metadata, include_name=twofold.include_name(metadata)) == []
+    # A host that has several collections of tables gives Alembic a list of them.
+    assert proposed(migrated, metadata, include_name=twofold.include_name([sa.MetaData(), metadata])) == []
+    with migrated.engine().begin() as connection:
+        connection.exec_driver_sql("DROP TABLE mfa_events")
+    assert proposed(migrated, metadata, include_name=twofold.include_name(metadata)) == ["add_table mfa_events"]
+
+
+def test_tables_of_the_same_name_in_other_schemas_are_the_hosts() -> None:
+    metadata = with_users()
+    include = twofold.include_name(metadata)
+    assert not include("mfa_events", "table", {"schema_name": None})
+    assert include("mfa_events", "table", {"schema_name": "billing"})
+    assert include("mfa_events", "column", {"schema_name": None, "table_name": "orders"})
+
+
+def test_a_metadata_with_a_schema_of_its_own_does_not_move_the_tables() -> None:
+    metadata = sa.MetaData(schema="app")
+    sa.Table("accounts", metadata, sa.Column("uuid", sa.Uuid(), primary_key=True))
+    made = twofold.tables(metadata, users="app.accounts.uuid")
+    assert {table.key for table in made} == OURS
+    assert isinstance(made.secrets.c.user_id.type, sa.Uuid)
+    (reference,) = made.secrets.c.user_id.foreign_keys
+    assert reference.column.table.key == "app.accounts"
