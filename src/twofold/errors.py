@@ -15,6 +15,7 @@ programmer or the operator, and its message names the next step.
     │   └── LockTimeout        a migration did not get its lock in time (in `twofold.schema.turn`)
     ├── Unreadable             a secret of before Twofold does not open (in `twofold.legacy`)
     ├── SchemaDrift            the tables are missing or differ from the revision
+    │   └── Refused            an adoption that cannot be carried out whole (in `twofold.schema.adoption`)
     └── ConfigurationError     a setting is missing or wrong
         └── MissingKey         a value was written under a key that is not configured
 

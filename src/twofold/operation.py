@@ -238,8 +238,8 @@ def _codes(error: DBAPIError) -> set[str]:
     return {name for name in named if name}
 
 
-# Serialization failure and deadlock; on MariaDB lock wait timeout, deadlock, and a row that changed since the snapshot.
-_RETRIED = frozenset({"40001", "40P01", "1205", "1213", "1020"})
+# Serialization failure, deadlock; on MariaDB lock wait timeout, deadlock, a row or a table changed since the snapshot.
+_RETRIED = frozenset({"40001", "40P01", "1205", "1213", "1020", "1412"})
 # Undefined table and column, in the words of the three databases.
 _DRIFTED = frozenset({"42P01", "42703", "1146", "1054", "no such table", "no such column"})
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 import typer
 from rich.table import Table
 
+from twofold.cli import adopt, write_revision
 from twofold.cli.terminal import Terminal, command, noun
 from twofold.schema import commands, spec
 from twofold.schema.findings import Verdict
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from twofold.settings import Settings
 
 app = noun("The four tables in your database. Which database: TWOFOLD_DATABASE_URL, which users: TWOFOLD_USERS.")
+write_revision.register(app)
+adopt.register(app)
 
 PENDING, BLOCKED = 2, 3
 _WORDS = {
@@ -111,7 +114,10 @@ def _sentence(report: Report, recorded: str | None, code: int) -> str:
     if code == PENDING:
         return "The tables differ; all of it can be repaired. Next: twofold db adopt"
     if recorded != spec.REVISION:
-        return f"The tables conform, but revision {spec.REVISION} is not recorded. Next: twofold db upgrade"
+        return (
+            f"The tables conform to revision {spec.REVISION}, which {spec.VERSION_TABLE} does not record. "
+            "Unless your own history made them (docs/hosts.md), next: twofold db upgrade"
+        )
     return f"The tables conform to revision {spec.REVISION}."
 
 

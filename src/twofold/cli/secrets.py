@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 -- The parser reads the annotation.
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,9 +17,16 @@ from twofold.errors import ConfigurationError
 from twofold.request import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from twofold.settings import Settings
 
 app = noun("Secrets, cookies and codes of before Twofold.")
+
+FernetKeys = Annotated[
+    Path | None,
+    typer.Option(help="A file with the Fernet keys of the old secrets, a line each. Or TWOFOLD_LEGACY_FERNET_KEY."),
+]
 
 REMAINS = "Backups, write-ahead logs and replicas still hold the values that stood there before."
 
@@ -31,10 +39,7 @@ REMAINS = "Backups, write-ahead logs and replicas still hold the values that sto
 def import_legacy(
     terminal: Terminal,
     *,
-    legacy_fernet_key_file: Annotated[
-        Path | None,
-        typer.Option(help="A file with the Fernet keys of the old secrets, a line each. Or TWOFOLD_LEGACY_FERNET_KEY."),
-    ] = None,
+    legacy_fernet_key_file: FernetKeys = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Open every secret, write nothing.")] = False,
     batch: Annotated[int, typer.Option(min=1, max=1000, help="Rows in one transaction.")] = 100,
 ) -> None:
@@ -44,36 +49,57 @@ def import_legacy(
     listed and left as they are.
     """
     mfa = Operator(terminal.engine, with_fernet_keys(terminal.settings, legacy_fernet_key_file))
-    before = mfa.legacy.survey()
-    done, left, after, is_stopped = 0, list[str](), 0, False
-    with terminal.progress("Opening" if dry_run else "Sealing", before.rows) as step:
-        try:
-            while True:
-                adopted = mfa.legacy.adopt(after=after, limit=batch, trial=dry_run)
-                done += adopted.done
-                left += adopted.left
-                step(adopted.done + len(adopted.left))
-                if adopted.last_id is None:
-                    break
-                after = adopted.last_id
-        except KeyboardInterrupt:
-            is_stopped = True
-    people = [f"{counted(done, 'row')} would be adopted." if dry_run else f"Adopted {counted(done, 'row')}."]
-    if is_stopped:
-        people.append("Stopped; every finished batch is kept. Run the same command to go on.")
-    if left:
-        people.append(f"Left as they are, since their secret does not open: {counted(len(left), 'user')}:")
-        people += [f"  {printable(user, 255)}" for user in left]
-        people.append("Give the key of the old secrets with --legacy-fernet-key-file, or reset these users.")
-    if done and not dry_run:
-        people.append(REMAINS)
+    brought = bring(terminal, mfa, batch=batch, trial=dry_run)
+    done, left, is_stopped = brought.done, brought.left, brought.is_stopped
     remaining = mfa.legacy.survey().backup_codes
+    people = list(told(brought, trial=dry_run))
     if remaining:
         people.append(f"{counted(remaining, 'short backup code')} of before work until they are regenerated.")
     result = {"done": done, "left": left, "is_stopped": is_stopped, "is_dry_run": dry_run, "backup_codes": remaining}
     terminal.answer(result, *people)
     if is_stopped or left:
         raise typer.Exit(INTERRUPTED if is_stopped else REFUSED)
+
+
+@dataclass(slots=True)
+class Brought:
+    """What came of it: rows adopted, users whose secret does not open, and whether somebody stopped it."""
+
+    done: int = 0
+    left: list[str] = field(default_factory=list[str])
+    is_stopped: bool = False
+
+
+def bring(terminal: Terminal, mfa: Operator, *, batch: int = 100, trial: bool = False) -> Brought:
+    """Adopt every legacy row, batch by batch, with a bar."""
+    brought, after = Brought(), 0
+    with terminal.progress("Opening" if trial else "Sealing", mfa.legacy.survey().rows) as step:
+        try:
+            while True:
+                adopted = mfa.legacy.adopt(after=after, limit=batch, trial=trial)
+                brought.done += adopted.done
+                brought.left += adopted.left
+                step(adopted.done + len(adopted.left))
+                if adopted.last_id is None:
+                    return brought
+                after = adopted.last_id
+        except KeyboardInterrupt:
+            brought.is_stopped = True
+            return brought
+
+
+def told(brought: Brought, *, trial: bool = False) -> Iterator[str]:
+    """The same in sentences."""
+    rows = counted(brought.done, "row")
+    yield f"{rows} would be adopted." if trial else f"Adopted {rows}."
+    if brought.is_stopped:
+        yield "Stopped; every finished batch is kept. Run the same command to go on."
+    if brought.left:
+        yield f"Left as they are, since their secret does not open: {counted(len(brought.left), 'user')}:"
+        yield from (f"  {printable(user, 255)}" for user in brought.left)
+        yield "Give the key of the old secrets with --legacy-fernet-key-file, or reset these users."
+    if brought.done and not trial:
+        yield REMAINS
 
 
 def with_fernet_keys(settings: Settings, file: Path | None) -> Settings:

@@ -201,7 +201,7 @@ def command(
         paragraphs = (inspect.getdoc(function) or "").split("\n\n")
         text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
         epilog = "\n".join(("Examples:", *(f"  $ {example}" for example in examples)))
-        app.command(function.__name__.rstrip("_"), help=text, epilog=epilog)(run)
+        app.command(function.__name__.rstrip("_").replace("_", "-"), help=text, epilog=epilog)(run)
         return function
 
     return register

@@ -100,11 +100,14 @@ def _foreign_key(
     ours = [key for key in found.foreign_keys if key.columns == ("user_id",)]
     right = [key for key in ours if (key.target, key.target_columns) == (parent.identity, (users_column,))]
     cascading = [key for key in right if key.on_delete == "CASCADE"]
+    for key in ours:
+        if key not in right:
+            yield Finding(table, "foreign key", "(user_id)", f"also {_key(key)}", f"only {expected}", Verdict.BLOCKED)
     if not any(key.flaw is None for key in cascading):
         verdict = Verdict.BLOCKED if any(key.flaw == "its triggers disabled" for key in cascading) else fixable
-        yield Finding(table, "foreign key", "(user_id)", _keys_there(ours), expected, verdict)
+        yield Finding(table, "foreign key", "(user_id)", _keys_there(right), expected, verdict)
         return
-    for key in ours:
+    for key in right:
         # Where two keys disagree the stricter one wins, and the user cannot be deleted.
         if key not in cascading:
             yield Finding(table, "foreign key", "(user_id)", f"also {_key(key)}", f"only {expected}", fixable)

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from twofold.schema import catalog, columns, keys, spec
 from twofold.schema.findings import Finding, Report, Verdict
-from twofold.schema.users import column
+from twofold.schema.users import as_spelled, column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from twofold.schema.catalog import Relation
     from twofold.tables import UsersColumn
@@ -23,8 +23,17 @@ if TYPE_CHECKING:
 
 def verify(connection: sa.Connection, users: UsersColumn) -> Report:
     """Compare the database with revision 769e76ff65d7."""
-    parent = catalog.read(connection, users.table, users.schema)
-    found = {name: catalog.read(connection, name) for name in spec.NAMES}
+    return judge(users, catalog.read(connection, users.table, users.schema), read(connection), connection.dialect.name)
+
+
+def read(connection: sa.Connection) -> dict[str, Relation | None]:
+    """What stands under the four names."""
+    return {name: catalog.read(connection, name) for name in spec.NAMES}
+
+
+def judge(users: UsersColumn, parent: Relation | None, found: Mapping[str, Relation | None], dialect: str) -> Report:
+    """Compare what was read with the revision. `parent` is the users table."""
+    users = as_spelled(users, parent)
     findings = list(_users(users, parent))
     for expected in spec.tables(column(users, sa.BigInteger())):
         relation = found[expected.name]
@@ -33,7 +42,7 @@ def verify(connection: sa.Connection, users: UsersColumn) -> Report:
         elif relation.kind != "table":
             findings.append(Finding(expected.name, "table", "", f"a {relation.kind}", "a table", Verdict.BLOCKED))
         else:
-            findings += _table(expected, relation, parent, users, connection.dialect.name)
+            findings += _table(expected, relation, parent, users, dialect)
     return Report(frozenset(name for name, relation in found.items() if relation is not None), tuple(findings))
 
 

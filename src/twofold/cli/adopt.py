@@ -1,0 +1,187 @@
+"""`twofold db adopt`: what it would take to bring existing tables to the revision, and on request the doing of it."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from twofold.cli.operator import Operator
+from twofold.cli.secrets import Brought, FernetKeys, bring, told, with_fernet_keys
+from twofold.cli.terminal import Terminal, command
+from twofold.errors import ConfigurationError
+from twofold.schema import adoption, spec, turn
+from twofold.schema.findings import Verdict
+from twofold.schema.plan import HEAVY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from twofold.schema.plan import Plan, Step
+
+PENDING, BLOCKED, LOCKED = 2, 3, 4
+_CODES = {"conforms": 0, "pending": PENDING, "blocked": BLOCKED}
+_KINDS = "; ".join(f"{name}: {text}" for name, text in HEAVY.items())
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to its noun."""
+    command(app, "twofold db adopt", "twofold db adopt --apply --allow timestamps --allow not-null")(adopt)
+
+
+def adopt(
+    terminal: Terminal,
+    *,
+    apply: Annotated[bool, typer.Option("--apply", help="Carry the plan out.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="KIND", help=f"Allow heavy steps: heavy for all, or one kind. {_KINDS}."),
+    ] = None,
+    leave_history: Annotated[
+        bool,
+        typer.Option("--leave-history", help="Record nothing: your own Alembic history has the tables."),
+    ] = False,
+    data: Annotated[
+        Literal["now", "later"],
+        typer.Option(
+            help="Bring secrets and cookies along after the structure, or later: twofold secrets import-legacy."
+        ),
+    ] = "now",
+    legacy_fernet_key_file: FernetKeys = None,
+) -> None:
+    """Show what brings existing tables to the revision: every difference, the SQL, the locks, the size of the tables.
+
+    With --apply it is done, step by step, while logins go on; a run that was interrupted is finished by the next one.
+    No table, column or row is dropped, and nothing at all is changed unless the whole plan can be carried out.
+
+    After the structure come the rows: secrets are sealed and raw cookies hashed, so that nobody enrols again.
+
+    Exit 0: the tables conform and are recorded. Exit 2: there is something to do, or to allow. Exit 3: somebody has to
+    decide. Exit 4: a lock did not come in time; run it again.
+    """
+    try:
+        allowed = adoption.kinds(allow or ())
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from None
+    plan = adoption.plan(terminal.engine, terminal.settings, allow=allowed, leave_history=leave_history)
+    if not apply or plan.is_done or plan.blocked or plan.refused:
+        terminal.answer(_payload(plan, ()), *_shown(plan), "\n" + _sentence(plan))
+        if code := _CODES[plan.verdict]:
+            raise typer.Exit(code)
+        return
+    if not terminal.is_json:
+        terminal.answer(None, *_shown(plan))
+    # Without keys nothing can be sealed, and that is better known before anything is changed.
+    settings = with_fernet_keys(terminal.settings, legacy_fernet_key_file)
+    mfa = Operator(terminal.engine, settings) if data == "now" else None
+    terminal.confirm(f"Carry out these {len(plan.steps)} steps and record revision {spec.REVISION}?", yes=yes)
+    try:
+        with _bar(terminal, len(plan.steps)) as tell:
+            done = adoption.apply(
+                terminal.engine,
+                terminal.settings,
+                allow=allowed,
+                leave_history=leave_history,
+                on_progress=tell,
+            )
+    except turn.LockTimeout as error:
+        terminal.note(f"error: {error}")
+        if terminal.is_json:
+            terminal.answer({"error": "LockTimeout", "message": str(error)})
+        raise typer.Exit(LOCKED) from None
+    after = adoption.plan(terminal.engine, terminal.settings, leave_history=leave_history)
+    brought = Brought() if mfa is None else bring(terminal, mfa)
+    people = [f"The tables conform to revision {spec.REVISION}, and it is recorded.", *told(brought)]
+    people += ["The rows are left for later. Next: twofold secrets import-legacy"] if mfa is None else []
+    rows = {"adopted": brought.done, "left": brought.left}
+    terminal.answer(_payload(after, done) | {"rows": rows}, *people)
+    if brought.left or brought.is_stopped:
+        raise typer.Exit(PENDING)
+
+
+def _payload(plan: Plan, done: tuple[Step, ...]) -> dict[str, Any]:
+    return {
+        "verdict": plan.verdict,
+        "revision": plan.recorded,
+        "elsewhere": plan.elsewhere,
+        "findings": plan.report.findings,
+        "steps": plan.steps,
+        "blocked": plan.blocked,
+        "not_allowed": sorted({step.kind for step in plan.refused}),
+        "sizes": dict(plan.sizes),
+        "done": done,
+    }
+
+
+def _shown(plan: Plan) -> Iterator[str | Table]:
+    if plan.sizes:
+        yield _sizes(plan)
+    for finding in plan.report.findings:
+        is_fine = finding.verdict is Verdict.TOLERATED
+        wanted = "fine as it is" if is_fine else f"expected: {finding.expected}"
+        yield f"{finding.table}: {finding.what}: {finding.found} ({wanted})"
+    for number, step in enumerate(plan.steps, 1):
+        yield from _step(number, step)
+    for blocker in plan.blocked:
+        yield f"\nyou decide: {blocker.table}: {blocker.what}: {blocker.problem}\n  {blocker.remedy}"
+        if blocker.query:
+            yield f"  {blocker.query}"
+    if plan.elsewhere:
+        yield (
+            f"\nRevision {', '.join(plan.elsewhere)} stands in your own alembic_version; your Alembic cannot find it. "
+            f"It moves to {spec.VERSION_TABLE}; then stamp your history with the revision that it is really at."
+        )
+
+
+def _step(number: int, step: Step) -> Iterator[str]:
+    yield f"\n{number}. {step.table}: {step.what} ({step.verdict}, {step.kind})"
+    yield from (f"   {line}" for statement in step.statements for line in f"{statement};".splitlines())
+    yield from (f"   lock: {lock}" for lock in step.locks)
+
+
+def _sentence(plan: Plan) -> str:
+    if plan.blocked:
+        return "Somebody has to decide about what is named above; until then nothing is changed."
+    if plan.is_done:
+        return f"The tables conform to revision {spec.REVISION}, and it is recorded."
+    heavy = sorted({step.kind for step in plan.steps if step.verdict is Verdict.HEAVY})
+    told = "Some steps are heavy, and have to be allowed" if plan.refused else "Nothing was changed yet"
+    return f"{told}. Next: {' '.join(['twofold db adopt --apply', *(f'--allow {kind}' for kind in heavy)])}"
+
+
+def _sizes(plan: Plan) -> Table:
+    shown = Table("table", "rows, about", "MiB")
+    for name, size in plan.sizes.items():
+        mebibytes = "" if size.bytes is None else f"{size.bytes / (1 << 20):.1f}"
+        shown.add_row(name, "" if size.rows is None else f"{size.rows:,}", mebibytes)
+    return shown
+
+
+@contextmanager
+def _bar(terminal: Terminal, total: int) -> Iterator[Callable[[adoption.Progress], None]]:
+    """A bar over all steps, and one for the step at work, which moves as far as the database says."""
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    is_hidden = terminal.is_json or not sys.stderr.isatty()
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=is_hidden) as bar:
+        steps = bar.add_task("steps", total=total)
+        work = bar.add_task("", total=None)
+
+        def tell(progress: adoption.Progress) -> None:
+            bar.update(steps, completed=progress.done, total=progress.total)
+            share = None if progress.share is None else round(progress.share * 100)
+            bar.update(work, description=str(progress.step), completed=share or 0, total=None if share is None else 100)
+
+        yield tell

@@ -1,0 +1,43 @@
+"""Which revision a database has recorded, and where: in Twofold's own version table or, by mistake, in the host's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from twofold.schema import spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+HOSTS = "alembic_version"
+_OURS = (spec.REVISION, spec.USERS_REVISION)
+
+
+def _versions(table: str) -> sa.TableClause:
+    return sa.table(table, sa.column("version_num", sa.String))
+
+
+def _rows(connection: sa.Connection, table: str) -> list[str]:
+    if not sa.inspect(connection).has_table(table):
+        return []
+    return sorted(str(one) for one in connection.execute(sa.select(_versions(table))).scalars())
+
+
+def recorded(connection: sa.Connection) -> str | None:
+    """The revision in Twofold's version table."""
+    found = _rows(connection, spec.VERSION_TABLE)
+    return found[-1] if found else None
+
+
+def elsewhere(connection: sa.Connection) -> tuple[str, ...]:
+    """Twofold's revisions in the host's version table, where the host's Alembic cannot find them."""
+    return tuple(one for one in _rows(connection, HOSTS) if one in _OURS)
+
+
+def leave(connection: sa.Connection, revisions: Iterable[str]) -> None:
+    """Take Twofold's revisions out of the host's version table. They are in Twofold's own by then."""
+    table = _versions(HOSTS)
+    for revision in revisions:
+        connection.execute(sa.delete(table).where(table.c.version_num == revision))

@@ -1,0 +1,163 @@
+"""One step of a plan, carried out: in its transaction, with its locks asked for briefly and again."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from twofold.errors import SchemaDrift
+from twofold.schema import turn
+from twofold.schema.references import referencing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from twofold.schema.plan import Step
+
+_log = logging.getLogger("twofold.schema")
+# CREATE INDEX CONCURRENTLY waits for transactions that began before it, and nobody waits for it meanwhile.
+_CONCURRENT_WAIT = "60s"
+# PostgreSQL 13 cannot; there a statement goes on to its end, and the next run waits for it.
+_WATCH_CLIENT = "SELECT set_config(name, '2s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
+# MariaDB: this algorithm, or this lock, is not supported for this change.
+_NOT_ONLINE = {1845, 1846}
+
+
+def prepare(connection: sa.Connection) -> None:
+    """Make a session fit for DDL: its server notices a client that died, and turns no NULL into an empty text."""
+    match connection.dialect.name:
+        case "postgresql":
+            with connection.begin():
+                connection.exec_driver_sql(_WATCH_CLIENT)
+        case "sqlite":
+            return
+        case _:
+            with connection.begin():
+                connection.exec_driver_sql("SET SESSION sql_mode = concat(@@sql_mode, ',STRICT_ALL_TABLES')")
+
+
+def perform(
+    connection: sa.Connection, step: Step, allowed: frozenset[str], steps: Callable[[], tuple[Step, ...]]
+) -> None:
+    """Take one step. `steps` plans anew: SQLite has no lock for a whole run, so somebody else may have taken it."""
+    _log.info("Adopting: %s", step)
+
+    def work() -> None:
+        if connection.dialect.name != "sqlite" or step in steps():
+            _execute(connection, step.statements)
+
+    try:
+        match step.style:
+            case "transaction":
+                turn.take(connection, work)
+            case "concurrently":
+                _concurrently(connection, step)
+            case "online":
+                _online(connection, step, allowed)
+            case "rebuild":
+                _rebuilt(connection, step, work)
+    except DBAPIError as error:
+        if turn.is_busy(error):
+            raise turn.LockTimeout(_kept(f"Other transactions hold what this step needs ({step})")) from error
+        raise SchemaDrift(_kept(f"The database refused a step ({step}; {_code(error)})")) from error
+    except turn.LockTimeout as error:
+        raise turn.LockTimeout(_kept(f"Other transactions hold what this step needs ({step})")) from error
+
+
+def _kept(sentence: str) -> str:
+    return f"{sentence}. The steps before it are done and stay; run the same command again to go on."
+
+
+def _code(error: DBAPIError) -> str:
+    """The database's number for an error; its text may show what is in a row."""
+    original = error.orig
+    named = getattr(original, "sqlstate", None) or getattr(original, "sqlite_errorname", None)
+    return f"error {named or (original.args[0] if original is not None and original.args else 'unknown')}"
+
+
+def _execute(connection: sa.Connection, statements: Iterable[str]) -> None:
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+
+
+@contextmanager
+def _autocommit(connection: sa.Connection) -> Iterator[None]:
+    usual = connection.default_isolation_level
+    connection.execution_options(isolation_level="AUTOCOMMIT")
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execution_options(isolation_level=usual or "READ COMMITTED")
+
+
+def _concurrently(connection: sa.Connection, step: Step) -> None:
+    """Build outside of a transaction. What fails leaves an index that is not valid, for the next plan to mend."""
+    build, *constraints = step.statements
+    with _autocommit(connection):
+        connection.exec_driver_sql(f"SET lock_timeout = '{_CONCURRENT_WAIT}'")
+        connection.exec_driver_sql(build)
+        connection.exec_driver_sql("RESET lock_timeout")
+    if constraints:
+        turn.take(connection, partial(_execute, connection, constraints))
+
+
+def _online(connection: sa.Connection, step: Step, allowed: frozenset[str]) -> None:
+    """Try one way after the other; the last one, a copy, only where it is allowed."""
+    *online, copy = (*step.statements, *step.alternatives)
+    ways = [*online, copy] if not online or "copy" in allowed or step.kind in allowed else online
+    for number, statement in enumerate(ways):
+        try:
+            turn.take(connection, partial(_execute, connection, [statement]))
+        except DBAPIError as error:
+            is_refused = error.orig is not None and error.orig.args[:1] and error.orig.args[0] in _NOT_ONLINE
+            if not is_refused:
+                raise
+            if number == len(ways) - 1:
+                message = _kept(f"MariaDB refuses to do this without copying the table ({step}): --allow copy")
+                raise SchemaDrift(message) from error
+        else:
+            return
+
+
+def _rebuilt(connection: sa.Connection, step: Step, work: Callable[[], None]) -> None:
+    """Rebuild a SQLite table: foreign keys sleep meanwhile, and afterwards no row may be missing or astray.
+
+    Without `legacy_alter_table` a view on the table would stop the rename, and others' references would follow the
+    old table to its end.
+    """
+    pragmas = ("foreign_keys", "legacy_alter_table")
+    usual = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in pragmas}
+    connection.rollback()
+    tables = (step.table, *referencing(connection, [step.table]))
+    connection.rollback()
+
+    def guarded() -> None:
+        before = _standing(connection, step.table, tables)
+        work()
+        after = _standing(connection, step.table, tables)
+        if after[0] != before[0] or after[1] - before[1]:
+            raise SchemaDrift(_kept(f"Rows would have been lost or orphaned, so the step was undone ({step})"))
+
+    try:
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
+        connection.rollback()
+        turn.take(connection, guarded)
+    finally:
+        for name, value in usual.items():
+            connection.exec_driver_sql(f"PRAGMA {name} = {value}")
+        connection.rollback()
+
+
+def _standing(connection: sa.Connection, table: str, tables: tuple[str, ...]) -> tuple[int, set[tuple[object, ...]]]:
+    """How many rows there are, and which ones refer to nothing."""
+    rows = connection.execute(sa.select(sa.func.count()).select_from(sa.table(table))).scalar_one()
+    query = sa.text('SELECT "table", rowid, parent FROM pragma_foreign_key_check(:name)')
+    astray = {tuple(row) for name in tables for row in connection.execute(query, {"name": name})}
+    return int(rows), astray

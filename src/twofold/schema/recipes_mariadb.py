@@ -1,0 +1,181 @@
+"""How MariaDB is repaired: every ALTER says how it may be done, so that the server refuses rather than copies quietly.
+
+Its DDL knows no transactions, so every step is one statement, which happens whole or not at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from twofold.schema import probes
+from twofold.schema.findings import Verdict
+from twofold.schema.plan import Lock, Step, columns_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twofold.schema.plan import Probe, Subject
+
+ONLINE = ("ALGORITHM=INSTANT, LOCK=NONE", "ALGORITHM=NOCOPY, LOCK=NONE", "ALGORITHM=INPLACE, LOCK=NONE")
+COPY = "ALGORITHM=COPY, LOCK=SHARED"
+_UTF8 = "utf8mb4"
+_COLUMN = sa.text(
+    "SELECT column_type AS spelled, is_nullable = 'YES' AS nullable, column_default AS default_text, "
+    "character_set_name AS charset, collation_name AS collation, extra, column_comment AS comment "
+    "FROM information_schema.columns WHERE table_schema = database() AND table_name = :table AND column_name = :column"
+)
+_CHECK = sa.text(
+    "SELECT check_clause FROM information_schema.check_constraints WHERE constraint_schema = database() "
+    "AND table_name = :table AND level = 'Column' AND constraint_name = :column"
+)
+_CHARSET = sa.text(
+    "SELECT table_collation FROM information_schema.tables WHERE table_schema = database() AND table_name = :table"
+)
+
+
+def steps(subject: Subject) -> Iterator[Step]:
+    """Everything that one table needs, in the order of doing: columns first, then what is built on them."""
+    yield from _columns(subject)
+    yield from _types(subject)
+    yield from _nullability(subject)
+    yield from _keys(subject)
+    yield from _foreign_key(subject)
+
+
+def _online(subject: Subject, what: str, kind: str, change: str, *asked: Probe, first: int = 0) -> Step:
+    """One change without a copy, in the cheapest way that the server agrees to, from the `first` on."""
+    ways = tuple(f"ALTER TABLE {subject.name} {change}, {way}" for way in (*ONLINE[first:], COPY))
+    lock = Lock(subject.name, "metadata lock", "everybody waits for an instant")
+    verdict = Verdict.ADDITIVE
+    return Step(subject.name, what, kind, verdict, ways[:1], (lock,), "online", asked, alternatives=ways[1:])
+
+
+def _copied(subject: Subject, what: str, kind: str, change: str, *asked: Probe, users: bool = False) -> Step:
+    locks = [Lock(subject.name, "LOCK=SHARED", "writers wait")]
+    if users:
+        locks.append(list(_instants(subject))[1])
+    statement = f"ALTER TABLE {subject.name} {change}, {COPY}"
+    return Step(subject.name, what, kind, Verdict.HEAVY, (statement,), tuple(locks), "online", asked)
+
+
+def _columns(subject: Subject) -> Iterator[Step]:
+    added, filled = subject.of("column"), subject.of("default")
+    changes = [f"ADD COLUMN {_with_charset(subject, finding.subject)}" for finding in added]
+    changes += [f"ALTER COLUMN {one.subject} SET DEFAULT {subject.default(one.subject)}" for one in filled]
+    if changes:
+        yield _online(subject, subject.listed(*added, *filled), "column", ", ".join(changes))
+
+
+def _with_charset(subject: Subject, column: str) -> str:
+    """A column takes the character set of its table, which on tables of other origins may hold no emoji."""
+    definition = subject.definition(column)
+    inherited = str(subject.connection.execute(_CHARSET, {"table": subject.name}).scalar_one())
+    if inherited.startswith(_UTF8) or not isinstance(subject.expected.c[column].type, sa.String):
+        return definition
+    type_ = subject.type_(column)
+    return definition.replace(type_, f"{type_} CHARACTER SET {_UTF8}", 1)
+
+
+def _types(subject: Subject) -> Iterator[Step]:
+    if longer := subject.of("type", verdict=Verdict.ADDITIVE):
+        changes = (_modified(subject, one.subject, type_=subject.type_(one.subject)) for one in longer)
+        yield _online(subject, subject.listed(*longer), "length", ", ".join(changes))
+    heavy = tuple(finding.subject for finding in subject.of("type", verdict=Verdict.HEAVY))
+    families = {"moment": "timestamps", "integer": "integers", "string": "character-set"}
+    for family, kind in families.items():
+        names = tuple(name for name in heavy if subject.found.columns[name].type.family == family)
+        if names:
+            change = ", ".join(_modified(subject, name, type_=_wanted(subject, name)) for name in names)
+            yield _copied(subject, f"{kind} of {', '.join(names)}", kind, change)
+
+
+def _wanted(subject: Subject, column: str) -> str:
+    """The revision's type, unless the live one holds more already and only the character set is to change."""
+    live, type_ = subject.found.columns[column].type, subject.type_(column)
+    wanted = subject.expected.c[column].type
+    if live.family == "string" and (live.size or 0) > (getattr(wanted, "length", None) or 0):
+        return live.text.partition(" character set ")[0]
+    return type_
+
+
+def _nullability(subject: Subject) -> Iterator[Step]:
+    if optional := subject.of("nullability", verdict=Verdict.ADDITIVE):
+        changes = (_modified(subject, finding.subject, nullable=True) for finding in optional)
+        yield _online(subject, subject.listed(*optional), "null", ", ".join(changes))
+    if required := subject.of("nullability", verdict=Verdict.HEAVY):
+        change = ", ".join(_modified(subject, finding.subject, nullable=False) for finding in required)
+        ways = tuple(f"ALTER TABLE {subject.name} {change}, {way}" for way in (ONLINE[-1], COPY))
+        lock = Lock(subject.name, "metadata lock", "everybody waits for an instant")
+        asked = tuple(probes.nulls(subject, finding.subject) for finding in required)
+        what, verdict = subject.listed(*required), Verdict.HEAVY
+        yield Step(subject.name, what, "not-null", verdict, ways[:1], (lock,), "online", asked, alternatives=ways[1:])
+
+
+def _modified(subject: Subject, column: str, *, type_: str | None = None, nullable: bool | None = None) -> str:
+    """MODIFY forgets what it does not name, so everything else about the column is said again."""
+    live = subject.connection.execute(_COLUMN, {"table": subject.name, "column": column}).one()
+    spelled = type_ or str(live.spelled)
+    parts = [f"MODIFY COLUMN {column} {spelled}"]
+    if live.charset is not None:
+        keeps = str(live.charset) == _UTF8 or type_ is None
+        collation = f"CHARACTER SET {live.charset} COLLATE {live.collation}"
+        parts.append(collation if keeps else f"CHARACTER SET {_UTF8}")
+    can_be_null = bool(live.nullable) if nullable is None else nullable
+    parts.append("NULL" if can_be_null else "NOT NULL")
+    if live.default_text is not None and not (str(live.default_text).upper() == "NULL" and not can_be_null):
+        parts.append(f"DEFAULT {live.default_text}")
+    if "auto_increment" in str(live.extra).lower():
+        parts.append("AUTO_INCREMENT")
+    if live.comment:
+        parts.append(f"COMMENT {_literal(str(live.comment))}")
+    check = subject.connection.execute(_CHECK, {"table": subject.name, "column": column}).scalar_one_or_none()
+    if check is not None:
+        parts.append(f"CHECK ({check})")
+    return " ".join(parts)
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"
+
+
+def _keys(subject: Subject) -> Iterator[Step]:
+    for finding in subject.of("unique", "index"):
+        columns, is_unique = columns_of(finding), finding.aspect == "unique"
+        ignored = next(
+            (index for index in subject.found.indexes if index.columns == columns and index.flaw == "ignored"), None
+        )
+        if ignored is not None and ignored.unique is is_unique:
+            change, first = f"ALTER INDEX {subject.quote(ignored.name)} NOT IGNORED", 0
+        else:
+            name = subject.free(subject.named(columns)[0])
+            unique = "UNIQUE " if is_unique else ""
+            change, first = f"ADD {unique}INDEX {name} ({', '.join(columns)})", 1
+        asked = probes.duplicates(subject, columns) if is_unique else ()
+        yield _online(subject, finding.what, "unique" if is_unique else "index", change, *asked, first=first)
+
+
+def _foreign_key(subject: Subject) -> Iterator[Step]:
+    """One ALTER drops the old key and adds the new one. With checks off it would be instant, and accept orphans."""
+    findings = subject.of("foreign key")
+    if not findings:
+        return
+    ours = [key for key in subject.found.foreign_keys if key.columns == ("user_id",)]
+    changes = [f"DROP FOREIGN KEY {subject.quote(key.name)}" for key in ours if key.on_delete != "CASCADE"]
+    if any(key.on_delete == "CASCADE" for key in ours):
+        ways = tuple(f"ALTER TABLE {subject.name} {', '.join(changes)}, {way}" for way in (*ONLINE, COPY))
+        locks = tuple(_instants(subject))
+        what, verdict = findings[0].what, Verdict.HEAVY
+        yield Step(subject.name, what, "foreign-keys", verdict, ways[:1], locks, "online", alternatives=ways[1:])
+    else:
+        name = subject.free(f"fk_{subject.name}_user_id_cascade")
+        changes.append(f"ADD CONSTRAINT {name} FOREIGN KEY (user_id) REFERENCES {subject.reference}")
+        asked = probes.orphans(subject)
+        yield _copied(subject, findings[0].what, "foreign-keys", ", ".join(changes), asked, users=True)
+
+
+def _instants(subject: Subject) -> Iterator[Lock]:
+    for table in (subject.name, subject.users.table_key):
+        yield Lock(table, "metadata lock", "everybody waits for an instant")

@@ -1,0 +1,152 @@
+"""A plan, computed from what the database says of itself at this moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from twofold.schema import catalog, history, probes, recipes_mariadb, recipes_postgresql, recipes_sqlite, spec, verifier
+from twofold.schema.findings import Finding, Verdict
+from twofold.schema.plan import Blocker, Lock, Plan, Size, Step, Subject
+from twofold.schema.users import as_spelled, column, live_type
+from twofold.tables import UsersColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from twofold.schema.catalog import Relation
+    from twofold.settings import Settings
+
+_COUNTED = 10_000
+_REMEDIES = {
+    "table": "Move it out of the way, under another name.",
+    "column": "Add it, or its default, with values that only you know.",
+    "type": "Convert it into what is expected; only you know what its values mean.",
+    "numbering": "Let the database number new rows: a sequence, an identity, AUTO_INCREMENT, INTEGER PRIMARY KEY.",
+    "primary key": "Make id the primary key.",
+    "unique": "Drop the key that is too strict, or add the one that is missing.",
+    "foreign key": "Drop the key that is wrong, or set TWOFOLD_USERS to what it references.",
+    "storage": "Make it an ordinary table.",
+}
+_POSTGRESQL_SIZE = sa.text(
+    "SELECT reltuples::bigint AS rows, pg_total_relation_size(oid) AS bytes FROM pg_class "
+    "WHERE oid = to_regclass(:name)"
+)
+_MARIADB_SIZE = sa.text(
+    "SELECT table_rows AS `rows`, data_length + index_length AS bytes FROM information_schema.tables "
+    "WHERE table_schema = database() AND table_name = :name"
+)
+
+
+def survey(
+    connection: sa.Connection,
+    settings: Settings,
+    allowed: frozenset[str],
+    *,
+    leave_history: bool = False,
+    with_rows: bool = True,
+) -> Plan:
+    """Everything that lies between this database and the revision. Without rows it reads the catalog alone."""
+    named = UsersColumn.parse(settings.users)
+    parent = catalog.read(connection, named.table, named.schema)
+    users = as_spelled(named, parent)
+    relations = verifier.read(connection)
+    report = verifier.judge(users, parent, relations, connection.dialect.name)
+    is_fresh = report.nothing_there and settings.users == "users.id"
+    recorded = history.recorded(connection)
+    # The ordinary upgrade makes what an empty database lacks, users included, unless it takes it for done.
+    drift = () if is_fresh and recorded != spec.REVISION else report.drift
+    blocked = [_blocker(finding) for finding in drift if finding.verdict is Verdict.BLOCKED]
+    steps: list[Step] = []
+    for found in _repairs(connection, users, parent, relations, drift):
+        if isinstance(found, Step):
+            steps.append(found)
+        else:
+            blocked.append(found)
+    if with_rows:
+        blocked += dict.fromkeys(one for step in steps for one in probes.ask(connection, step))
+        if recorded != spec.REVISION or steps:
+            blocked += _foreign_clock(connection, users, relations)
+    elsewhere = () if leave_history else history.elsewhere(connection)
+    sizes = {name: _size(connection, name) for name in spec.NAMES if name in report.present} if with_rows else {}
+    return Plan(report, tuple(steps), tuple(blocked), sizes, recorded, elsewhere, allowed, not leave_history)
+
+
+def _blocker(finding: Finding) -> Blocker:
+    remedy = _REMEDIES.get(finding.aspect, "Change it by hand.")
+    return Blocker(finding.table, finding.what, f"{finding.found}, expected: {finding.expected}", remedy)
+
+
+def _repairs(
+    connection: sa.Connection,
+    users: UsersColumn,
+    parent: Relation | None,
+    relations: Mapping[str, Relation | None],
+    drift: tuple[Finding, ...],
+) -> Iterator[Step | Blocker]:
+    repairable = [finding for finding in drift if finding.verdict is not Verdict.BLOCKED]
+    if not repairable or parent is None or users.column not in parent.columns:
+        return
+    for expected in spec.tables(column(users, live_type(connection, users))):
+        mine = tuple(finding for finding in repairable if finding.table == expected.name)
+        relation = relations[expected.name]
+        if relation is None:
+            yield _missing_table(connection, expected, users)
+        elif mine and relation.kind == "table":
+            yield from _recipes(Subject(connection, expected, relation, users, mine))
+
+
+def _recipes(subject: Subject) -> Iterator[Step | Blocker]:
+    match subject.dialect.name:
+        case "postgresql":
+            yield from recipes_postgresql.steps(subject)
+        case "sqlite":
+            yield from recipes_sqlite.steps(subject)
+        case _:
+            yield from recipes_mariadb.steps(subject)
+
+
+def _missing_table(connection: sa.Connection, expected: sa.Table, users: UsersColumn) -> Step:
+    dialect = connection.dialect
+    made = tuple(str(one.compile(dialect=dialect)).strip() for one in spec.statements(expected, dialect.name))
+    mode = {"postgresql": "SHARE ROW EXCLUSIVE", "sqlite": "write lock"}.get(dialect.name, "metadata lock")
+    lock = Lock(users.table_key, mode, "writers wait for an instant")
+    return Step(expected.name, "table", "table", Verdict.ADDITIVE, made, (lock,))
+
+
+def _foreign_clock(
+    connection: sa.Connection, users: UsersColumn, relations: Mapping[str, Relation | None]
+) -> Iterator[Blocker]:
+    """Where a column cannot say its zone, only its newest rows can."""
+    if connection.dialect.name == "postgresql":
+        return
+    for expected in spec.tables(column(users, sa.BigInteger())):
+        relation = relations[expected.name]
+        live = None if relation is None or "id" not in relation.columns else relation.columns.get("created_at")
+        if relation is None or live is None or live.type.family != "moment":
+            continue
+        subject = Subject(connection, expected, relation, users, ())
+        asked = (probes.future(subject),)
+        yield from probes.ask(connection, Step(expected.name, "moments", "timestamps", Verdict.SAME, (), probes=asked))
+
+
+def _size(connection: sa.Connection, name: str) -> Size:
+    """What the catalog estimates; where it does not, rows are counted up to a limit."""
+    rows, size = None, None
+    if connection.dialect.name != "sqlite":
+        query = _POSTGRESQL_SIZE if connection.dialect.name == "postgresql" else _MARIADB_SIZE
+        if (found := connection.execute(query, {"name": name}).one_or_none()) is not None:
+            rows = None if found.rows is None or found.rows < 0 else int(found.rows)
+            size = None if found.bytes is None else int(found.bytes)
+    if rows is None or rows < _COUNTED:
+        some = sa.select(sa.literal(1)).select_from(sa.table(name)).limit(_COUNTED).subquery()
+        counted = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+        rows = int(counted) if counted < _COUNTED else rows or _largest_id(connection, name)
+    return Size(rows, size)
+
+
+def _largest_id(connection: sa.Connection, name: str) -> int | None:
+    """About as many as there are rows, at the price of one look into the index."""
+    found: Any = connection.execute(sa.select(sa.func.max(sa.column("id"))).select_from(sa.table(name))).scalar_one()
+    return None if found is None else int(found)
