@@ -15,37 +15,38 @@ if TYPE_CHECKING:
 _TABLE = sa.text(
     "SELECT table_schema AS `schema`, table_type AS kind, engine AS engine, create_options AS options, "
     "table_schema = database() AS here "
-    "FROM information_schema.tables WHERE table_schema = coalesce(:schema, database()) AND table_name = :name"
+    "FROM information_schema.tables WHERE table_schema = :schema AND table_name = :name"
 )
 _COLUMNS = sa.text(
     "SELECT column_name AS name, data_type AS data_type, column_type AS column_type, is_nullable AS nullable, "
     "column_default AS default_text, extra AS extra, character_maximum_length AS length, "
     "datetime_precision AS fraction, character_set_name AS charset, collation_name AS collation, "
     "generation_expression AS generation "
-    "FROM information_schema.columns WHERE table_schema = coalesce(:schema, database()) AND table_name = :name "
+    "FROM information_schema.columns WHERE table_schema = :schema AND table_name = :name "
     "ORDER BY ordinal_position"
 )
 _INDEXES = sa.text(
     "SELECT index_name AS name, non_unique AS non_unique, column_name AS `column`, sub_part AS prefix, "
     "index_type AS method, ignored AS ignored "
-    "FROM information_schema.statistics WHERE table_schema = coalesce(:schema, database()) AND table_name = :name "
+    "FROM information_schema.statistics WHERE table_schema = :schema AND table_name = :name "
     "ORDER BY index_name, seq_in_index"
 )
 _FOREIGN_KEYS = sa.text(
-    "SELECT k.constraint_name AS name, k.column_name AS `column`, k.referenced_table_schema AS target_schema, "
-    "k.referenced_table_name AS target, k.referenced_column_name AS target_column, r.delete_rule AS on_delete "
-    "FROM information_schema.key_column_usage k JOIN information_schema.referential_constraints r "
-    "ON r.constraint_schema = k.constraint_schema AND r.constraint_name = k.constraint_name "
-    "AND r.table_name = k.table_name "
-    "WHERE k.table_schema = coalesce(:schema, database()) AND k.table_name = :name "
-    "AND k.referenced_table_name IS NOT NULL "
-    "ORDER BY k.constraint_name, k.ordinal_position"
+    "SELECT constraint_name AS name, column_name AS `column`, referenced_table_schema AS target_schema, "
+    "referenced_table_name AS target, referenced_column_name AS target_column "
+    "FROM information_schema.key_column_usage WHERE table_schema = :schema AND table_name = :name "
+    "AND referenced_table_name IS NOT NULL ORDER BY constraint_name, ordinal_position"
+)
+# A join of the two would make the server open every table of every database to find the rules.
+_RULES = sa.text(
+    "SELECT constraint_name, delete_rule FROM information_schema.referential_constraints "
+    "WHERE constraint_schema = :schema AND table_name = :name"
 )
 _LISTED = sa.text(
     "SELECT concat('trigger ', trigger_name) FROM information_schema.triggers "
-    "WHERE event_object_schema = coalesce(:schema, database()) AND event_object_table = :name "
+    "WHERE event_object_schema = :schema AND event_object_table = :name "
     "UNION ALL SELECT concat('check ', constraint_name) FROM information_schema.check_constraints "
-    "WHERE constraint_schema = coalesce(:schema, database()) AND table_name = :name"
+    "WHERE constraint_schema = :schema AND table_name = :name"
 )
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _UNLIMITED = {"text": 65_535, "mediumtext": 16_777_215, "longtext": 4_294_967_295}
@@ -53,7 +54,11 @@ _UNLIMITED = {"text": 65_535, "mediumtext": 16_777_215, "longtext": 4_294_967_29
 
 def read(connection: sa.Connection, name: str, schema: str | None) -> Relation | None:
     """Read what stands under a name in the current database, or in another one."""
-    named = {"name": name, "schema": schema}
+    # With a constant the server opens this one table; with a function it would open every table of every database.
+    named: dict[str, str | None] = {
+        "name": name,
+        "schema": schema or connection.execute(sa.text("SELECT database()")).scalar_one(),
+    }
     found = connection.execute(_TABLE, named).one_or_none()
     if found is None:
         return None
@@ -130,6 +135,7 @@ def _indexes(connection: sa.Connection, named: dict[str, str | None]) -> tuple[I
 def _foreign_keys(connection: sa.Connection, named: dict[str, str | None]) -> tuple[ForeignKey, ...]:
     here = connection.execute(sa.text("SELECT database()")).scalar_one()
     grouped: dict[str, list[sa.Row[Any]]] = {}
+    rules = {str(name): str(rule).upper() for name, rule in connection.execute(_RULES, named)}
     for row in connection.execute(_FOREIGN_KEYS, named).all():
         grouped.setdefault(str(row.name), []).append(row)
     found: list[ForeignKey] = []
@@ -137,5 +143,5 @@ def _foreign_keys(connection: sa.Connection, named: dict[str, str | None]) -> tu
         target = str(rows[0].target) if rows[0].target_schema == here else f"{rows[0].target_schema}.{rows[0].target}"
         columns = tuple(str(row.column).casefold() for row in rows)
         target_columns = tuple(str(row.target_column).casefold() for row in rows)
-        found.append(ForeignKey(name, columns, target.casefold(), target_columns, str(rows[0].on_delete).upper()))
+        found.append(ForeignKey(name, columns, target.casefold(), target_columns, rules[name]))
     return tuple(found)
