@@ -9,6 +9,7 @@ statement decides replay, lockout, lost updates and the order of the audit chain
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -16,7 +17,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, NoSuchTableError
 
-from twofold.errors import ConfigurationError, NotEnrolled, SchemaDrift, Tampered, UnknownUser
+from twofold.errors import ConfigurationError, MFAError, NotEnrolled, SchemaDrift, Tampered, UnknownUser
 from twofold.events import chain
 from twofold.events.kinds import Kind, Status
 from twofold.keyring import canonical
@@ -24,7 +25,7 @@ from twofold.request import Request
 from twofold.tables import UsersColumn, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from twofold.keyring import Keyring
@@ -209,6 +210,26 @@ class Work:
         """Read what a decision rests on, as it stands now: locked where the row of the user is."""
         return self.connection.execute(query.with_for_update() if self.is_locking else query).all()
 
+    @contextmanager
+    def kept(self, transaction: sa.Transaction) -> Iterator[None]:
+        """Commit what was saved although the answer is an error: a refusal is what was saved. Nothing else is kept."""
+        try:
+            yield
+        except MFAError:
+            if self.is_saved:
+                transaction.commit()
+            raise
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Decide one row of a batch by itself, so that one which cannot be written leaves nothing half done."""
+        if not self.in_transaction:
+            # Each write is one statement there, whole or not at all.
+            yield
+            return
+        with self.connection.begin_nested() as savepoint, self.kept(savepoint):
+            yield
+
     def need_transaction(self) -> None:
         """Start again in a transaction where this attempt has none: more than one statement will write."""
         if not self.in_transaction:
@@ -273,6 +294,7 @@ def save(
 
     Raises Conflict where the row is no longer `seen`, and Tampered where the log is longer than the row says.
     """
+    work.is_saved = False
     origin = Request.of(request)
     link = chain.Link(
         user_id=after.user_id,

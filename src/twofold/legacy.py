@@ -98,14 +98,15 @@ def adopt(work: Work, *, after: int = 0, limit: int = 100, trial: bool = False) 
     left: list[str] = []
     for row in rows:
         try:
-            account = accounts.find(work, row.user_id, trusting=True)
-            if account is None or not _is_legacy(work, account):
-                left.append(str(row.user_id))
-            elif trial:
-                _opened(work, account)
-            else:
-                _adopt(work, account)
-        except (Unreadable, UnknownUser):
+            with work.apart():
+                account = accounts.find(work, row.user_id, trusting=True)
+                if account is None or not _is_legacy(work, account):
+                    left.append(str(row.user_id))
+                elif trial:
+                    _opened(work, account)
+                else:
+                    _adopt(work, account)
+        except (Unreadable, UnknownUser, Tampered):
             left.append(str(row.user_id))
     return Adopted(len(rows) - len(left), tuple(left), rows[-1].id if rows else None)
 

@@ -202,7 +202,12 @@ def _prove(
             raise refuse(work, account, Reason.SUSPENDED, occasion, request=request)
         if remaining_wait(account.locked_until, work.now):
             raise refuse(work, account, Reason.WAITING, occasion, request=request)
-        judged = totp.judge(work, account, code, request) if older is None else _judge_older(work, account, older)
+        # A backup code of before Twofold is short enough to be guessed, so it has waited like a code of the app.
+        judged = (
+            totp.judge(work, account, code, request)
+            if older is None
+            else backup_codes.judge(work, account, older, is_legacy=True)
+        )
         if isinstance(judged, Reason):
             raise refuse(work, account, judged, occasion, factor=factor, request=request)
         if isinstance(judged, totp.Match):
@@ -214,11 +219,6 @@ def _prove(
     fact = Fact(Kind.CODE_ACCEPTED, details={"factor": factor, "occasion": occasion})
     saved = accounts.save(work, account, after, fact, request, also)
     return proofs.issue(work, user_id, saved, factor)
-
-
-def _judge_older(work: Work, account: Account, code: str) -> backup_codes.Match | Reason:
-    """A backup code of before Twofold, which is short enough to be guessed: it waits like a code of the app."""
-    return backup_codes.judge(work, account, code, is_legacy=True)
 
 
 def _end(work: Work, account: Account, kind: Kind, by: str, reason: str, request: Any) -> None:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from twofold.account import Conflict, Schema, Work
-from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError, SchemaDrift
+from twofold.errors import ConfigurationError, DatabaseUnavailable, SchemaDrift
 from twofold.keyring import Keyring
 
 if TYPE_CHECKING:
@@ -171,13 +171,8 @@ def _alone(core: Core, connection: sa.Connection, call: Callable[[Work], R]) -> 
                 if dialect == "sqlite":
                     _take_write_lock(connection)
                 work = core.work(connection, is_locking=attempt > 0, in_transaction=in_transaction)
-                try:
+                with work.kept(transaction):
                     return call(work)
-                except MFAError:
-                    # What was saved is committed although the answer is a refusal: the refusal is what was saved.
-                    if work.is_saved:
-                        transaction.commit()
-                    raise
         except Conflict:
             continue
         except DBAPIError as error:
@@ -200,12 +195,8 @@ def _within(core: Core, connection: sa.Connection, call: Callable[[Work], R]) ->
         try:
             with connection.begin_nested() as savepoint:
                 work = core.work(connection, is_locking=True, in_transaction=True, may_guess=core.may_guess_within)
-                try:
+                with work.kept(savepoint):
                     return call(work)
-                except MFAError:
-                    if work.is_saved:
-                        savepoint.commit()
-                    raise
         except Conflict:
             continue
     raise DatabaseUnavailable("The row is written by somebody else; end this transaction and try again.")

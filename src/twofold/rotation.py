@@ -96,9 +96,10 @@ def rotate(work: Work, *, after: int = 0, limit: int = 100) -> Rotated:
     skipped: list[str] = []
     for row in rows:
         try:
-            account = accounts.find(work, row.user_id)
-            if account is not None:
-                accounts.save(work, account, totp.resealed(work, account), Fact(Kind.RESEALED))
+            with work.apart():
+                account = accounts.find(work, row.user_id)
+                if account is not None:
+                    accounts.save(work, account, totp.resealed(work, account), Fact(Kind.RESEALED))
         except (MissingKey, Tampered):
             skipped.append(str(row.user_id))
     return Rotated(len(rows) - len(skipped), tuple(skipped), rows[-1].id if rows else None)
