@@ -110,19 +110,11 @@ class Schema:
         secrets, events = self.tables.secrets, self.tables.events
         user = sa.bindparam("user", type_=user_id_type)
 
-        self.read = sa.select(*(secrets.c[name] for name in _STATE), secrets.c.state_mac).where(
-            secrets.c.user_id == user
-        )
+        self.state = tuple(secrets.c[name] for name in _STATE)
+        self.read = sa.select(*self.state, secrets.c.state_mac).where(secrets.c.user_id == user)
         self.read_locked = self.read.with_for_update()
         self.known = sa.select(self.users_id).where(self.users_id == user)
-        codes, devices = self.tables.codes, self.tables.devices
-        self.traces = sa.select(
-            sa.or_(
-                sa.exists().where(events.c.user_id == user, events.c.mac.is_not(None)),
-                sa.exists().where(codes.c.user_id == user, codes.c.code_hash.like("v1:%")),
-                sa.exists().where(devices.c.user_id == user, devices.c.device_fingerprint.like("v1:%")),
-            )
-        )
+        self.traces = sa.select(self.traces_of(user))
         state = {name: sa.bindparam(f"new_{name}", type_=secrets.c[name].type) for name in _STATE if name != "user_id"}
         state |= {name: sa.bindparam(f"new_{name}", type_=secrets.c[name].type) for name in ("state_mac", "updated_at")}
         self.swap = (
@@ -142,6 +134,15 @@ class Schema:
             sa.insert(events)
             .from_select(["user_id", *event], sa.select(swapped.c.user_id, *event.values()))
             .returning(events.c.id)
+        )
+
+    def traces_of(self, user_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """Whether Twofold ever wrote anything about this user, apart from the row in `user_mfa_secrets`."""
+        _, codes, devices, events = self.tables
+        return sa.or_(
+            sa.exists().where(events.c.user_id == user_id, events.c.mac.is_not(None)),
+            sa.exists().where(codes.c.user_id == user_id, codes.c.code_hash.like("v1:%")),
+            sa.exists().where(devices.c.user_id == user_id, devices.c.device_fingerprint.like("v1:%")),
         )
 
     @classmethod
@@ -295,6 +296,47 @@ def save(
     Raises Conflict where the row is no longer `seen`, and Tampered where the log is longer than the row says.
     """
     work.is_saved = False
+    writing = written(work, seen, after, fact, request)
+    try:
+        if work.in_transaction:
+            if seen is None:
+                first = {"user_id": after.user_id, "created_at": work.now}
+                work.connection.execute(sa.insert(work.schema.tables.secrets), writing.state | first)
+            elif work.connection.execute(work.schema.swap, writing.swap).rowcount != 1:
+                raise Conflict
+            work.connection.execute(work.schema.append, writing.event)
+            for change in also:
+                # The row that was decided on is still as it was, even where this transaction read an older snapshot.
+                if work.connection.execute(change.statement).rowcount != 1 and change.is_exact:
+                    raise Conflict
+        elif (
+            also
+            or seen is None
+            or work.connection.execute(work.schema.swap_and_append, writing.swap | writing.event).first() is None
+        ):
+            raise Conflict
+    except IntegrityError:
+        # Two first enrolments at once meet at the row's UNIQUE key; every later number can be taken only by a forged
+        # line.
+        if seen is None:
+            raise Conflict from None
+        raise Tampered from None
+    work.is_saved = True
+    return writing.after
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What `save` is about to write: the state that will stand, and the values of its two statements."""
+
+    after: Account
+    state: dict[str, Any]
+    swap: dict[str, Any]
+    event: dict[str, Any]
+
+
+def written(work: Work, seen: Account | None, after: Account, fact: Fact, request: Any = None) -> Writing:
+    """Chain the event to the row and seal the state under its MAC, without a look at the database."""
     origin = Request.of(request)
     link = chain.Link(
         user_id=after.user_id,
@@ -315,25 +357,27 @@ def save(
     event |= {"user": after.user_id, "event_mac": mac}
     swap = {f"new_{name}": value for name, value in state.items()}
     swap |= {"user": after.user_id, "seen": link.seq - 1}
+    return Writing(after, state, swap, event)
+
+
+def save_all(work: Work, writings: Sequence[Writing]) -> None:
+    """Write the rows and events of many users together, all of them or none.
+
+    Raises Conflict where one of the rows is no longer what was seen, Tampered where one of the logs is longer than its
+    row says: then each is to be written by itself. For transactions, and for drivers that count the rows of many
+    statements: `counts_many` tells.
+    """
+    if not writings:
+        return
     try:
-        if work.in_transaction:
-            if seen is None:
-                first = {"user_id": after.user_id, "created_at": work.now}
-                work.connection.execute(sa.insert(work.schema.tables.secrets), state | first)
-            elif work.connection.execute(work.schema.swap, swap).rowcount != 1:
-                raise Conflict
-            work.connection.execute(work.schema.append, event)
-            for change in also:
-                # The row that was decided on is still as it was, even where this transaction read an older snapshot.
-                if work.connection.execute(change.statement).rowcount != 1 and change.is_exact:
-                    raise Conflict
-        elif also or seen is None or work.connection.execute(work.schema.swap_and_append, swap | event).first() is None:
+        swapped = work.connection.execute(work.schema.swap, [writing.swap for writing in writings])
+        if swapped.rowcount != len(writings):
             raise Conflict
+        work.connection.execute(work.schema.append, [writing.event for writing in writings])
     except IntegrityError:
-        # Two first enrolments at once meet at the row's UNIQUE key; every later number can be taken only by a forged
-        # line.
-        if seen is None:
-            raise Conflict from None
         raise Tampered from None
-    work.is_saved = True
-    return after
+
+
+def counts_many(work: Work) -> bool:
+    """Whether `save_all` can tell that every row was swapped."""
+    return work.in_transaction and work.connection.dialect.supports_sane_multi_rowcount

@@ -25,6 +25,8 @@ from twofold.events.kinds import Kind
 from twofold.totp import factor as totp
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from twofold.account import Work
     from twofold.outcomes import UserId
 
@@ -87,28 +89,86 @@ def survey(work: Work) -> Legacy:
 def adopt(work: Work, *, after: int = 0, limit: int = 100, trial: bool = False) -> Adopted:
     """Adopt the next legacy rows in the order of their ids after `after`; give `last_id` back until it is None.
 
-    Every row is decided by itself, so that logins go on and a run that was stopped goes on where it was. A `trial`
-    opens every secret and writes nothing.
+    A batch is written together, or row by row where one of them stands in the way, so that logins go on and a run that
+    was stopped goes on where it was. A `trial` opens every secret and writes nothing.
     """
     if not trial:
         work.need_transaction()
-    secrets = work.schema.tables.secrets
-    query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > after, _legacy_rows(work))
-    rows = work.connection.execute(query.order_by(secrets.c.id).limit(min(max(limit, 1), _BATCH))).all()
-    left: list[str] = []
-    for row in rows:
+    page = _Page(work, after, min(max(limit, 1), _BATCH))
+    try:
+        with work.apart():
+            left = page.together(trial=trial)
+    except (Tampered, _OneByOne):
+        left = page.one_by_one(trial=trial)
+    return Adopted(len(page.users) - len(left), tuple(left), page.last_id)
+
+
+class _OneByOne(MFAError):
+    """A batch that cannot be read or written in one go."""
+
+
+class _Page:
+    """The next legacy rows."""
+
+    def __init__(self, work: Work, after: int, limit: int) -> None:
+        self._work = work
+        secrets = work.schema.tables.secrets
+        query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > after, _legacy_rows(work))
+        rows = work.connection.execute(query.order_by(secrets.c.id).limit(limit)).all()
+        self.users: tuple[UserId, ...] = tuple(row.user_id for row in rows)
+        self.last_id: int | None = rows[-1].id if rows else None
+
+    def together(self, *, trial: bool) -> list[str]:
+        """Read, decide and write all of them with a handful of statements; returns the users who are left."""
+        work, left, decided = self._work, list[str](), list[tuple[Account, Account]]()
+        if not trial and not accounts.counts_many(work):
+            raise _OneByOne
+        for account, has_traces in self._accounts():
+            try:
+                if has_traces:
+                    raise Unreadable
+                decided.append((account, _begun(work, account)))
+            except Unreadable:
+                left.append(str(account.user_id))
+        if trial:
+            return left
+        devices = trusted_devices.Adopting(work, [after for _, after in decided])
+        accounts.save_all(
+            work,
+            [accounts.written(work, seen, after, _fact(after, devices.count(after))) for seen, after in decided],
+        )
+        devices.write()
+        return left
+
+    def _accounts(self) -> Iterator[tuple[Account, bool]]:
+        work, secrets = self._work, self._work.schema.tables.secrets
+        has_traces = work.schema.traces_of(secrets.c.user_id)
+        query = sa.select(*work.schema.state, has_traces.label("has_traces"))
+        query = query.where(secrets.c.user_id.in_(self.users), _legacy_rows(work))
         try:
-            with work.apart():
-                account = accounts.find(work, row.user_id, trusting=True)
-                if account is None or not _is_legacy(work, account):
-                    left.append(str(row.user_id))
-                elif trial:
-                    _opened(work, account)
-                else:
-                    _adopt(work, account)
-        except (Unreadable, UnknownUser, Tampered):
-            left.append(str(row.user_id))
-    return Adopted(len(rows) - len(left), tuple(left), rows[-1].id if rows else None)
+            rows = work.rows(query)
+        except (TypeError, ValueError):
+            # SQLite keeps whatever is written into a column, and a moment that is none does not read.
+            raise _OneByOne from None
+        for *state, traces in rows:
+            yield Account(*state), bool(traces)
+
+    def one_by_one(self, *, trial: bool) -> list[str]:
+        """Adopt each by itself, so that those who can be are; returns the users who are left."""
+        work, left = self._work, list[str]()
+        for user_id in self.users:
+            try:
+                with work.apart():
+                    account = accounts.find(work, user_id, trusting=True)
+                    if account is None or not _is_legacy(work, account):
+                        left.append(str(user_id))
+                    elif trial:
+                        _opened(work, account)
+                    else:
+                        _adopt(work, account)
+            except (Unreadable, UnknownUser, Tampered):
+                left.append(str(user_id))
+        return left
 
 
 def _legacy_rows(work: Work) -> sa.ColumnElement[bool]:
@@ -126,6 +186,16 @@ def _is_legacy(work: Work, account: Account) -> bool:
 
 
 def _adopt(work: Work, account: Account) -> Account:
+    work.need_transaction()
+    after = _begun(work, account)
+    devices = trusted_devices.Adopting(work, [after])
+    saved = accounts.save(work, account, after, _fact(after, devices.count(after)))
+    devices.write()
+    return saved
+
+
+def _begun(work: Work, account: Account) -> Account:
+    """The state with which the user's chain begins. Raises Unreadable."""
     secret = _opened(work, account)
     before = replace(
         account,
@@ -135,10 +205,11 @@ def _adopt(work: Work, account: Account) -> Account:
         last_challenge=0,
         event_head=None,
     )
-    after = before if secret is None else totp.adopted(work, before, secret)
-    also = trusted_devices.adopting(work, after)
-    details = {"devices": len(also), "had_secret": secret is not None}
-    return accounts.save(work, account, after, Fact(Kind.ADOPTED, details=details), None, also)
+    return before if secret is None else totp.adopted(work, before, secret)
+
+
+def _fact(after: Account, devices: int) -> Fact:
+    return Fact(Kind.ADOPTED, details={"devices": devices, "had_secret": bool(after.secret)})
 
 
 def _opened(work: Work, account: Account) -> bytes | None:

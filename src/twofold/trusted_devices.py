@@ -10,6 +10,7 @@ Trust skips a prompt and proves nothing (NIST SP 800-63B-4 §5.1).
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -24,6 +25,7 @@ from twofold.outcomes import Device, DeviceToken
 from twofold.request import Request, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from twofold.account import Account, Also, Work
@@ -39,8 +41,9 @@ def trust(work: Work, verified: Verified, *, name: str | None = None, request: A
     """Trust the browser of a user who proved a factor a moment ago, and return its token for a cookie.
 
     `name` is what the owner will see, as `Firefox on Linux`; without it the request's browser gives one. Past the
-    limit of devices the one unused for longest is revoked. Raises Stale where `verified` is too old,
-    ConfigurationError where devices are off.
+    limit of devices the one unused for longest is revoked. A backup code is a second factor like any other (NIST SP
+    800-63B-4 §3.1.2), so its proof trusts as well; the pages do not offer it, since whoever uses one may have lost the
+    phone. Raises Stale where `verified` is too old, ConfigurationError where devices are off.
     """
     account = proof.fresh(work, verified)
     if work.settings.device_limit == 0:
@@ -145,7 +148,12 @@ def list_(work: Work, user_id: UserId) -> tuple[Device, ...]:
 def revoke(
     work: Work, user_id: UserId, device_id: int, *, reason: str = "revoked by its owner", request: Any = None
 ) -> bool:
-    """Stop trusting one device of this user. False where the user has no such device, or it is revoked already."""
+    """Stop trusting one device of this user. False where the user has no such device, or it is revoked already.
+
+    `device_id` is the `id` of a Device. Raises TypeError for what is no int, before anything is read.
+    """
+    if not isinstance(device_id, int) or isinstance(device_id, bool):
+        raise TypeError(f"device_id is the int of a Device, not {type(device_id).__name__}.")
     account = accounts.find(work, user_id)
     if account is None or not -(2**63) <= device_id < 2**63:
         return False
@@ -238,30 +246,56 @@ def _revocation(work: Work, why: str | None) -> dict[str, Any]:
     return {"revoked_at": work.now, "revoked_reason": why, "trust_token": void, "previous_token": None}
 
 
-def adopting(work: Work, account: Account) -> Also:
-    """The statements that turn raw tokens of before Twofold into keyed hashes; the cookies stay good."""
-    devices = work.schema.tables.devices
-    query = sa.select(devices.c.id, devices.c.trust_token, devices.c.trusted_until).where(
-        devices.c.user_id == account.user_id,
-        devices.c.revoked_at.is_(None),
-        devices.c.trust_token.not_like("v1:%"),
-        devices.c.trust_token.not_like("revoked %"),
-    )
-    return tuple(
-        Change(
+class Adopting:
+    """The raw tokens of before Twofold that some users have, to become keyed hashes; the cookies stay good."""
+
+    def __init__(self, work: Work, accounts: Sequence[Account]) -> None:
+        self._work = work
+        self._accounts = {account.user_id: account for account in accounts}
+        devices = work.schema.tables.devices
+        query = sa.select(devices.c.id, devices.c.user_id, devices.c.trust_token, devices.c.trusted_until).where(
+            devices.c.user_id.in_(self._accounts),
+            devices.c.revoked_at.is_(None),
+            devices.c.trust_token.not_like("v1:%"),
+            devices.c.trust_token.not_like("revoked %"),
+        )
+        self._rows = [row for row in work.rows(query) if row.user_id in self._accounts] if accounts else []
+        self._counts = Counter(row.user_id for row in self._rows)
+
+    def count(self, account: Account) -> int:
+        """How many tokens of this user become hashes."""
+        return self._counts[account.user_id]
+
+    def write(self) -> None:
+        """Put the hashes in the place of the tokens. Raises Conflict where a row is no longer what was read."""
+        if not self._rows:
+            return
+        work, devices = self._work, self._work.schema.tables.devices
+        statement = (
             sa.update(devices)
-            .where(devices.c.id == row.id, devices.c.trust_token == row.trust_token)
+            .where(devices.c.id == sa.bindparam("row"), devices.c.trust_token == sa.bindparam("raw"))
             .values(
-                trust_token=_digests(work, account, row.trust_token, row.trusted_until)[0],
-                device_fingerprint=_lines(work, account, row.trust_token)[0],
+                trust_token=sa.bindparam("hash"),
+                device_fingerprint=sa.bindparam("line"),
                 # What the browser was is told in other words there; its next visit says it in ours.
                 browser=None,
                 platform=None,
-            ),
-            is_exact=True,
+            )
         )
-        for row in work.rows(query)
-    )
+        changes = [self._change(row) for row in self._rows]
+        at_once = len(changes) if accounts.counts_many(work) else 1
+        parts = (changes[first : first + at_once] for first in range(0, len(changes), at_once))
+        if sum(work.connection.execute(statement, part).rowcount for part in parts) != len(changes):
+            raise accounts.Conflict
+
+    def _change(self, row: Any) -> dict[str, Any]:
+        account, token = self._accounts[row.user_id], row.trust_token
+        return {
+            "row": row.id,
+            "raw": token,
+            "hash": _digests(self._work, account, token, row.trusted_until)[0],
+            "line": _lines(self._work, account, token)[0],
+        }
 
 
 def _line(token: str) -> str:
