@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from twofold.cli.keys import counted
 from twofold.cli.operator import Operator
 from twofold.cli.secrets import Brought, FernetKeys, bring, told, with_fernet_keys
 from twofold.cli.terminal import Terminal, command
@@ -70,9 +71,11 @@ def adopt(
     except ConfigurationError as error:
         raise typer.BadParameter(str(error)) from None
     plan = adoption.plan(terminal.engine, terminal.settings, allow=allowed, leave_history=leave_history)
-    if not apply or plan.is_done or plan.blocked or plan.refused:
-        terminal.answer(_payload(plan, ()), *_shown(plan), "\n" + _sentence(plan))
-        if code := _CODES[plan.verdict]:
+    brings = data == "now" and bool(plan.legacy_rows)
+    is_done = plan.is_done and not brings
+    if not apply or is_done or plan.blocked or plan.refused:
+        terminal.answer(_payload(plan, ()), *_shown(plan), "\n" + _sentence(plan, brings=brings))
+        if code := _CODES[plan.verdict] or (PENDING if brings else 0):
             raise typer.Exit(code)
         return
     if not terminal.is_json:
@@ -80,7 +83,7 @@ def adopt(
     # Without keys nothing can be sealed, and that is better known before anything is changed.
     settings = with_fernet_keys(terminal.settings, legacy_fernet_key_file)
     mfa = Operator(terminal.engine, settings) if data == "now" else None
-    terminal.confirm(f"Carry out these {len(plan.steps)} steps and record revision {spec.REVISION}?", yes=yes)
+    terminal.confirm(_question(plan, brings=brings), yes=yes)
     try:
         with _bar(terminal, len(plan.steps)) as tell:
             done = adoption.apply(
@@ -95,8 +98,8 @@ def adopt(
         if terminal.is_json:
             terminal.answer({"error": "LockTimeout", "message": str(error)})
         raise typer.Exit(LOCKED) from None
-    after = adoption.plan(terminal.engine, terminal.settings, leave_history=leave_history)
     brought = Brought() if mfa is None else bring(terminal, mfa)
+    after = adoption.plan(terminal.engine, terminal.settings, leave_history=leave_history)
     people = [f"The tables conform to revision {spec.REVISION}, and it is recorded.", *told(brought)]
     people += ["The rows are left for later. Next: twofold secrets import-legacy"] if mfa is None else []
     rows = {"adopted": brought.done, "left": brought.left}
@@ -115,6 +118,7 @@ def _payload(plan: Plan, done: tuple[Step, ...]) -> dict[str, Any]:
         "blocked": plan.blocked,
         "not_allowed": sorted({step.kind for step in plan.refused}),
         "sizes": dict(plan.sizes),
+        "legacy_rows": plan.legacy_rows,
         "done": done,
     }
 
@@ -132,6 +136,8 @@ def _shown(plan: Plan) -> Iterator[str | Table]:
         yield f"\nyou decide: {blocker.table}: {blocker.what}: {blocker.problem}\n  {blocker.remedy}"
         if blocker.query:
             yield f"  {blocker.query}"
+    if plan.legacy_rows:
+        yield f"\nAfter the structure: {counted(plan.legacy_rows, 'row')} of before Twofold, to be sealed."
     if plan.elsewhere:
         yield (
             f"\nRevision {', '.join(plan.elsewhere)} stands in your own alembic_version; your Alembic cannot find it. "
@@ -145,9 +151,25 @@ def _step(number: int, step: Step) -> Iterator[str]:
     yield from (f"   lock: {lock}" for lock in step.locks)
 
 
-def _sentence(plan: Plan) -> str:
+def _question(plan: Plan, *, brings: bool) -> str:
+    """What is about to happen, in one question."""
+    parts = [f"carry out {counted(len(plan.steps), 'step')}"] if plan.steps else []
+    if not plan.is_recorded:
+        parts.append(f"record revision {spec.REVISION}")
+    if brings:
+        parts.append(f"seal {counted(plan.legacy_rows, 'row')} of before Twofold")
+    first, *others = parts or ["verify once more"]
+    return f"{', '.join([first[0].upper() + first[1:], *others])}?"
+
+
+def _sentence(plan: Plan, *, brings: bool) -> str:
     if plan.blocked:
         return "Somebody has to decide about what is named above; until then nothing is changed."
+    if plan.is_done and brings:
+        return (
+            f"The tables conform to revision {spec.REVISION}, and it is recorded. "
+            "Next, for the rows: twofold db adopt --apply"
+        )
     if plan.is_done:
         return f"The tables conform to revision {spec.REVISION}, and it is recorded."
     heavy = sorted({step.kind for step in plan.steps if step.verdict is Verdict.HEAVY})

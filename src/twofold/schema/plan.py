@@ -108,6 +108,7 @@ class Plan:
 
     `recorded` is the revision in Twofold's version table; `elsewhere` are revisions of Twofold that stand in the host's
     own version table. `records` is False where the host's own history has the tables, and nothing is to be recorded.
+    `legacy_rows` are the users whose rows are of before Twofold; they are brought along after the structure.
     """
 
     report: Report
@@ -118,6 +119,7 @@ class Plan:
     elsewhere: tuple[str, ...]
     allowed: frozenset[str]
     records: bool = True
+    legacy_rows: int = 0
 
     @property
     def refused(self) -> tuple[Step, ...]:

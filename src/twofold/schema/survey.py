@@ -70,7 +70,17 @@ def survey(
             blocked += _foreign_clock(connection, users, relations)
     elsewhere = () if leave_history else history.elsewhere(connection)
     sizes = {name: _size(connection, name) for name in spec.NAMES if name in report.present} if with_rows else {}
-    return Plan(report, tuple(steps), tuple(blocked), sizes, recorded, elsewhere, allowed, not leave_history)
+    return Plan(
+        report,
+        tuple(steps),
+        tuple(blocked),
+        sizes,
+        recorded,
+        elsewhere,
+        allowed,
+        records=not leave_history,
+        legacy_rows=_legacy_rows(connection, relations) if with_rows else 0,
+    )
 
 
 def _blocker(finding: Finding) -> Blocker:
@@ -129,6 +139,18 @@ def _foreign_clock(
         subject = Subject(connection, expected, relation, users, ())
         asked = (probes.future(subject),)
         yield from probes.ask(connection, Step(expected.name, "moments", "timestamps", Verdict.SAME, (), probes=asked))
+
+
+def _legacy_rows(connection: sa.Connection, relations: Mapping[str, Relation | None]) -> int:
+    """How many users have a row that Twofold never wrote: all of them, where what it would write is not there yet."""
+    name = spec.NAMES[0]
+    relation = relations[name]
+    if relation is None or relation.kind != "table":
+        return 0
+    query = sa.select(sa.func.count()).select_from(sa.table(name))
+    if relation.columns.keys() >= {"state_mac", "event_count"}:
+        query = query.where(sa.column("state_mac").is_(None), sa.column("event_count") == 0)
+    return int(connection.execute(query).scalar_one())
 
 
 def _size(connection: sa.Connection, name: str) -> Size:
