@@ -59,7 +59,7 @@ def adopt(
     """Show what brings existing tables to the revision: every difference, the SQL, the locks, the size of the tables.
 
     With --apply it is done, step by step, while logins go on; a run that was interrupted is finished by the next one.
-    No table, column or row is dropped, and nothing at all is changed unless the whole plan can be carried out.
+    No table, column or row is lost, and nothing at all is changed unless the whole plan can be carried out.
 
     After the structure come the rows: secrets are sealed and raw cookies hashed, so that nobody enrols again.
 

@@ -2,12 +2,13 @@
 
 There is no file of what was done: after every step the plan is computed anew from the catalog, so a run that was
 killed anywhere is finished by the next one. Nothing is changed unless everything can be: a plan with one blocker, or
-with one heavy step that nobody allowed, is refused whole. No table, column or row is ever dropped, and of keys and
-indexes only those that a step has replaced.
+with one heavy step that nobody allowed, is refused whole. No table and no row is ever dropped, and of columns, keys and
+indexes only those that a step has replaced, with the same values in them.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -126,8 +127,11 @@ def _structure(
         step, total = todo[0], len(taken) + len(todo)
         if taken and step == taken[-1]:
             raise SchemaDrift(f"The step had no effect and is not repeated: {step}.")
-        with watched(engine, connection, partial(tell, len(taken), total, step)):
-            perform(connection, step, first.allowed, steps)
+        at_work = partial(tell, len(taken), total, step)
+        # A step in batches knows itself how far it has come.
+        watch = nullcontext() if step.style == "batches" else watched(engine, connection, at_work)
+        with watch:
+            perform(connection, step, first.allowed, steps, at_work)
         taken.append(step)
         tell(len(taken), total, step, 1.0)
     connection.rollback()

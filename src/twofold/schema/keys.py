@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
     from twofold.schema.catalog import ForeignKey, Index, Relation
 
+ID_TWIN = "id_bigint"
+"""What a narrow id is copied into before the two change places; after a crash it may still be there."""
+
 # No two of these are ever alike, so a host may declare them unique.
-_UNIQUE_BY_NATURE = {"code_hash", "trust_token"}
+_UNIQUE_BY_NATURE = {"code_hash", "trust_token", ID_TWIN}
 
 
 def compare(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -17,7 +18,7 @@ from twofold.schema.references import referencing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from twofold.schema.plan import Step
+    from twofold.schema.plan import Step, Style
 
 _log = logging.getLogger("twofold.schema")
 # CREATE INDEX CONCURRENTLY waits for transactions that began before it, and nobody waits for it meanwhile.
@@ -42,9 +43,16 @@ def prepare(connection: sa.Connection) -> None:
 
 
 def perform(
-    connection: sa.Connection, step: Step, allowed: frozenset[str], steps: Callable[[], tuple[Step, ...]]
+    connection: sa.Connection,
+    step: Step,
+    allowed: frozenset[str],
+    steps: Callable[[], tuple[Step, ...]],
+    tell: Callable[[float], None],
 ) -> None:
-    """Take one step. `steps` plans anew: SQLite has no lock for a whole run, so somebody else may have taken it."""
+    """Take one step, and tell which share of it is done, where it is done in batches.
+
+    `steps` plans anew: SQLite has no lock for a whole run, so somebody else may have taken the step.
+    """
     _log.info("Adopting: %s", step)
 
     def work() -> None:
@@ -52,21 +60,23 @@ def perform(
             _execute(connection, step.statements)
 
     try:
-        match step.style:
-            case "transaction":
-                turn.take(connection, work)
-            case "concurrently":
-                _concurrently(connection, step)
-            case "online":
-                _online(connection, step, allowed)
-            case "rebuild":
-                _rebuilt(connection, step, work)
+        _STYLES[step.style](connection, _Task(step, allowed, work, tell))
     except DBAPIError as error:
         if turn.is_busy(error):
             raise turn.LockTimeout(_kept(f"Other transactions hold what this step needs ({step})")) from error
         raise SchemaDrift(_kept(f"The database refused a step ({step}; {_code(error)})")) from error
     except turn.LockTimeout as error:
         raise turn.LockTimeout(_kept(f"Other transactions hold what this step needs ({step})")) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A step and what it is carried out with."""
+
+    step: Step
+    allowed: frozenset[str]
+    work: Callable[[], None]
+    tell: Callable[[float], None]
 
 
 def _kept(sentence: str) -> str:
@@ -85,6 +95,29 @@ def _execute(connection: sa.Connection, statements: Iterable[str]) -> None:
         connection.exec_driver_sql(statement)
 
 
+def _in_batches(connection: sa.Connection, task: _Task) -> None:
+    """Go through the rows in the order of their ids, a transaction for each batch, and then do what follows once."""
+    find, change, *following = task.step.statements
+    lowest, highest = _one(connection, f"SELECT min(id), max(id) FROM {task.step.table}")  # noqa: S608 - one of our names.
+    after = None if lowest is None else lowest - 1
+
+    def batch() -> None:
+        connection.execute(sa.text(change), {"after": after, "last": last})
+
+    # Rows that are written from now on are no concern of the batches.
+    while after is not None and after < highest:
+        last = _one(connection, find, after=after)[0]
+        turn.take(connection, batch)
+        after = last
+        task.tell(after / highest if highest > 0 else 1.0)
+    turn.take(connection, partial(_execute, connection, following))
+
+
+def _one(connection: sa.Connection, query: str, **parameters: int) -> Any:
+    with connection.begin():
+        return connection.execute(sa.text(query), parameters).one()
+
+
 @contextmanager
 def _autocommit(connection: sa.Connection) -> Iterator[None]:
     usual = connection.default_isolation_level
@@ -96,9 +129,9 @@ def _autocommit(connection: sa.Connection) -> Iterator[None]:
         connection.execution_options(isolation_level=usual or "READ COMMITTED")
 
 
-def _concurrently(connection: sa.Connection, step: Step) -> None:
+def _concurrently(connection: sa.Connection, task: _Task) -> None:
     """Build outside of a transaction. What fails leaves an index that is not valid, for the next plan to mend."""
-    build, *constraints = step.statements
+    build, *constraints = task.step.statements
     with _autocommit(connection):
         connection.exec_driver_sql(f"SET lock_timeout = '{_CONCURRENT_WAIT}'")
         connection.exec_driver_sql(build)
@@ -107,10 +140,11 @@ def _concurrently(connection: sa.Connection, step: Step) -> None:
         turn.take(connection, partial(_execute, connection, constraints))
 
 
-def _online(connection: sa.Connection, step: Step, allowed: frozenset[str]) -> None:
+def _online(connection: sa.Connection, task: _Task) -> None:
     """Try one way after the other; the last one, a copy, only where it is allowed."""
+    step = task.step
     *online, copy = (*step.statements, *step.alternatives)
-    ways = [*online, copy] if not online or "copy" in allowed or step.kind in allowed else online
+    ways = [*online, copy] if not online or task.allowed & {"copy", step.kind} else online
     for number, statement in enumerate(ways):
         try:
             turn.take(connection, partial(_execute, connection, [statement]))
@@ -125,12 +159,13 @@ def _online(connection: sa.Connection, step: Step, allowed: frozenset[str]) -> N
             return
 
 
-def _rebuilt(connection: sa.Connection, step: Step, work: Callable[[], None]) -> None:
+def _rebuilt(connection: sa.Connection, task: _Task) -> None:
     """Rebuild a SQLite table: foreign keys sleep meanwhile, and afterwards no row may be missing or astray.
 
     Without `legacy_alter_table` a view on the table would stop the rename, and others' references would follow the
     old table to its end.
     """
+    step = task.step
     pragmas = ("foreign_keys", "legacy_alter_table")
     usual = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in pragmas}
     connection.rollback()
@@ -139,7 +174,7 @@ def _rebuilt(connection: sa.Connection, step: Step, work: Callable[[], None]) ->
 
     def guarded() -> None:
         before = _standing(connection, step.table, tables)
-        work()
+        task.work()
         after = _standing(connection, step.table, tables)
         if after[0] != before[0] or after[1] - before[1]:
             raise SchemaDrift(_kept(f"Rows would have been lost or orphaned, so the step was undone ({step})"))
@@ -161,3 +196,16 @@ def _standing(connection: sa.Connection, table: str, tables: tuple[str, ...]) ->
     query = sa.text('SELECT "table", rowid, parent FROM pragma_foreign_key_check(:name)')
     astray = {tuple(row) for name in tables for row in connection.execute(query, {"name": name})}
     return int(rows), astray
+
+
+def _at_once(connection: sa.Connection, task: _Task) -> None:
+    turn.take(connection, task.work)
+
+
+_STYLES: dict[Style, Callable[[sa.Connection, _Task], None]] = {
+    "transaction": _at_once,
+    "batches": _in_batches,
+    "concurrently": _concurrently,
+    "online": _online,
+    "rebuild": _rebuilt,
+}

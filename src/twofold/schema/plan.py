@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HEAVY = {
     "timestamps": "turn moments without a zone, or without fractions of a second, into UTC to the microsecond",
-    "integers": "widen INT to BIGINT; rewrites the table",
+    "integers": "widen INT to BIGINT; PostgreSQL fills a wider id batch by batch, everything else rewrites the table",
     "not-null": "forbid NULL where no row has one; reads the table",
     "foreign-keys": "give MariaDB's user_id its foreign key; copies the table, logins can read and not write",
     "character-set": "turn MariaDB's strings into utf8mb4; copies the table, logins can read and not write",
@@ -27,7 +27,7 @@ HEAVY = {
 }
 """The kinds of heavy steps, by the names that `--allow` takes."""
 
-Style = Literal["transaction", "concurrently", "rebuild", "online"]
+Style = Literal["transaction", "batches", "concurrently", "rebuild", "online"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Lock:
         "everybody waits for an instant",
         "everybody waits",
         "writers wait for an instant",
+        "writers of the same rows wait for an instant",
     ]
 
     def __str__(self) -> str:
@@ -61,8 +62,10 @@ class Probe:
 class Step:
     """One change, whole or not at all. Once it is done the catalog says so, and it is not planned again.
 
-    `style` says how it runs: in a transaction; outside of one, as CREATE INDEX CONCURRENTLY wants it; as a rebuild of
-    a SQLite table; or as one online ALTER of MariaDB, for which `alternatives` are tried where the server refuses.
+    `style` says how it runs: in a transaction; in one for each batch of rows, where the first statement finds the last
+    row of a batch, the second changes the batch, and the others follow once; outside of a transaction, as CREATE INDEX
+    CONCURRENTLY wants it; as a rebuild of a SQLite table; or as one online ALTER of MariaDB, for which `alternatives`
+    are tried where the server refuses.
     """
 
     table: str

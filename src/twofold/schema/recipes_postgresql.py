@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from twofold.schema import probes
+from twofold.schema import probes, recipes_postgresql_ids
 from twofold.schema.findings import Verdict
 from twofold.schema.plan import Blocker, Lock, Step, columns_of
 
@@ -66,7 +66,8 @@ def _types(subject: Subject) -> Iterator[Step | Blocker]:
     longer = tuple(finding.subject for finding in subject.of("type", verdict=Verdict.ADDITIVE))
     heavy = tuple(finding.subject for finding in subject.of("type", verdict=Verdict.HEAVY))
     moments = tuple(name for name in heavy if subject.found.columns[name].type.family == "moment")
-    numbers = tuple(name for name in heavy if name not in moments)
+    can_swap = "id" in heavy and recipes_postgresql_ids.can_swap(subject)
+    numbers = tuple(name for name in heavy if name not in moments and not (can_swap and name == "id"))
     for names, kind in ((longer, "length"), (moments, "timestamps"), (numbers, "integers")):
         if not names:
             continue
@@ -77,6 +78,8 @@ def _types(subject: Subject) -> Iterator[Step | Blocker]:
             yield Blocker(subject.name, what, "PostgreSQL changes no type below a view or rule", remedy)
         else:
             yield _retyped(subject, what, kind, names)
+    if can_swap:
+        yield from recipes_postgresql_ids.steps(subject)
 
 
 def _retyped(subject: Subject, what: str, kind: str, names: tuple[str, ...]) -> Step:
