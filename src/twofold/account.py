@@ -262,9 +262,15 @@ def find(work: Work, user_id: UserId, *, trusting: bool = False) -> Account | No
             raise _tampered(stored)
         return None
     account = Account(**{name: row[name] for name in _STATE})
-    if not trusting and not (row["state_mac"] and work.keyring.check("state", account.message(), row["state_mac"])):
-        raise _tampered(stored)
+    if not trusting:
+        prove(work, account, row["state_mac"])
     return account
+
+
+def prove(work: Work, account: Account, state_mac: str | None) -> None:
+    """Raise Tampered unless this is what was written, MissingKey where the key of its MAC is not configured."""
+    if not (state_mac and work.keyring.check("state", account.message(), state_mac)):
+        raise _tampered(account.user_id)
 
 
 def _tampered(user_id: UserId) -> Tampered:
@@ -367,6 +373,7 @@ def save_all(work: Work, writings: Sequence[Writing]) -> None:
     row says: then each is to be written by itself. For transactions, and for drivers that count the rows of many
     statements: `counts_many` tells.
     """
+    work.is_saved = False
     if not writings:
         return
     try:
@@ -376,6 +383,7 @@ def save_all(work: Work, writings: Sequence[Writing]) -> None:
         work.connection.execute(work.schema.append, [writing.event for writing in writings])
     except IntegrityError:
         raise Tampered from None
+    work.is_saved = True
 
 
 def counts_many(work: Work) -> bool:

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from twofold import account as accounts
-from twofold.account import Fact
-from twofold.errors import MissingKey, Tampered
+from twofold.account import Account, Fact, Writing
+from twofold.errors import MFAError, MissingKey, Tampered
 from twofold.events.kinds import Kind
 from twofold.totp import factor as totp
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from twofold.account import Work
+    from twofold.outcomes import UserId
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +87,64 @@ def status(work: Work) -> tuple[KeyUse, ...]:
 def rotate(work: Work, *, after: int = 0, limit: int = 100) -> Rotated:
     """Re-seal the next rows, in the order of their ids after `after`, that another key than the active one wrote.
 
-    Each row is decided like every other operation, so that logins go on meanwhile. Give `last_id` back as `after`
-    until it is None. A row that does not open is named in `skipped` and left as it is.
+    A batch is written together, or row by row where one of them stands in the way, and logins go on meanwhile. Give
+    `last_id` back as `after` until it is None. A row that does not open is named in `skipped` and left as it is.
     """
+    work.need_transaction()
     secrets = work.schema.tables.secrets
     # A key id may hold an underscore, which LIKE would read as any character.
     written = (secrets.c.state_mac, secrets.c.secret, secrets.c.pending_secret)
     stale = sa.or_(*(~column.startswith(f"v1:{work.keyring.active}:", autoescape=True) for column in written))
     query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > after, stale)
     rows = work.connection.execute(query.order_by(secrets.c.id).limit(limit)).all()
+    users: list[UserId] = [row.user_id for row in rows]
+    try:
+        with work.apart():
+            skipped = _together(work, users)
+    except (_OneByOne, Tampered):
+        skipped = _one_by_one(work, users)
+    return Rotated(len(rows) - len(skipped), tuple(skipped), rows[-1].id if rows else None)
+
+
+class _OneByOne(MFAError):
+    """A batch that cannot be read or written in one go."""
+
+
+def _together(work: Work, users: Sequence[UserId]) -> list[str]:
+    """Re-seal a batch with a handful of statements; returns the users whose rows do not open."""
+    if not accounts.counts_many(work):
+        raise _OneByOne
+    secrets = work.schema.tables.secrets
+    query = sa.select(*work.schema.state, secrets.c.state_mac).where(secrets.c.user_id.in_(users))
+    try:
+        rows = work.rows(query)
+    except (TypeError, ValueError):
+        # SQLite keeps whatever is written into a column, and a moment that is none does not read.
+        raise _OneByOne from None
+    skipped, writings = list[str](), list[Writing]()
+    for *state, state_mac in rows:
+        account = Account(*state)
+        try:
+            accounts.prove(work, account, state_mac)
+            writings.append(accounts.written(work, account, totp.resealed(work, account), Fact(Kind.RESEALED)))
+        except (MissingKey, Tampered):
+            skipped.append(str(account.user_id))
+    accounts.save_all(work, writings)
+    return skipped
+
+
+def _one_by_one(work: Work, users: Sequence[UserId]) -> list[str]:
+    """Re-seal each by itself, so that those which can be are; returns the users whose rows do not open."""
     skipped: list[str] = []
-    for row in rows:
+    for user_id in users:
         try:
             with work.apart():
-                account = accounts.find(work, row.user_id)
+                account = accounts.find(work, user_id)
                 if account is not None:
                     accounts.save(work, account, totp.resealed(work, account), Fact(Kind.RESEALED))
         except (MissingKey, Tampered):
-            skipped.append(str(row.user_id))
-    return Rotated(len(rows) - len(skipped), tuple(skipped), rows[-1].id if rows else None)
+            skipped.append(str(user_id))
+    return skipped
 
 
 def _kids(work: Work, *columns: sa.Column[str], where: sa.ColumnElement[bool] | None = None) -> Counter[str]:

@@ -87,6 +87,7 @@ def _retyped(subject: Subject, what: str, kind: str, names: tuple[str, ...]) -> 
     statement = _alter(subject, changes)
     if kind == "length":
         return Step(subject.name, what, kind, Verdict.ADDITIVE, (statement,), (_instant(subject),))
+    is_indexed = any(set(index.columns) & set(names) for index in subject.found.indexes)
     lock = Lock(subject.name, "ACCESS EXCLUSIVE", "everybody waits")
     if kind == "integers":
         sequences = tuple(
@@ -99,6 +100,7 @@ def _retyped(subject: Subject, what: str, kind: str, names: tuple[str, ...]) -> 
     naive = any(not subject.found.columns[name].type.zoned for name in names)
     is_dated = naive and "created_at" in subject.found.columns
     asked = (probes.future(subject),) if is_dated else ()
+    lock = lock if is_indexed else _instant(subject)
     return Step(subject.name, what, kind, Verdict.HEAVY, (_UTC, statement), (lock,), probes=asked)
 
 
