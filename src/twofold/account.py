@@ -52,6 +52,10 @@ class Conflict(Exception):
     """Somebody else wrote first, or the write needs a transaction. Never leaves the library."""
 
 
+class OneByOne(Exception):
+    """A batch cannot be read or written in one go. Never leaves the library."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """The security state of one user, as one row of `user_mfa_secrets` holds it."""

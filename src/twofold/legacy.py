@@ -19,7 +19,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from twofold import account as accounts
 from twofold import trusted_devices
-from twofold.account import Account, Fact
+from twofold.account import Account, Fact, OneByOne
 from twofold.errors import ConfigurationError, MFAError, Tampered, UnknownUser
 from twofold.events.kinds import Kind
 from twofold.totp import factor as totp
@@ -98,13 +98,9 @@ def adopt(work: Work, *, after: int = 0, limit: int = 100, trial: bool = False) 
     try:
         with work.apart():
             left = page.together(trial=trial)
-    except (Tampered, _OneByOne):
+    except (Tampered, OneByOne):
         left = page.one_by_one(trial=trial)
     return Adopted(len(page.users) - len(left), tuple(left), page.last_id)
-
-
-class _OneByOne(MFAError):
-    """A batch that cannot be read or written in one go."""
 
 
 class _Page:
@@ -122,7 +118,7 @@ class _Page:
         """Read, decide and write all of them with a handful of statements; returns the users who are left."""
         work, left, decided = self._work, list[str](), list[tuple[Account, Account]]()
         if not trial and not accounts.counts_many(work):
-            raise _OneByOne
+            raise OneByOne
         for account, has_traces in self._accounts():
             try:
                 if has_traces:
@@ -149,7 +145,7 @@ class _Page:
             rows = work.rows(query)
         except (TypeError, ValueError):
             # SQLite keeps whatever is written into a column, and a moment that is none does not read.
-            raise _OneByOne from None
+            raise OneByOne from None
         for *state, traces in rows:
             yield Account(*state), bool(traces)
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from twofold import account as accounts
-from twofold.account import Account, Fact, Writing
-from twofold.errors import MFAError, MissingKey, Tampered
+from twofold.account import Account, Fact, OneByOne, Writing
+from twofold.errors import MissingKey, Tampered
 from twofold.events.kinds import Kind
 from twofold.totp import factor as totp
 
@@ -101,26 +101,22 @@ def rotate(work: Work, *, after: int = 0, limit: int = 100) -> Rotated:
     try:
         with work.apart():
             skipped = _together(work, users)
-    except (_OneByOne, Tampered):
+    except (OneByOne, Tampered):
         skipped = _one_by_one(work, users)
     return Rotated(len(rows) - len(skipped), tuple(skipped), rows[-1].id if rows else None)
-
-
-class _OneByOne(MFAError):
-    """A batch that cannot be read or written in one go."""
 
 
 def _together(work: Work, users: Sequence[UserId]) -> list[str]:
     """Re-seal a batch with a handful of statements; returns the users whose rows do not open."""
     if not accounts.counts_many(work):
-        raise _OneByOne
+        raise OneByOne
     secrets = work.schema.tables.secrets
     query = sa.select(*work.schema.state, secrets.c.state_mac).where(secrets.c.user_id.in_(users))
     try:
         rows = work.rows(query)
     except (TypeError, ValueError):
         # SQLite keeps whatever is written into a column, and a moment that is none does not read.
-        raise _OneByOne from None
+        raise OneByOne from None
     skipped, writings = list[str](), list[Writing]()
     for *state, state_mac in rows:
         account = Account(*state)
