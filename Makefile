@@ -3,16 +3,20 @@ PY ?= python3
 BIN := .venv/bin
 UV := uv==0.13.9
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test check format bench adopt-bench lock clean
 
 help: ## list these targets
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.ready ## the sample application with Twofold, on http://localhost:8000
 	@$(BIN)/python -m examples.sample
 
 test: .venv/.ready ## the whole suite, on SQLite, PostgreSQL and MariaDB
 	@$(BIN)/python -m pytest
+
+.PHONY: attack
+attack: .venv/.ready ## the suite's races and crashes at ten times the length
+	@TWOFOLD_ATTACK_LENGTH=10 $(BIN)/python -m pytest tests/attacks/test_races_*.py tests/attacks/test_crashes_*.py
 
 check: .venv/.ready ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -27,6 +31,16 @@ format: .venv/.ready ## rewrite the code in the house's format
 
 bench: .venv/.ready ## verifications per second beside pgbench
 	@$(BIN)/python -m bench.verify
+
+adopt-bench: .venv/.ready ## how long logins wait while a million users' tables are adopted
+	@$(BIN)/python -m bench.adopt --users 1000000
+
+.PHONY: bench-peers bench-scale
+bench-peers: .venv/.ready ## verifications and races beside django-otp, allauth, Flask-Security and privacyIDEA
+	@$(BIN)/python -m bench.peers
+
+bench-scale: .venv/.ready ## every operation among a million users and ten million events
+	@$(BIN)/python -m bench.scale
 
 lock: .venv/.ready ## pin the newest versions that pyproject.toml admits
 	$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --no-annotate --all-extras --group dev pyproject.toml -o requirements-lock.txt

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import sqlalchemy as sa
 
-# The servers of the tests live in memory, where a commit waits for nothing; the pieces to start one serve here too.
+# The servers of the tests live in memory, where a commit waits for nothing; what installs one serves here too.
 from tests.databases import Database, migrate
-from tests.servers import (
-    _folder,
-    _reachable,
-    _run,
-    _served,
-    free_port,
-    postgresql_programs,
-)
+from tests.servers import installed_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -37,9 +29,14 @@ class Server:
         """The URL of another database on it."""
         return sa.make_url(self.url).set(database=name).render_as_string(hide_password=False)
 
+    def empty(self, name: str) -> str:
+        """Make a database with nothing in it; return its URL."""
+        self._execute(f"CREATE DATABASE {name}")
+        return self.database(name)
+
     def create(self, name: str) -> str:
         """Make a database that the revision has been through; return its URL."""
-        self._execute(f"CREATE DATABASE {name}")
+        self.empty(name)
         migrate(Database(self.database(name), "postgresql"))
         return self.database(name)
 
@@ -68,12 +65,5 @@ class Server:
 @contextlib.contextmanager
 def started() -> Iterator[Server]:
     """Run a server with the settings that PostgreSQL ships: every commit is on the disk before it is answered."""
-    with _reachable(postgresql_programs()) as programs, _folder() as folder:
-        data, port = folder / "data", free_port()
-        initdb = [str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-        _run([*initdb, "--locale=C.UTF-8", "--no-sync", "--no-instructions"], folder)
-        command = [str(programs / "postgres"), "-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1"]
-        command += ["-c", f"unix_socket_directories={folder}", "-c", "max_connections=300"]
-        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        with _served(command, folder, signal.SIGINT, lambda: psycopg.connect(url).close()):
-            yield Server(programs, url)
+    with installed_postgresql(max_connections="300") as server, server.running():
+        yield Server(Path(server.command[0]).parent, server.url)

@@ -14,12 +14,12 @@ import socket
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-import sqlalchemy as sa
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -92,30 +92,40 @@ def _run(command: Sequence[str], folder: Path) -> None:
         raise RuntimeError(done.stdout.decode(errors="replace"))
 
 
-@contextlib.contextmanager
-def _served(command: Sequence[str], folder: Path, stop: signal.Signals, ready: Callable[[], None]) -> Iterator[None]:
-    """Run a server until the block ends; `ready` raises as long as nobody answers."""
-    log = folder / "server.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env=_ENVIRONMENT, cwd=folder, **_AS)
-    try:
-        deadline = time.monotonic() + _STARTS_WITHIN
-        while True:
-            try:
-                ready()
-                break
-            except (OSError, psycopg.OperationalError):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(log.read_text(errors="replace")) from None
-                time.sleep(0.05)
-        yield
-    finally:
-        process.send_signal(stop)
+@dataclass(frozen=True)
+class Server:
+    """An installed server, which starts as often as one likes on the same data; `ready` raises until it answers."""
+
+    url: str
+    command: Sequence[str]
+    folder: Path
+    stop: signal.Signals
+    ready: Callable[[], None]
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[subprocess.Popen[Any]]:
+        """Run the server until the block ends."""
+        log = self.folder / "server.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(self.command, stdout=out, stderr=out, env=_ENVIRONMENT, cwd=self.folder, **_AS)
         try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            deadline = time.monotonic() + _STARTS_WITHIN
+            while True:
+                try:
+                    self.ready()
+                    break
+                except (OSError, psycopg.OperationalError):
+                    if process.poll() is not None or time.monotonic() > deadline:
+                        raise RuntimeError(log.read_text(errors="replace")) from None
+                    time.sleep(0.05)
+            yield process
+        finally:
+            process.send_signal(self.stop)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 @contextlib.contextmanager
@@ -139,7 +149,15 @@ def _reachable(programs: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def postgresql(**settings: str) -> Iterator[str]:
     """Run a PostgreSQL server and give the URL of its `postgres` database."""
-    with _reachable(postgresql_programs()) as programs, _folder(_memory()) as folder:
+    fast = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
+    with installed_postgresql(_memory(), **fast | settings) as server, server.running():
+        yield server.url
+
+
+@contextlib.contextmanager
+def installed_postgresql(parent: str | None = None, **settings: str) -> Iterator[Server]:
+    """Install a PostgreSQL server that loses nothing, for the length of the block: on the disk, or inside `parent`."""
+    with _reachable(postgresql_programs()) as programs, _folder(parent) as folder:
         data, port = folder / "data", free_port()
         initdb = [str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
         _run([*initdb, "--locale=C.UTF-8", "--no-sync", "--no-instructions"], folder)
@@ -147,10 +165,6 @@ def postgresql(**settings: str) -> Iterator[str]:
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(folder),
             "timezone": "Asia/Kolkata",
-            "fsync": "off",
-            "synchronous_commit": "off",
-            "full_page_writes": "off",
-            "autovacuum": "off",
             "max_connections": "200",
             **settings,
         }
@@ -158,37 +172,45 @@ def postgresql(**settings: str) -> Iterator[str]:
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        with _served(command, folder, signal.SIGINT, lambda: psycopg.connect(url).close()):
-            yield url
+        yield Server(url, command, folder, signal.SIGINT, lambda: psycopg.connect(url).close())
 
 
 @contextlib.contextmanager
 def mariadb(*options: str) -> Iterator[str]:
     """Run a MariaDB server and give the URL of its `twofold` database, as a user who may create others."""
+    fast = ["--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--sync-frm=0"]
+    with installed_mariadb(_memory(), *fast, *options) as server, server.running():
+        yield server.url
+
+
+@contextlib.contextmanager
+def installed_mariadb(parent: str | None = None, *options: str) -> Iterator[Server]:
+    """Install a MariaDB server that loses nothing, for the length of the block: on the disk, or inside `parent`."""
     programs = mariadb_programs()
     if programs is None:
         raise RuntimeError("MariaDB's server is not installed.")
     installer, server = programs
-    with _folder(_memory()) as folder:
+    with _folder(parent) as folder:
         data, port, near = folder / "data", free_port(), str(folder / "socket")
         install = [installer, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal"]
         _run([*install, "--skip-test-db", "--skip-name-resolve"], folder)
         command = [server, "--no-defaults", f"--datadir={data}", f"--socket={near}", f"--pid-file={folder / 'pid'}"]
         command += ["--bind-address=127.0.0.1", f"--port={port}", "--skip-name-resolve", "--max-connections=200"]
-        command += ["--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--sync-frm=0"]
         command += ["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M", "--performance-schema=0"]
-        command += ["--character-set-server=utf8mb4", "--default-time-zone=+05:30", *options]
+        command += ["--character-set-server=utf8mb4", "--default-time-zone=+05:30"]
+        # Read at every start, and a statement to a line.
+        first = folder / "first.sql"
+        first.write_text(
+            "CREATE DATABASE IF NOT EXISTS twofold;\n"
+            "CREATE USER IF NOT EXISTS twofold@'127.0.0.1' IDENTIFIED BY 'twofold';\n"
+            "GRANT ALL ON *.* TO twofold@'127.0.0.1' WITH GRANT OPTION;\n"
+        )
+        command += [f"--init-file={first}", *options]
 
         def ready() -> None:
             # PyMySQL leaves its socket open where nobody answers.
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.connect(near)
 
-        with _served(command, folder, signal.SIGTERM, ready):
-            root = sa.create_engine(f"mariadb+pymysql://root@/?unix_socket={near}", isolation_level="AUTOCOMMIT")
-            with root.connect() as connection:
-                connection.exec_driver_sql("CREATE DATABASE twofold")
-                connection.exec_driver_sql("CREATE USER twofold@'127.0.0.1' IDENTIFIED BY 'twofold'")
-                connection.exec_driver_sql("GRANT ALL ON *.* TO twofold@'127.0.0.1' WITH GRANT OPTION")
-            root.dispose()
-            yield f"mariadb://twofold:twofold@127.0.0.1:{port}/twofold"
+        url = f"mariadb://twofold:twofold@127.0.0.1:{port}/twofold"
+        yield Server(url, command, folder, signal.SIGTERM, ready)

@@ -6,10 +6,14 @@ constraints without a name, users that cannot be deleted. And columns that came 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from pyotp import random_base32
 
+from tests.people import Clock, Phone
 from tests.schema.rows import fill
 from twofold.schema import spec
 
@@ -17,13 +21,13 @@ if TYPE_CHECKING:
     from tests.databases import Database
 
 
-def models() -> sa.MetaData:
-    """The application's models."""
+def models(users_id: sa.types.TypeEngine[Any] = sa.Integer()) -> sa.MetaData:  # noqa: B008 - a type has no state.
+    """The application's models, where users have this kind of id."""
     metadata = sa.MetaData()
 
     def table(name: str, *columns: sa.schema.SchemaItem) -> None:
         key = sa.Column("id", sa.Integer, primary_key=True, index=True)
-        user_id = sa.Column("user_id", sa.Integer, sa.ForeignKey("users.id"), nullable=False)
+        user_id = sa.Column("user_id", users_id, sa.ForeignKey("users.id"), nullable=False)
         sa.Table(name, metadata, key, user_id, *columns)
 
     def moment(name: str, *, nullable: bool = True) -> sa.Column[object]:
@@ -32,7 +36,7 @@ def models() -> sa.MetaData:
     def flag(name: str) -> sa.Column[bool]:
         return sa.Column(name, sa.Boolean, default=False)
 
-    sa.Table("users", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("subject", sa.String(255)))
+    sa.Table("users", metadata, sa.Column("id", users_id, primary_key=True), sa.Column("subject", sa.String(255)))
     table(
         spec.NAMES[0],
         sa.Column("secret", sa.String(255)),
@@ -88,6 +92,53 @@ def happen(database: Database, *, rows: int = 3, stamped: str = spec.VERSION_TAB
     """`create_all()`, some use, and a blind stamp in one of the two version tables."""
     with database.engine().begin() as connection:
         models().create_all(connection)
-        connection.exec_driver_sql(f"CREATE TABLE {stamped} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
-        connection.exec_driver_sql(f"INSERT INTO {stamped} VALUES ('{spec.REVISION}')")
+        stamp(connection, stamped)
     fill(database, rows)
+
+
+def happen_in_part(database: Database, *tables: str) -> None:
+    """The same, but only these of the four tables are there: what is quicker to repair."""
+    happen(database)
+    with database.engine().begin() as connection:
+        for name in set(spec.NAMES).difference(tables):
+            connection.exec_driver_sql(f"DROP TABLE {name}")
+    database.dispose()
+
+
+def stamp(connection: sa.Connection, table: str = spec.VERSION_TABLE) -> None:
+    """Record the revision, whatever there is."""
+    connection.exec_driver_sql(f"CREATE TABLE {table} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    connection.exec_driver_sql(f"INSERT INTO {table} VALUES ('{spec.REVISION}')")
+
+
+def older(database: Database, people: int, clock: Clock) -> dict[int, Phone]:
+    """So many users of before Twofold, each with a phone, a browser, a line in the log, and codes on paper.
+
+    User 7 has the backup code `abcd-0007` and the cookie `cookie-7`.
+    """
+    phones = {user: Phone(random_base32(), clock) for user in range(1, people + 1)}
+    at = datetime(2026, 11, 20, 8, 0)  # noqa: DTZ001 - the models keep moments without a zone.
+    made, tables = {"created_at": at}, models().tables
+    secret = {"is_enabled": True, "is_verified": True, "failed_attempts": 0, "updated_at": at, "enabled_at": at} | made
+    device = {"device_fingerprint": "f00", "trusted_until": at + timedelta(days=30), "last_used_at": at} | made
+    event = {"event_type": "login", "event_status": "success", "event_details": "{}"} | made
+
+    def insert(connection: sa.Connection, table: str, *rows: dict[str, Any]) -> None:
+        connection.execute(sa.insert(tables[table]), rows)
+
+    with database.engine().begin() as connection:
+        insert(connection, "users", *({"id": user, "subject": f"user-{user}"} for user in phones))
+        rows = [({"user_id": user}, f"ABCD{user:04}", phone.secret) for user, phone in phones.items()]
+        insert(connection, spec.NAMES[0], *(user | secret | {"secret": base32} for user, _, base32 in rows))
+        insert(
+            connection,
+            spec.NAMES[1],
+            *(user | made | {"code_hash": sha256(code.encode()).hexdigest()} for user, code, _ in rows),
+        )
+        insert(
+            connection,
+            spec.NAMES[2],
+            *(user | device | {"trust_token": f"cookie-{user['user_id']}"} for user, *_ in rows),
+        )
+        insert(connection, spec.NAMES[3], *(user | event for user, *_ in rows))
+    return phones

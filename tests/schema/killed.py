@@ -1,14 +1,21 @@
-"""`twofold db adopt`, killed again and again: `python -m tests.schema.killed`, with TWOFOLD_DATABASE_URL set.
+"""A command, killed again and again: `python -m tests.schema.killed structure`, `midst` or `rows`.
 
-Every child is the real command. It dies by SIGKILL behind the first step that none before it died behind, or inside of
-a step, at the first statement of a kind on a table. The parent prints how many died until one came through.
+TWOFOLD_DATABASE_URL names the database. Every child is the real command. It dies by SIGKILL at the first place where
+none before it died. The parent prints how many died until one came through.
+
+The places of `structure`, which is `twofold db adopt`, are behind every step, and inside of a step behind the first
+statement of a kind on a table; those of `midst`, which is the same on SQLite, are in long statements while they run.
+Those of `rows`, which is `twofold secrets import-legacy`, are behind every statement that writes, before every commit,
+and between two batches.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -18,24 +25,34 @@ from twofold.cli import main
 from twofold.schema import adoption
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.databases import Database
     from twofold.schema.plan import Step
 
+    Die = Callable[[str], None]
+
+TWOFOLD = Path(sys.executable).with_name("twofold")
 ARGUMENTS = ["db", "adopt", "--apply", "--yes", "--data", "later", "--allow", "heavy", "--json"]
-_CHANGES = ("ALTER", "CREATE", "DROP", "INSERT", "REINDEX", "UPDATE", "DELETE")
+IMPORT = ["secrets", "import-legacy", "--batch", "5", "--json"]
+_CHANGES = ("ALTER", "CREATE", "DROP", "INSERT", "REINDEX", "UPDATE", "DELETE", "WITH")
 _MOST = 300
+# Thousands of instructions of SQLite: a statement that has run so many has written some of its rows, and not all.
+_LONG = 20
 
 
-def child(died: set[str], told: int) -> None:
-    """Run the command, and die at the first place where nobody has died yet."""
+def environment(database: Database, **settings: str) -> dict[str, str]:
+    """What a child needs to know."""
+    given = {"database_url": database.url, **settings}
+    return {**os.environ, **{f"TWOFOLD_{name.upper()}": value for name, value in given.items()}}
 
-    def die(place: str) -> None:
-        if place not in died:
-            os.write(told, place.encode())
-            os.kill(os.getpid(), signal.SIGKILL)
+
+def structure(die: Die) -> None:
+    """Adopt the tables."""
 
     @event.listens_for(sa.Engine, "after_cursor_execute")
     def after(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if statement.lstrip().upper().startswith(_CHANGES):
+        if _changes(statement):
             die(f"inside {' '.join(statement.split()[:3])}")
 
     module: Any = adoption
@@ -49,7 +66,59 @@ def child(died: set[str], told: int) -> None:
     main(ARGUMENTS)
 
 
-def run() -> int:
+def midst(die: Die) -> None:
+    """Adopt the tables of a SQLite database, which says in the course of a statement that it goes on."""
+    running, ticks = "", 0
+
+    @event.listens_for(sa.Engine, "before_cursor_execute")
+    def before(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        nonlocal running, ticks
+        running, ticks = " ".join(statement.split()[:3]), 0
+
+    @event.listens_for(sa.Engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        connection.set_progress_handler(goes_on, 1000)
+
+    def goes_on() -> int:
+        nonlocal ticks
+        ticks += 1
+        if ticks > _LONG and _changes(running):
+            die(f"in the midst of {running}")
+        return 0
+
+    main(ARGUMENTS)
+
+
+def rows(die: Die) -> None:
+    """Bring the rows along."""
+    places, is_between = itertools.count(1), False
+
+    @event.listens_for(sa.Engine, "after_cursor_execute")
+    def after(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if _changes(statement):
+            die(f"{next(places)}, behind a statement")
+
+    @event.listens_for(sa.Engine, "commit")
+    def before_commit(_connection: sa.Connection) -> None:
+        nonlocal is_between
+        die(f"{next(places)}, before a commit")
+        is_between = True
+
+    @event.listens_for(sa.Engine, "before_cursor_execute")
+    def before(*_: Any) -> None:
+        nonlocal is_between
+        if is_between:
+            die(f"{next(places)}, between two batches")
+        is_between = False
+
+    main(IMPORT)
+
+
+def _changes(statement: str) -> bool:
+    return statement.lstrip().upper().startswith(_CHANGES)
+
+
+def run(command: Callable[[Die], None]) -> int:
     """Fork children until one comes through."""
     died: set[str] = set()
     while len(died) < _MOST:
@@ -57,7 +126,13 @@ def run() -> int:
         pid = os.fork()
         if pid == 0:
             os.close(reads)
-            child(died, writes)
+
+            def die(place: str, told: int = writes) -> None:
+                if place not in died:
+                    os.write(told, place.encode())
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            command(die)
         os.close(writes)
         with os.fdopen(reads) as told:
             place = told.read()
@@ -70,4 +145,4 @@ def run() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(run({"structure": structure, "midst": midst, "rows": rows}[sys.argv[1]]))

@@ -1,0 +1,1 @@
+"""The same work done by others in the same run: `make bench-peers`."""
