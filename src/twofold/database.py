@@ -64,6 +64,8 @@ def create_engine(url: str) -> sa.Engine:
         engine = sa.create_engine(parsed, **_options(parsed))
     except (ImportError, NoSuchModuleError) as error:
         raise _driver_missing(parsed) from error
+    except (ArgumentError, TypeError, ValueError):
+        raise _no_address(parsed) from None
     if parsed.get_backend_name() == "sqlite":
         _prepare_sqlite(engine)
     return engine
@@ -78,6 +80,8 @@ def create_async_engine(url: str) -> AsyncEngine:
         engine = create(parsed, **_options(parsed))
     except (ImportError, NoSuchModuleError) as error:
         raise _driver_missing(parsed) from error
+    except (ArgumentError, TypeError, ValueError):
+        raise _no_address(parsed) from None
     if parsed.get_backend_name() == "sqlite":
         _prepare_sqlite(engine.sync_engine)
     return engine
@@ -86,3 +90,8 @@ def create_async_engine(url: str) -> AsyncEngine:
 def _driver_missing(url: sa.URL) -> ConfigurationError:
     extra = {"sqlite": "async", "postgresql": "postgresql"}.get(url.get_backend_name(), "mariadb")
     return ConfigurationError(f"The driver {url.get_driver_name()} is not installed: pip install 'twofold[{extra}]'.")
+
+
+def _no_address(url: sa.URL) -> ConfigurationError:
+    name = url.get_backend_name()
+    return ConfigurationError(f"TWOFOLD_DATABASE_URL is no address of a {name} database; see docs/settings.md.")

@@ -11,6 +11,7 @@ programmer or the operator, and its message names the next step.
     ├── Stale                  the second factor was not proven recently enough
     ├── UnknownUser            no such user
     ├── Tampered               a row was changed behind the library's back
+    │   └── Altered            a file of checkpoints was changed (in `twofold.events.ledger`)
     ├── DatabaseUnavailable    the database does not answer
     │   └── LockTimeout        a migration did not get its lock in time (in `twofold.schema.turn`)
     ├── Unreadable             a secret of before Twofold does not open (in `twofold.legacy`)
@@ -47,6 +48,7 @@ class Reason(StrEnum):
 
     WRONG_CODE = "wrong_code"
     CODE_ALREADY_USED = "code_already_used"
+    CLOCK_WENT_BACK = "clock_went_back"
     WAITING = "waiting"
     SUSPENDED = "suspended"
     CHALLENGE_EXPIRED = "challenge_expired"
@@ -56,9 +58,9 @@ class Reason(StrEnum):
 class Rejected(MFAError):
     """The code was not accepted.
 
-    The failure is counted and the event is written before this is raised. `reason` says which of the six reasons it
-    was; `retry_after` is the time until a code is looked at again, where the reason is a wait. The text of the
-    exception is the same for every reason, so that showing it tells a guesser nothing (ASVS 6.3.8).
+    The failure is counted and the event is written before this is raised. `reason` says why; `retry_after` is the time
+    until a code is looked at again, where the reason is a wait. The text of the exception is the same for every reason,
+    so that showing it tells a guesser nothing (ASVS 6.3.8).
     """
 
     def __init__(self, reason: Reason, retry_after: timedelta | None = None) -> None:

@@ -8,7 +8,6 @@ nonce; the context that a value belongs to is its associated data. Every value n
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -23,9 +22,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from twofold.confidential import Confidential
 from twofold.errors import ConfigurationError, MissingKey, Tampered
 
-Purpose = Literal["secrets", "backup codes", "device tokens", "events", "state", "challenges", "proofs", "forms"]
+Purpose = Literal[
+    "secrets", "backup codes", "device tokens", "events", "state", "challenges", "proofs", "forms", "tombstones"
+]
 
 _KID = re.compile(r"[a-z0-9][a-z0-9._-]{0,15}")
 _KEY_BYTES = 32
@@ -43,7 +45,7 @@ def generate_key(kid: str | None = None) -> str:
     return f"{kid}:{base64.b64encode(os.urandom(_KEY_BYTES)).decode()}"
 
 
-def canonical(*parts: str | int | bool | bytes | datetime | UUID | None) -> bytes:
+def canonical(*parts: str | bool | bytes | float | datetime | UUID | None) -> bytes:
     """Encode values so that no two different sequences read alike: each with its type and its length.
 
     Moments are UTC to the microsecond. The encoding is part of what is stored: a change needs a new version.
@@ -58,18 +60,24 @@ def canonical(*parts: str | int | bool | bytes | datetime | UUID | None) -> byte
             case int():
                 tag, body = b"i", str(part).encode()
             case str():
-                tag, body = b"s", part.encode()
+                # A lone surrogate is no text, and yet what a caller may be given as one.
+                tag, body = b"s", part.encode(errors="surrogatepass")
             case bytes():
                 tag, body = b"y", part
             case UUID():
                 tag, body = b"u", part.hex.encode()
             case datetime():
                 tag, body = b"t", part.astimezone(UTC).isoformat(timespec="microseconds").encode()
+            case float():
+                # Nothing of ours is one, but SQLite gives back whatever was put into a column.
+                tag, body = b"f", repr(part).encode()
+            case _:
+                raise TypeError(f"{type(part).__name__} has no canonical form.")
         framed += tag + str(len(body)).encode() + b":" + body
     return bytes(framed)
 
 
-class Keyring:
+class Keyring(Confidential):
     """The master keys of one deployment. The first writes, all of them read."""
 
     def __init__(self, keys: dict[str, bytes]) -> None:
@@ -94,7 +102,7 @@ class Keyring:
                 )
             try:
                 master = base64.b64decode(encoded.replace("-", "+").replace("_", "/"), validate=True)
-            except binascii.Error:
+            except ValueError:
                 raise ConfigurationError(f"Key {number} is not base64.") from None
             if len(master) != _KEY_BYTES:
                 raise ConfigurationError(f"Key {number} has {len(master)} bytes; a key has {_KEY_BYTES}.")
@@ -152,7 +160,7 @@ class Keyring:
 
     def _split(self, value: str) -> tuple[str, str]:
         match value.split(":"):
-            case ["v1", kid, body]:
+            case ["v1", kid, body] if body.isascii():
                 if kid not in self._keys:
                     raise MissingKey(f"A stored value needs the key {kid[:16]!r}; put it back into TWOFOLD_KEYS.")
                 return kid, body
@@ -170,6 +178,7 @@ def _derive_all(master: bytes) -> dict[Purpose, bytes]:
         "challenges",
         "proofs",
         "forms",
+        "tombstones",
     )
     return {
         purpose: HKDF(SHA256(), length=_KEY_BYTES, salt=None, info=f"twofold v1 {purpose}".encode()).derive(master)

@@ -23,7 +23,7 @@ from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected
 from twofold.events import log
 from twofold.events.kinds import Kind
 from twofold.operation import Awaited, Blocking, Core, Operation
-from twofold.outcomes import Challenge, Cleared, Status, UserId, Verified
+from twofold.outcomes import Challenge, Cleared, Erased, Status, UserId, Verified
 from twofold.refusal import refuse
 from twofold.request import printable
 from twofold.totp import factor as totp
@@ -59,7 +59,7 @@ def challenge(
     factors: tuple[Factor, ...] = ("totp", "backup_codes") if backup_codes.count(work, account) else ("totp",)
     issued = accounts.save(work, account, account, Fact(Kind.CHALLENGED), request)
     expires_at = work.now + work.settings.challenge_lifetime
-    signed = tokens.ChallengeToken(user_id, issued.event_count, expires_at)
+    signed = tokens.ChallengeToken(user_id, issued.event_count, expires_at, account.enabled_at)
     return Challenge(user_id, tokens.write_challenge(work.keyring, signed), factors, expires_at)
 
 
@@ -80,7 +80,8 @@ def verify(work: Work, challenge_token: str, code: str, *, request: Any = None) 
     if read.expires_at + work.settings.challenge_lifetime <= work.now:
         # A token of long ago says nothing about today, and would only let its holder fill the log.
         raise Rejected(Reason.CHALLENGE_EXPIRED)
-    is_live = account.last_challenge < read.serial <= account.event_count
+    # Whoever was erased begins with the number one again, so the number alone does not name a challenge.
+    is_live = account.last_challenge < read.serial <= account.event_count and account.enabled_at == read.enabled_at
     if not is_live or read.expires_at <= work.now:
         raise refuse(work, account, Reason.CHALLENGE_EXPIRED, "login", request=request)
     return _prove(work, read.user_id, account, code, "login", request, serial=read.serial)
@@ -163,13 +164,18 @@ def password_changed(work: Work, user_id: UserId, *, request: Any = None) -> int
     return number
 
 
-def erase(work: Work, user_id: UserId) -> None:
-    """Delete everything that the four tables hold of a user, the events too, when the account ends."""
+def erase(work: Work, user_id: UserId) -> Erased:
+    """Delete everything that the four tables hold of a user, the events too, when the account ends.
+
+    Returns a tombstone, by which a checkpoint of before tells the user from one who was deleted. Raises UnknownUser.
+    """
     work.need_transaction()
     stored = work.schema.stored(user_id)
     accounts.find(work, user_id, trusting=True)
+    tombstone = log.tombstone(work, user_id)
     for table in reversed(tuple(work.schema.tables)):
         work.connection.execute(sa.delete(table).where(table.c.user_id == stored))
+    return Erased(user_id, tombstone.count, work.now, tokens.write_tombstone(work.keyring, tombstone))
 
 
 def _prove(
@@ -190,6 +196,7 @@ def _prove(
     older = codec.legacy(code) if canonical is None and not totp.is_code(account, code) else None
     factor: Factor = "totp" if canonical is None and older is None else "backup_codes"
     also: accounts.Also = ()
+    details: dict[str, Any] = {"factor": factor, "occasion": occasion}
     if canonical is not None:
         # A code of 125 bits cannot be guessed, so it stays good during a wait and after a suspension: the owner has a
         # way in.
@@ -197,6 +204,7 @@ def _prove(
         if isinstance(match, Reason):
             raise refuse(work, account, match, occasion, factor=factor, request=request)
         after, also = replace(account, last_used_at=work.now), backup_codes.spending(work, match)
+        details |= {"codes": match.mark}
     else:
         if Budget.of(work.settings).is_suspended(account.failed_attempts):
             raise refuse(work, account, Reason.SUSPENDED, occasion, request=request)
@@ -214,9 +222,10 @@ def _prove(
             after = totp.spend(work, account, judged)
         else:
             after, also = replace(account, last_used_at=work.now), backup_codes.spending(work, judged)
+            details |= {"codes": judged.mark}
     if serial is not None:
         after = replace(after, last_challenge=serial)
-    fact = Fact(Kind.CODE_ACCEPTED, details={"factor": factor, "occasion": occasion})
+    fact = Fact(Kind.CODE_ACCEPTED, details=details)
     saved = accounts.save(work, account, after, fact, request, also)
     return proofs.issue(work, user_id, saved, factor)
 

@@ -1,10 +1,12 @@
-"""The values that leave the library: frozen, detached from the database, and silent about secrets when printed."""
+"""The values that leave the library: frozen, detached from the database, silent about secrets when printed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
+
+from twofold.confidential import Confidential
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +19,7 @@ Factor = Literal["totp", "backup_codes"]
 
 
 @dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(Confidential):
     """A login that waits for its second factor.
 
     `token` is given back to `mfa.verify` until `expires_at`; `factors` says what the user can answer with.
@@ -33,7 +35,7 @@ class Challenge:
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceToken:
+class DeviceToken(Confidential):
     """The secret that a trusted browser keeps in a cookie until `expires_at`.
 
     The library's caller sees it once.
@@ -45,7 +47,7 @@ class DeviceToken:
 
 
 @dataclass(frozen=True, slots=True)
-class Cleared:
+class Cleared(Confidential):
     """No challenge is needed: the user is not enrolled, or the browser is trusted. Falsy, unlike a Challenge.
 
     After a trusted device was recognised, `device` holds its new token for the cookie. It is None where a parallel
@@ -61,7 +63,7 @@ class Cleared:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Confidential):
     """A second factor was proven at `at`.
 
     `amr` lists authentication methods in the words of RFC 8176; `backup_code` is a private value for a backup code.
@@ -76,7 +78,7 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
-class Enrolled:
+class Enrolled(Confidential):
     """The factor is confirmed. `backup_codes` are shown to the user now and never again."""
 
     backup_codes: tuple[str, ...] = field(repr=False)
@@ -116,6 +118,20 @@ class Status:
     is_suspended: bool
     backup_codes_remaining: int
     trusted_devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Nothing of a user is left in the four tables.
+
+    `tombstone` is a signed line that says so, without personal data beside the id: give it to `twofold events
+    tombstone`, and checkpoints of before tell this user from one who was deleted.
+    """
+
+    user_id: UserId
+    events: int
+    at: datetime
+    tombstone: str
 
 
 @dataclass(frozen=True, slots=True)

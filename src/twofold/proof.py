@@ -45,8 +45,11 @@ def proof(work: Work, token: str, *, max_age: timedelta | None = None) -> Verifi
 def fresh(work: Work, verified: Verified) -> Account:
     """The row of the user who proved the factor a moment ago. Raises Stale for everybody else.
 
-    Only the signature of the token counts, not what else the caller put into the value.
+    Only the signature of the token counts, not what else the caller put into the value. Raises TypeError for what is no
+    Verified, as a token out of a session is: `proof` turns it into one.
     """
+    if not isinstance(verified, Verified):
+        raise TypeError(f"verified is what verify, reverify, confirm or proof returned, not {type(verified).__name__}.")
     account, proven = _read(work, verified.token, None)
     if proven.user_id != verified.user_id:
         raise Stale

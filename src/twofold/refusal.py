@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Occasion = Literal["login", "step_up", "enrollment"]
 
 # A code that is looked at and found wanting counts; one that is not looked at does not.
-_COUNTED = frozenset({Reason.WRONG_CODE, Reason.CODE_ALREADY_USED})
+_COUNTED = frozenset({Reason.WRONG_CODE, Reason.CODE_ALREADY_USED, Reason.CLOCK_WENT_BACK})
 
 
 def refuse(
@@ -47,6 +47,7 @@ def refuse(
     if occasion != "enrollment":
         details["factor"] = factor
     became_suspended = budget.is_suspended(after.failed_attempts) and not budget.is_suspended(account.failed_attempts)
-    status = Status.ALARM if became_suspended else Status.REFUSED
+    # Nobody's codes are accepted until a clock that went back is right again, so somebody has to hear of it.
+    status = Status.ALARM if became_suspended or reason is Reason.CLOCK_WENT_BACK else Status.REFUSED
     accounts.save(work, account, after, Fact(Kind.CODE_REFUSED, status, details), request)
     return Rejected(reason, remaining(after.locked_until, work.now))

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from twofold.confidential import Confidential
+
+if TYPE_CHECKING:
+    from pydantic import ValidationInfo
 
 
 def _seconds(value: object) -> object:
@@ -20,7 +25,7 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 Minutes10 = Annotated[Duration, Field(gt=timedelta(0), le=timedelta(minutes=10))]
 
 
-class Settings(BaseSettings):
+class Settings(BaseSettings, Confidential):
     """Every setting with its default; each is read from `TWOFOLD_<NAME>`. Durations are seconds or ISO 8601.
 
     The limits are those of the standards named beside them; a value outside is refused at start. No message of this
@@ -38,6 +43,12 @@ class Settings(BaseSettings):
         default=None, description="`kid2:base64,kid1:base64`, 32 bytes each; the first one writes, all of them read."
     )
     keys_file: Path | None = Field(default=None, description="A file that holds what `keys` would, mode 0600.")
+    checkpoint_key: SecretStr | None = Field(
+        default=None, description="`ed25519-private:base64`, for `twofold events checkpoint` and nothing else."
+    )
+    checkpoint_key_file: Path | None = Field(
+        default=None, description="A file that holds what `checkpoint_key` would, mode 0600."
+    )
     users: str = Field(default="users.id", description="The column that `user_id` references: `table.column`.")
 
     legacy_rows: bool = Field(
@@ -76,7 +87,7 @@ class Settings(BaseSettings):
         default=timedelta(seconds=30), description="The first wait; every further one is twice as long."
     )
     longest_wait: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=1))] = Field(
-        default=timedelta(hours=1), description="No wait is longer than this."
+        default=timedelta(hours=1), description="No wait is longer than this, and this is no shorter than the first."
     )
     suspend_after: int = Field(
         default=100, ge=5, le=100, description="Consecutive failures that suspend TOTP (NIST SP 800-63B-4 §3.2.2)."
@@ -101,3 +112,11 @@ class Settings(BaseSettings):
         if ":" in issuer or not issuer.strip() or not issuer.isprintable():
             raise ValueError("the issuer must be printable and hold no colon")
         return issuer.strip()
+
+    @field_validator("longest_wait")
+    @classmethod
+    def _not_before_the_first(cls, longest: timedelta, info: ValidationInfo) -> timedelta:
+        """A first wait that is wrong by itself is told of by itself."""
+        if longest < info.data.get("first_wait", longest):
+            raise ValueError("no wait may be shorter than the first")
+        return longest

@@ -1,4 +1,4 @@
-"""Signed tokens: the challenge that waits for a code, and the proof that one was given. Pure.
+"""Signed tokens: a challenge that waits for a code, the proof that one was given, the tombstone of the erased. Pure.
 
 A token is `v1~<kid>~<payload>~<mac>`. It carries no secret and grants nothing by itself: whether it still counts is
 decided against the user's row.
@@ -20,16 +20,18 @@ if TYPE_CHECKING:
     from twofold.keyring import Keyring, Purpose
     from twofold.outcomes import Factor, UserId
 
-_LONGEST = 2048
+# A user id of 255 characters that JSON escapes fits in.
+_LONGEST = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class ChallengeToken:
-    """A login that waits: `serial` is the number of the event that issued it."""
+    """A login that waits, for the factor that was enabled then; `serial` is the number of the event that issued it."""
 
     user_id: UserId
     serial: int
     expires_at: datetime
+    enabled_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,25 @@ class ProofToken:
     serial: int
 
 
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A user who was erased: when, and the number and the MAC of the last event.
+
+    `is_intact` is false where the row and the end of the log did not agree, or could not be proven.
+    """
+
+    user_id: UserId
+    count: int
+    mac: str | None
+    is_intact: bool
+    at: datetime
+
+
 def write_challenge(keyring: Keyring, token: ChallengeToken) -> str:
     """Sign a challenge."""
     payload = {"u": _pack(token.user_id), "n": token.serial, "e": token.expires_at.isoformat()}
+    if token.enabled_at is not None:
+        payload["s"] = token.enabled_at.astimezone(UTC).isoformat()
     return _sign(keyring, "challenges", payload)
 
 
@@ -54,7 +72,9 @@ def read_challenge(keyring: Keyring, text: object) -> ChallengeToken | None:
     payload = _unsign(keyring, "challenges", text)
     if payload is None:
         return None
-    return ChallengeToken(_unpack(payload["u"]), int(payload["n"]), datetime.fromisoformat(payload["e"]))
+    enabled_at = datetime.fromisoformat(payload["s"]) if "s" in payload else None
+    expires_at = datetime.fromisoformat(payload["e"])
+    return ChallengeToken(_unpack(payload["u"]), int(payload["n"]), expires_at, enabled_at)
 
 
 def write_proof(keyring: Keyring, token: ProofToken) -> str:
@@ -77,6 +97,27 @@ def read_proof(keyring: Keyring, text: object) -> ProofToken | None:
     factor: Literal["totp", "backup_codes"] = payload["f"]
     at, enabled_at = datetime.fromisoformat(payload["t"]), datetime.fromisoformat(payload["s"])
     return ProofToken(_unpack(payload["u"]), factor, at, enabled_at, int(payload["n"]))
+
+
+def write_tombstone(keyring: Keyring, token: Tombstone) -> str:
+    """Sign a tombstone."""
+    payload = {
+        "u": _pack(token.user_id),
+        "n": token.count,
+        "h": token.mac,
+        "i": token.is_intact,
+        "t": token.at.astimezone(UTC).isoformat(),
+    }
+    return _sign(keyring, "tombstones", payload)
+
+
+def read_tombstone(keyring: Keyring, text: object) -> Tombstone | None:
+    """Read a tombstone that this keyring signed; None for anything else."""
+    payload = _unsign(keyring, "tombstones", text)
+    if payload is None:
+        return None
+    at = datetime.fromisoformat(payload["t"])
+    return Tombstone(_unpack(payload["u"]), payload["n"], payload["h"], payload["i"], at)
 
 
 def _sign(keyring: Keyring, purpose: Purpose, payload: dict[str, Any]) -> str:

@@ -96,7 +96,11 @@ def recognize(
     is_current = row.trust_token in held
     is_graced = row.previous_token in held and work.now - row.rotated_at <= work.settings.device_grace
     if not is_current and not is_graced:
-        return _stolen(work, account, row, request), None, False
+        why = "an old token of this device came back"
+        return _revoked(work, account, row, why, request, Kind.DEVICE_THEFT, Status.ALARM), None, False
+    if not _is_trusted_in_the_log(work, account, row):
+        why = "the row of this device came back after it was revoked"
+        return _revoked(work, account, row, why, request, Kind.DEVICE_THEFT, Status.ALARM), None, False
     if (row.browser, row.platform) not in {(None, None), (origin.browser, origin.platform)}:
         # The cookie of one browser in another one: no theft is proven, and none is rewarded.
         return account, None, False
@@ -227,10 +231,19 @@ def _revoked(
     return accounts.save(work, account, account, fact, request, (Change(statement),))
 
 
-def _stolen(work: Work, account: Account, row: Any, request: Any) -> Account:
-    return _revoked(
-        work, account, row, "an old token of this device came back", request, Kind.DEVICE_THEFT, Status.ALARM
+def _is_trusted_in_the_log(work: Work, account: Account, row: Any) -> bool:
+    """Whether trust is the last that the log says of a device: its row can be put back from an older copy."""
+    events = work.schema.tables.events
+    kind, fingerprint = events.c.event_type, events.c.device_fingerprint
+    own = kind.in_((Kind.DEVICE_TRUSTED, Kind.DEVICE_REVOKED, Kind.DEVICE_THEFT)) & (
+        fingerprint == row.device_fingerprint
     )
+    of_all = kind.in_((Kind.DEVICE_REVOKED, Kind.PASSWORD_CHANGED, Kind.ADOPTED)) & fingerprint.is_(None)
+    query = sa.select(kind).where(
+        events.c.user_id == account.user_id, events.c.seq.between(1, account.event_count), own | of_all
+    )
+    said = work.connection.execute(query.order_by(events.c.seq.desc()).limit(1)).scalar()
+    return said in {Kind.DEVICE_TRUSTED, Kind.ADOPTED}
 
 
 def _cleared(work: Work, account: Account, row: Any, request: Any, rotation: sa.Executable | None) -> Account:

@@ -35,6 +35,7 @@ def test_the_latest_events_come_first_and_the_next_page_is_named(twofold: Shell,
     assert twofold("events", "list", user, "--limit", "0").code == 64
 
 
+@pytest.mark.requirement("R100")
 def test_a_forged_line_cannot_write_on_the_screen(twofold: Shell, enrolled: Enrolment, migrated: Database) -> None:
     sql(migrated, "UPDATE mfa_events SET user_agent = char(27) || '[2J[red]x', event_type = char(27) || 'c'")
     answer = twofold("events", "list", str(enrolled.user_id))
@@ -44,6 +45,7 @@ def test_a_forged_line_cannot_write_on_the_screen(twofold: Shell, enrolled: Enro
     assert "\x1b" not in twofold("events", "export").out
 
 
+@pytest.mark.requirement("R102")
 def test_chains_are_intact_until_a_line_is_altered(
     twofold: Shell, enrolled: Enrolment, mfa: MFA, migrated: Database, clock: Clock
 ) -> None:
@@ -75,6 +77,7 @@ def test_a_line_under_a_made_up_key_hides_nothing(
     assert f"user {grace}: event 1 is missing" in answer.out
 
 
+@pytest.mark.requirement("R109")
 def test_an_export_is_one_object_a_line_and_goes_on_after_an_id(twofold: Shell, enrolled: Enrolment) -> None:
     first, second = twofold("events", "export").lines
     assert (first["kind"], second["kind"], first["user_id"]) == ("totp_begun", "totp_confirmed", enrolled.user_id)

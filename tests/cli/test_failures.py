@@ -80,6 +80,7 @@ def test_a_setting_that_is_wrong(
     assert sentence in answer.err
 
 
+@pytest.mark.requirement("R92")
 @pytest.mark.parametrize(("settings", "sentence"), KEYS)
 def test_keys_that_are_weak_or_odd(shell: Shell, settings: dict[str, str], sentence: str) -> None:
     answer = shell("keys", "status", **settings)
@@ -88,6 +89,7 @@ def test_keys_that_are_weak_or_odd(shell: Shell, settings: dict[str, str], sente
     assert WEAK not in answer.err
 
 
+@pytest.mark.requirement("R92")
 @pytest.mark.parametrize("command", NEED_KEYS, ids=" ".join)
 @pytest.mark.backends("sqlite")
 def test_no_keys_at_all(twofold: Shell, command: list[str]) -> None:

@@ -115,6 +115,7 @@ def test_a_row_that_does_not_open_is_reported_and_left_alone(
     assert f"twofold users status {enrolled.user_id}" in answer.out
 
 
+@pytest.mark.requirement("R90")
 def test_an_interrupted_rotation_keeps_what_is_done_and_goes_on(
     twofold: Shell, mfa: MFA, keys: str, clock: Clock, migrated: Database
 ) -> None:

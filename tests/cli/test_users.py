@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.backends("sqlite")
 
 
+@pytest.mark.attack("A26")
 def test_the_status_of_a_user_is_shown(twofold: Shell, enrolled: Enrolment) -> None:
     answer = twofold("users", "status", str(enrolled.user_id))
     assert answer.code == 0
@@ -34,6 +35,7 @@ def test_a_user_without_a_factor_has_a_status_and_nothing_to_reset(twofold: Shel
     assert (refused.code, "nothing to reset" in refused.err) == (1, True)
 
 
+@pytest.mark.requirement("R53")
 def test_a_reset_asks_and_is_recorded_with_its_operator(twofold: Shell, enrolled: Enrolment, mfa: MFA) -> None:
     user = str(enrolled.user_id)
     refused = twofold("users", "reset", user, "--reason", "lost the phone", typed="\n")
@@ -58,6 +60,7 @@ def test_the_operator_is_whoever_is_logged_in(twofold: Shell, enrolled: Enrolmen
     }
 
 
+@pytest.mark.requirement("R53")
 def test_a_nameless_operator_and_a_missing_reason_are_refused(twofold: Shell, enrolled: Enrolment) -> None:
     assert twofold("users", "reset", str(enrolled.user_id), "--yes").code == 64
     assert twofold("users", "reset", str(enrolled.user_id), "--yes", "--reason", "x", "--by", " ").code == 64

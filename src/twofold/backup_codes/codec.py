@@ -65,3 +65,11 @@ def digests(keyring: Keyring, user_id: UserId, code: str, *, is_spent: bool = Fa
     is spent: a row whose mark is removed by hand still holds the digest of a spent code.
     """
     return keyring.macs("backup codes", framed("spent backup code" if is_spent else "backup code", user_id, code))
+
+
+def marks(keyring: Keyring, user_id: UserId, code: str) -> tuple[str, ...]:
+    """What the log may call a canonical code when it is issued and when it is spent, the active key's word first.
+
+    The end of the digest of the spent code, which tells nobody the code.
+    """
+    return tuple(digest[-8:] for digest in digests(keyring, user_id, code, is_spent=True))

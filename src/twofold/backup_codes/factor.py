@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from twofold import account as accounts
 from twofold import proof
 from twofold.account import Change, Fact
 from twofold.backup_codes import codec
-from twofold.errors import Reason
+from twofold.errors import Reason, Tampered
 from twofold.events.kinds import Kind
 
 if TYPE_CHECKING:
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A code that is right and unused: the row that it spends, and what that row holds afterwards."""
+    """A code that is right and unused: the row that it spends, what that holds afterwards, and its mark in the log."""
 
     id: int
     spent: str
+    mark: str
 
 
 def judge(work: Work, account: Account, code: str, *, is_legacy: bool = False) -> Match | Reason:
@@ -38,7 +40,10 @@ def judge(work: Work, account: Account, code: str, *, is_legacy: bool = False) -
     row = next(iter(work.rows(query)), None)
     if row is None or (row.expires_at is not None and row.expires_at <= work.now):
         return Reason.WRONG_CODE
-    return Reason.CODE_ALREADY_USED if row.is_used or row.code_hash in spent else Match(row.id, spent[0])
+    if row.is_used or row.code_hash in spent:
+        return Reason.CODE_ALREADY_USED
+    marks = codec.marks(work.keyring, account.user_id, code)
+    return _said(work, account, set(marks)) or Match(row.id, spent[0], marks[0])
 
 
 def spending(work: Work, match: Match) -> Also:
@@ -65,6 +70,12 @@ def new_batch(work: Work, account: Account) -> tuple[tuple[str, ...], Also]:
     return issued, (*deleting_all(work, account), Change(insert))
 
 
+def issuing(work: Work, account: Account, codes: tuple[str, ...]) -> dict[str, Any]:
+    """What the event says that issues these codes."""
+    marks = (codec.marks(work.keyring, account.user_id, code.replace("-", ""))[0] for code in codes)
+    return {"backup_codes": len(codes), "codes": " ".join(marks)}
+
+
 def deleting_all(work: Work, account: Account) -> Also:
     """The statement that removes every code of a user."""
     codes = work.schema.tables.codes
@@ -89,7 +100,7 @@ def regenerate(work: Work, verified: Verified, *, request: Any = None) -> tuple[
     """
     account = proof.fresh(work, verified)
     codes, replacing = new_batch(work, account)
-    fact = Fact(Kind.BACKUP_CODES_REGENERATED, details={"backup_codes": len(codes)})
+    fact = Fact(Kind.BACKUP_CODES_REGENERATED, details=issuing(work, account, codes))
     accounts.save(work, account, account, fact, request, replacing)
     return codes
 
@@ -98,3 +109,27 @@ def remaining(work: Work, user_id: UserId) -> int:
     """How many backup codes a user has left; 0 for one who is not enrolled."""
     account = accounts.find(work, user_id)
     return count(work, account) if account else 0
+
+
+def _said(work: Work, account: Account, marks: set[str]) -> Reason | None:
+    """What the log has against a code whose row says that it is good: a row can be put back from an older copy.
+
+    Raises Tampered where a line does not read.
+    """
+    events = work.schema.tables.events
+    query = sa.select(events.c.event_type, events.c.event_details).where(
+        events.c.user_id == account.user_id,
+        events.c.seq.between(1, account.event_count),
+        events.c.event_type.in_((Kind.TOTP_CONFIRMED, Kind.BACKUP_CODES_REGENERATED, Kind.CODE_ACCEPTED)),
+        events.c.event_details.like('%"codes":%'),
+    )
+    for row in work.connection.execute(query.order_by(events.c.seq.desc())):
+        try:
+            said = set(json.loads(row.event_details)["codes"].split())
+        except (ValueError, TypeError, AttributeError):
+            raise Tampered from None
+        if row.event_type != Kind.CODE_ACCEPTED:
+            return Reason.WRONG_CODE if said.isdisjoint(marks) else None
+        if not said.isdisjoint(marks):
+            return Reason.CODE_ALREADY_USED
+    return None

@@ -183,7 +183,6 @@ def policy(settings: Settings) -> Iterator[Check]:
         text
         for is_so, text in (
             (settings.window > 1, f"TWOFOLD_WINDOW is {settings.window}: a code lives {_life(settings)} s."),
-            (settings.longest_wait < settings.first_wait, "TWOFOLD_LONGEST_WAIT is shorter than TWOFOLD_FIRST_WAIT."),
             (
                 settings.device_idle > settings.device_lifetime,
                 "TWOFOLD_DEVICE_IDLE is longer than TWOFOLD_DEVICE_LIFETIME.",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from pathlib import Path  # noqa: TC003 -- Typer reads the annotations.
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
+from twofold.cli import checkpoints
 from twofold.cli.failures import REFUSED
+from twofold.cli.keys import counted
 from twofold.cli.terminal import Terminal, as_json, command, noun
 from twofold.errors import MissingKey, UnknownUser
 from twofold.outcomes import ChainReport, Event
@@ -40,17 +44,43 @@ def list_(
     terminal.answer({"events": found}, *people, *((more,) if more else ()))
 
 
-@command(app, "twofold events verify 42", "twofold events verify && echo intact")
+@command(
+    app,
+    "twofold events verify 42",
+    "twofold events verify && echo intact",
+    "twofold events verify --against checkpoints.jsonl --public-key checkpoint.pub",
+)
 def verify(
     terminal: Terminal,
     user: Annotated[
         str | None, typer.Argument(metavar="USER", help="One user. Default: all of them.", show_default=False)
     ] = None,
+    *,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Look for the heads of these checkpoints instead.", show_default=False),
+    ] = None,
+    public_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="With --against: the public checkpoint key. Else that of your own.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Follow the chain of events of one user or of all, and name the first line that does not fit.
 
-    Exit 1 where a chain is broken.
+    With --against, compare the database with signed checkpoints: who was cut off, rewritten, set back or deleted since.
+    That needs no TWOFOLD_KEYS, and does not replace the other.
+
+    Exit 1 where a chain is broken, or a file of checkpoints was changed.
     """
+    if against is not None:
+        if user is not None:
+            raise typer.BadParameter("--against is about all users; leave USER out.")
+        _compare(terminal, against, public_key)
+        return
+    if public_key is not None:
+        raise typer.BadParameter("--public-key goes with --against FILE.")
     mfa = terminal.mfa
     if user is not None:
         reports = [_report(mfa, mfa.user(user))]
@@ -92,6 +122,21 @@ def export(
         after = page[-1].id
 
 
+def _compare(terminal: Terminal, against: Path, public_key: Path | None) -> None:
+    found = checkpoints.compare(terminal, against, public_key)
+    shown = [f"user {printable(str(bad.user_id), 255)}: {bad.problem}" for bad in found.broken]
+    if found.unfinished:
+        shown.append("The file ends with heads that no checkpoint closes: a run goes on, or was stopped.")
+    shown.append(
+        f"{counted(found.checkpoints, 'checkpoint')}, the last at {found.last_at:%Y-%m-%d %H:%M:%S} UTC "
+        f"with {counted(found.users, 'user')}: " + (f"{len(found.broken)} broken." if found.broken else "intact.")
+    )
+    answer = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+    terminal.answer({"is_intact": not found.broken} | answer, *shown)
+    if found.broken:
+        raise typer.Exit(REFUSED)
+
+
 def _everybody(mfa: Operator) -> Iterator[UserId]:
     after: UserId | None = None
     while page := mfa.users(after=after):
@@ -122,3 +167,6 @@ def _table(events: tuple[Event, ...]) -> Table:
         )
         shown.add_row(*(printable(str(cell), 120) if cell else "" for cell in cells))
     return shown
+
+
+checkpoints.register(app)

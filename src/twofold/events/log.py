@@ -11,9 +11,10 @@ from twofold import account as accounts
 from twofold.errors import MissingKey, Tampered
 from twofold.events import chain
 from twofold.outcomes import ChainReport, Event
+from twofold.tokens import Tombstone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from twofold.account import Work
     from twofold.outcomes import UserId
@@ -30,7 +31,7 @@ def recent(work: Work, user_id: UserId, *, limit: int = 20, before: int | None =
     events, stored = work.schema.tables.events, work.schema.stored(user_id)
     query = sa.select(events).where(events.c.user_id == stored, events.c.seq.is_not(None))
     if before is not None:
-        query = query.where(events.c.seq < min(before, _LARGEST))
+        query = query.where(events.c.seq < _held(before))
     query = query.order_by(events.c.seq.desc()).limit(min(max(limit, 1), _PAGE))
     return tuple(_event(row) for row in work.connection.execute(query))
 
@@ -42,12 +43,7 @@ def export(work: Work, *, after: int = 0, limit: int = _PAGE) -> tuple[Event, ..
     whoever must miss none asks again a little behind.
     """
     events = work.schema.tables.events
-    query = (
-        sa.select(events)
-        .where(events.c.id > min(after, _LARGEST))
-        .order_by(events.c.id)
-        .limit(min(max(limit, 1), _PAGE))
-    )
+    query = sa.select(events).where(events.c.id > _held(after)).order_by(events.c.id).limit(min(max(limit, 1), _PAGE))
     return tuple(_event(row) for row in work.connection.execute(query))
 
 
@@ -56,6 +52,20 @@ def verify(work: Work, user_id: UserId) -> ChainReport:
 
     Raises MissingKey where a line was written under a key that is not configured, UnknownUser.
     """
+    counted = _counted(work, user_id)
+    report = _followed(work, user_id)
+    if not report.is_intact and _counted(work, user_id) != counted:
+        # The lines are of one moment and the row of a later one: somebody wrote in between.
+        raise accounts.Conflict
+    return report
+
+
+def _counted(work: Work, user_id: UserId) -> Sequence[Any]:
+    secrets = work.schema.tables.secrets
+    return work.rows(sa.select(secrets.c.event_count).where(secrets.c.user_id == work.schema.stored(user_id)))
+
+
+def _followed(work: Work, user_id: UserId) -> ChainReport:
     previous: str | None = None
     length = 0
     for row in _lines(work, user_id):
@@ -70,6 +80,8 @@ def verify(work: Work, user_id: UserId) -> ChainReport:
             device_fingerprint=row.device_fingerprint,
             created_at=row.created_at,
         )
+        if row.seq <= length:
+            return _broken(user_id, length, row.seq, f"event {row.seq} was put in: the first one has the number 1")
         if row.seq != length + 1:
             return _broken(user_id, length, length + 1, f"event {length + 1} is missing")
         if not _fits(work, link, previous, row.mac):
@@ -86,6 +98,22 @@ def end(work: Work, user_id: UserId) -> tuple[int, str | None]:
     )
     row = work.connection.execute(query.order_by(events.c.seq.desc()).limit(1)).first()
     return (row.seq, row.mac) if row else (0, None)
+
+
+def tombstone(work: Work, user_id: UserId) -> Tombstone:
+    """Where the chain of a user ends who is about to be erased, and whether the user's row agrees."""
+    count, mac = end(work, user_id)
+    try:
+        account = accounts.find(work, user_id)
+        known = (account.event_count, account.event_head) if account else (0, None)
+    except (Tampered, MissingKey):
+        known = None
+    return Tombstone(work.schema.stored(user_id), count, mac, known == (count, mac), work.now)
+
+
+def _held(number: int) -> int:
+    """A number as large as a column can hold, for one that is larger."""
+    return max(-_LARGEST, min(number, _LARGEST))
 
 
 def _against_the_row(work: Work, user_id: UserId, length: int, head: str | None) -> ChainReport:
@@ -108,7 +136,8 @@ def _broken(user_id: UserId, length: int, first_bad: int | None, problem: str) -
 
 
 def _lines(work: Work, user_id: UserId) -> Iterator[Any]:
-    events, stored, after = work.schema.tables.events, work.schema.stored(user_id), 0
+    # A line without a number is one of before Twofold, and proves nothing; one below the first was put in.
+    events, stored, after = work.schema.tables.events, work.schema.stored(user_id), -_LARGEST - 1
     while True:
         query = sa.select(events).where(events.c.user_id == stored, events.c.seq > after)
         page = work.connection.execute(query.order_by(events.c.seq).limit(_PAGE)).all()

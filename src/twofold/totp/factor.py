@@ -49,7 +49,9 @@ def judge(work: Work, account: Account, code: str, request: Any = None) -> Match
     match = _match(work, secret, parameters, code)
     # RFC 6238 §5.2 asks for single use; refusing every older step as well closes the replay through the window.
     if isinstance(match, Match) and account.last_used_step is not None and match.step <= account.last_used_step:
-        return Reason.CODE_ALREADY_USED
+        ahead = account.last_used_step - algorithm.step_at(work.now.timestamp(), parameters)
+        # A step that no code can be of now was accepted earlier: the clock stood further ahead then.
+        return Reason.CLOCK_WENT_BACK if ahead > work.settings.window else Reason.CODE_ALREADY_USED
     return match
 
 
@@ -95,8 +97,9 @@ def begin(
         before, pending_secret=_seal(work, before, "pending_secret", secret, parameters, session), pending_at=work.now
     )
     fact = Fact(Kind.TOTP_BEGUN, details={"replaces": True} if before.is_enabled else {})
+    enrollment = _enrollment(work, after, secret, parameters, account_name)
     accounts.save(work, account, after, fact, request)
-    return _enrollment(work, after, secret, parameters, account_name)
+    return enrollment
 
 
 def pending(work: Work, user_id: UserId, *, account_name: str, session: str | None = None) -> Enrollment:
@@ -139,7 +142,7 @@ def confirm(work: Work, user_id: UserId, code: str, *, session: str | None = Non
     )
     codes, replacing = backup_codes.new_batch(work, after)
     revoking = trusted_devices.revoking_all(work, after, "the authenticator app was set up")
-    details = {"backup_codes": len(codes), "replaced": account.is_enabled}
+    details = backup_codes.issuing(work, after, codes) | {"replaced": account.is_enabled}
     saved = accounts.save(
         work, account, after, Fact(Kind.TOTP_CONFIRMED, details=details), request, (*replacing, *revoking)
     )

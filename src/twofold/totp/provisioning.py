@@ -10,13 +10,15 @@ from urllib.parse import quote
 
 import segno
 
+from twofold.confidential import Confidential
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from twofold.totp.algorithm import Parameters
 
 # A QR code of level M holds 2331 bytes; issuer, parameters and the longest secret leave so many for the account.
-_LONGEST_LABEL = 700
+_LONGEST_LABEL = 600
 
 
 def base32(secret: bytes) -> str:
@@ -25,7 +27,12 @@ def base32(secret: bytes) -> str:
 
 
 def label(text: str) -> str:
-    """An account name as the label of a URI can carry it: one line, no colon, and short enough for a QR code."""
+    """An account name as the label of a URI can carry it: one line, no colon, and short enough for a QR code.
+
+    Raises TypeError for what is no text.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"account_name is text, not {type(text).__name__}.")
     line = "".join(character for character in text.replace(":", " ") if character.isprintable()).strip()[:254]
     while len(quote(line, safe="")) > _LONGEST_LABEL:
         line = line[:-1]
@@ -44,7 +51,7 @@ def uri(secret: bytes, *, issuer: str, account: str, parameters: Parameters) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Enrollment:
+class Enrollment(Confidential):
     """A secret that waits for confirmation until `expires_at`. Show it to its owner and to nobody else."""
 
     secret: str = field(repr=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from twofold.confidential import Confidential
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,7 +31,7 @@ HEADERS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Confidential):
     """A status with either a template or a `location` to go to, and what the binding must do to session and cookies.
 
     - `log_in`: the second factor was given; the host makes a new session with this proof.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from twofold.confidential import Confidential
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Confidential):
     """The password was right and the second factor is still to come. Opens the challenge page and nothing else.
 
     `session_id` is secret, and stable for as long as the session lives: the pages' forms are bound to it.
@@ -25,7 +27,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class SignedIn:
+class SignedIn(Confidential):
     """Somebody who is signed in. `proof` is the token of the last `Verified`, None after a login by password alone.
 
     `session_id` is secret, and stable for as long as the session lives: the pages' forms are bound to it.
@@ -38,7 +40,7 @@ class SignedIn:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(Confidential):
     """One request: the session as the host knows it, and what the browser sent. Header names are in lower case.
 
     `base` is the path under which the pages are mounted. `body` holds at most one byte more than `forms.LIMIT`; the

@@ -66,6 +66,7 @@ _NOT_LOOKED_AT: Mapping[str, str] = {
     Reason.WAITING: "A code was offered during a wait,",
     Reason.SUSPENDED: "A code was offered after the app was stopped,",
     Reason.CHALLENGE_EXPIRED: "A code came too late",
+    Reason.CLOCK_WENT_BACK: "A code was offered while our clock was wrong,",
 }
 
 
