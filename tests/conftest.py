@@ -35,7 +35,8 @@ _MISSING = {name: packages for name, (is_here, packages) in _PROGRAMS.items() if
 collect_ignore = [] if chromium() else ["test_browser.py"]
 
 # What the developer has configured for an installation of their own must not reach the tests.
-for _name in [name for name in os.environ if name.startswith("TWOFOLD_") and not name.startswith("TWOFOLD_REQUIRE_")]:
+_FOR_THE_TESTS = ("TWOFOLD_REQUIRE_", "TWOFOLD_ATTACK_")
+for _name in [name for name in os.environ if name.startswith("TWOFOLD_") and not name.startswith(_FOR_THE_TESTS)]:
     del os.environ[_name]
 
 

@@ -22,6 +22,7 @@ def test_what_is_sealed_opens_in_its_place(plaintext: bytes, context: bytes) -> 
     assert ring.open(ring.seal(plaintext, context), context) == plaintext
 
 
+@pytest.mark.requirement("R87")
 @given(st.binary(min_size=20, max_size=20), st.integers(0))
 def test_a_flipped_bit_does_not_open(plaintext: bytes, position: int) -> None:
     version, kid, body = ring.seal(plaintext, b"here").split(":")
@@ -31,23 +32,27 @@ def test_a_flipped_bit_does_not_open(plaintext: bytes, position: int) -> None:
         ring.open(f"{version}:{kid}:{base64.urlsafe_b64encode(raw).decode().rstrip('=')}", b"here")
 
 
+@pytest.mark.requirement("R87")
 def test_a_sealed_value_does_not_open_elsewhere() -> None:
     with pytest.raises(Tampered):
         ring.open(ring.seal(b"secret", b"here"), b"there")
 
 
+@pytest.mark.requirement("R87")
 @pytest.mark.parametrize("value", ["", "v1", "v1:k1", "v1:k1:", "v1:k1:!!", "v2:k1:AAAA", "plaintext", "v1:k1:AAAA:x"])
 def test_what_is_no_sealed_value_does_not_open(value: str) -> None:
     with pytest.raises(Tampered):
         ring.open(value, b"here")
 
 
+@pytest.mark.requirement("R89")
 def test_a_key_that_is_not_there_is_named() -> None:
     sealed = Keyring.parse(generate_key("old")).seal(b"secret", b"here")
     with pytest.raises(MissingKey, match="'old'"):
         ring.open(sealed, b"here")
 
 
+@pytest.mark.requirement("R90")
 def test_the_first_key_writes_and_all_of_them_read() -> None:
     old, new = generate_key("k1"), generate_key("k2")
     sealed = Keyring.parse(old).seal(b"secret", b"here")
@@ -57,11 +62,13 @@ def test_the_first_key_writes_and_all_of_them_read() -> None:
     assert both.kids == ("k2", "k1")
 
 
+@pytest.mark.requirement("R91")
 def test_purposes_have_keys_of_their_own() -> None:
     macs = {ring.mac(purpose, b"message") for purpose in ("backup codes", "device tokens", "events", "state")}
     assert len(macs) == 4
 
 
+@pytest.mark.requirement("R88")
 def test_ten_thousand_seals_never_repeat_a_nonce() -> None:
     bodies = {ring.seal(b"the same", b"here").split(":")[2][:16] for _ in range(10_000)}
     assert len(bodies) == 10_000
@@ -70,6 +77,7 @@ def test_ten_thousand_seals_never_repeat_a_nonce() -> None:
 GOOD = base64.b64encode(bytes(range(32))).decode()
 
 
+@pytest.mark.requirement("R92")
 @pytest.mark.parametrize(
     "text",
     [
@@ -93,6 +101,7 @@ def test_weak_or_odd_keys_are_refused_without_a_word_of_them(text: str) -> None:
     assert GOOD not in str(refused.value)
 
 
+@pytest.mark.requirement("R93")
 def test_a_keyring_prints_ids_alone() -> None:
     assert repr(ring) == "Keyring(k1)"
 

@@ -27,6 +27,8 @@ def test_a_right_code_answers_the_challenge(mfa: MFA, enrolled: Enrolment) -> No
     assert latest.details == {"factor": "totp", "occasion": "login"}
 
 
+@pytest.mark.requirement("R7")
+@pytest.mark.attack("A1", "A5")
 def test_a_code_works_once_at_every_door(mfa: MFA, enrolled: Enrolment) -> None:
     code = enrolled.phone.code()
     log_in(mfa, enrolled.user_id, code)
@@ -38,6 +40,7 @@ def test_a_code_works_once_at_every_door(mfa: MFA, enrolled: Enrolment) -> None:
     assert elsewhere.value.reason is Reason.CODE_ALREADY_USED
 
 
+@pytest.mark.requirement("R10")
 def test_the_code_of_the_enrolment_is_spent(mfa: MFA, ada: int, clock: Clock) -> None:
     enrolment = enroll(mfa, ada, clock)
     clock.forward(seconds=-60)
@@ -46,6 +49,8 @@ def test_the_code_of_the_enrolment_is_spent(mfa: MFA, ada: int, clock: Clock) ->
     assert refused.value.reason is Reason.CODE_ALREADY_USED
 
 
+@pytest.mark.requirement("R8")
+@pytest.mark.attack("A3")
 def test_after_a_later_step_no_earlier_one_is_accepted(mfa: MFA, enrolled: Enrolment) -> None:
     log_in(mfa, enrolled.user_id, enrolled.phone.code(steps=1))
     for steps in (0, -1, 1):
@@ -54,11 +59,14 @@ def test_after_a_later_step_no_earlier_one_is_accepted(mfa: MFA, enrolled: Enrol
         assert refused.value.reason is Reason.CODE_ALREADY_USED
 
 
+@pytest.mark.requirement("R9")
+@pytest.mark.attack("A2")
 def test_the_step_of_the_code_is_spent_and_not_the_step_of_the_clock(mfa: MFA, enrolled: Enrolment) -> None:
     log_in(mfa, enrolled.user_id, enrolled.phone.code(steps=-1))
     log_in(mfa, enrolled.user_id, enrolled.phone.code())
 
 
+@pytest.mark.requirement("R6")
 @pytest.mark.parametrize(("window", "accepted"), [(0, [0]), (1, [-1, 0, 1]), (2, [-2, -1, 0, 1, 2])])
 def test_the_window_is_what_the_settings_say(
     open_mfa: Open, ada: int, clock: Clock, window: int, accepted: list[int]
@@ -74,6 +82,7 @@ def test_the_window_is_what_the_settings_say(
                 log_in(mfa, ada, enrolment.phone.code(steps=steps))
 
 
+@pytest.mark.requirement("R61")
 def test_a_challenge_is_answered_once_and_takes_the_older_ones_with_it(
     mfa: MFA, enrolled: Enrolment, clock: Clock
 ) -> None:
@@ -87,6 +96,7 @@ def test_a_challenge_is_answered_once_and_takes_the_older_ones_with_it(
     assert mfa.verify(newest, enrolled.phone.code())
 
 
+@pytest.mark.requirement("R61")
 def test_a_challenge_lives_ten_minutes(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
     token = challenged(mfa, enrolled.user_id)
     clock.forward(seconds=599)
@@ -107,6 +117,8 @@ def test_a_wrong_code_may_be_corrected_on_the_same_challenge(mfa: MFA, enrolled:
     assert mfa.status(enrolled.user_id).failed_attempts == 0
 
 
+@pytest.mark.requirement("R67")
+@pytest.mark.attack("A40")
 def test_the_person_who_guesses_reads_one_sentence(mfa: MFA, enrolled: Enrolment) -> None:
     code = enrolled.phone.code()
     log_in(mfa, enrolled.user_id, code)
@@ -118,6 +130,7 @@ def test_the_person_who_guesses_reads_one_sentence(mfa: MFA, enrolled: Enrolment
     assert len(sentences) == 1
 
 
+@pytest.mark.requirement("R25")
 def test_the_fifth_failure_costs_a_wait_that_doubles(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
     token = challenged(mfa, enrolled.user_id)
     waits = []
@@ -129,6 +142,7 @@ def test_the_fifth_failure_costs_a_wait_that_doubles(mfa: MFA, enrolled: Enrolme
     assert waits == [None, None, None, None, timedelta(seconds=30), timedelta(seconds=60), timedelta(seconds=120)]
 
 
+@pytest.mark.requirement("R25")
 def test_a_right_code_during_a_wait_is_refused_and_not_spent(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
     for _ in range(5):
         with pytest.raises(Rejected):
@@ -145,6 +159,8 @@ def test_a_right_code_during_a_wait_is_refused_and_not_spent(mfa: MFA, enrolled:
     assert mfa.status(enrolled.user_id).failed_attempts == 0
 
 
+@pytest.mark.requirement("R21", "R28", "R39")
+@pytest.mark.attack("A5", "A14", "A18")
 def test_failures_are_counted_across_logins_doors_and_processes(open_mfa: Open, ada: int, clock: Clock) -> None:
     enrolment = enroll(open_mfa(), ada, clock)
     wrong = enrolment.phone.wrong_code()
@@ -157,6 +173,7 @@ def test_failures_are_counted_across_logins_doors_and_processes(open_mfa: Open, 
     assert open_mfa().status(ada).failed_attempts == 3
 
 
+@pytest.mark.requirement("R24")
 def test_only_a_success_with_the_app_forgives_its_failures(mfa: MFA, enrolled: Enrolment) -> None:
     for _ in range(3):
         with pytest.raises(Rejected):
@@ -169,6 +186,7 @@ def test_only_a_success_with_the_app_forgives_its_failures(mfa: MFA, enrolled: E
     assert mfa.status(enrolled.user_id).failed_attempts == 0
 
 
+@pytest.mark.requirement("R19")
 def test_at_the_cap_the_app_is_suspended_until_it_is_bound_anew(open_mfa: Open, ada: int, clock: Clock) -> None:
     mfa = open_mfa(suspend_after=6)
     enrolment = enroll(mfa, ada, clock)
@@ -191,6 +209,8 @@ def test_at_the_cap_the_app_is_suspended_until_it_is_bound_anew(open_mfa: Open, 
     assert log_in(mfa, ada, enrolment.phone.code()).factor == "totp"
 
 
+@pytest.mark.requirement("R26")
+@pytest.mark.attack("A36")
 def test_a_backup_code_gets_the_owner_in_during_a_wait(mfa: MFA, enrolled: Enrolment) -> None:
     for _ in range(5):
         with pytest.raises(Rejected):
@@ -200,6 +220,7 @@ def test_a_backup_code_gets_the_owner_in_during_a_wait(mfa: MFA, enrolled: Enrol
     assert "otp" not in verified.amr
 
 
+@pytest.mark.requirement("R26", "R39")
 def test_a_stranger_cannot_suspend_the_owner_with_backup_codes(mfa: MFA, enrolled: Enrolment) -> None:
     for _ in range(20):
         with pytest.raises(Rejected):
@@ -207,6 +228,7 @@ def test_a_stranger_cannot_suspend_the_owner_with_backup_codes(mfa: MFA, enrolle
     assert mfa.status(enrolled.user_id).failed_attempts == 5
 
 
+@pytest.mark.requirement("R47", "R82", "R83")
 def test_a_proof_counts_for_its_age_and_its_enrolment(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
     verified = mfa.reverify(enrolled.user_id, enrolled.phone.code())
     clock.forward(seconds=300)
@@ -224,6 +246,7 @@ def test_a_proof_counts_for_its_age_and_its_enrolment(mfa: MFA, enrolled: Enrolm
         mfa.proof(verified.token, max_age=timedelta(hours=1))
 
 
+@pytest.mark.requirement("R61", "R63")
 def test_a_challenge_is_no_proof_and_a_proof_is_no_challenge(mfa: MFA, enrolled: Enrolment) -> None:
     with pytest.raises(Stale):
         mfa.proof(challenged(mfa, enrolled.user_id))
@@ -232,6 +255,8 @@ def test_a_challenge_is_no_proof_and_a_proof_is_no_challenge(mfa: MFA, enrolled:
     assert refused.value.reason is Reason.CHALLENGE_EXPIRED
 
 
+@pytest.mark.requirement("R38", "R53")
+@pytest.mark.attack("A30")
 def test_a_reset_removes_everything_and_says_who_did_it(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
     token = challenged(mfa, enrolled.user_id)
     verified = log_in(mfa, enrolled.user_id, enrolled.phone.code())
@@ -254,6 +279,7 @@ def test_a_reset_removes_everything_and_says_who_did_it(mfa: MFA, enrolled: Enro
         log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
 
 
+@pytest.mark.requirement("R56")
 def test_a_changed_password_ends_devices_and_waiting_challenges_and_leaves_the_factor(
     mfa: MFA, enrolled: Enrolment, clock: Clock
 ) -> None:
@@ -268,6 +294,7 @@ def test_a_changed_password_ends_devices_and_waiting_challenges_and_leaves_the_f
     assert log_in(mfa, enrolled.user_id, enrolled.phone.code())
 
 
+@pytest.mark.requirement("R107")
 def test_erasing_leaves_nothing(mfa: MFA, enrolled: Enrolment, sql: Sql) -> None:
     mfa.erase(enrolled.user_id)
     for table in ("user_mfa_secrets", "mfa_backup_codes", "mfa_device_trusts", "mfa_events"):
@@ -306,8 +333,21 @@ def test_a_challenge_of_long_ago_does_not_fill_the_log(mfa: MFA, enrolled: Enrol
     assert kinds(mfa, enrolled.user_id) == before
 
 
+@pytest.mark.requirement("R53")
 @pytest.mark.parametrize(("by", "reason"), [("", "lost phone"), ("grace", " "), ("\0", "lost phone")])
 def test_a_reset_without_a_name_or_a_reason_is_refused(mfa: MFA, enrolled: Enrolment, by: str, reason: str) -> None:
     with pytest.raises(ConfigurationError):
         mfa.reset(enrolled.user_id, by=by, reason=reason)
     assert mfa.status(enrolled.user_id).is_enrolled
+
+
+@pytest.mark.requirement("R61")
+def test_a_challenge_ends_with_the_user_who_was_erased(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
+    token = challenged(mfa, enrolled.user_id)
+    mfa.erase(enrolled.user_id)
+    anew = enroll(mfa, enrolled.user_id, clock)
+    for _ in range(2):
+        challenged(mfa, enrolled.user_id)
+    with pytest.raises(Rejected) as refused:
+        mfa.verify(token, anew.phone.code())
+    assert refused.value.reason is Reason.CHALLENGE_EXPIRED

@@ -30,6 +30,7 @@ def test_a_browser_is_called_what_its_owner_calls_it(agent: str | None, name: st
     assert Request(user_agent=agent).device_name == name
 
 
+@pytest.mark.requirement("R100")
 @pytest.mark.parametrize(
     "text", ["a\r\nb", "a\x1b[31mb", "a\0b", "a\u202eb", "a\u2066b", "\ud800a", "a" * 100_000, "é" * 600]
 )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.people import FIREFOX, Clock, Open, Sql, enroll, log_in
 from twofold.keyring import generate_key
 
 
+@pytest.mark.requirement("R90")
 def test_a_rotation_moves_every_row_and_shows_what_still_needs_the_old_key(
     open_mfa: Open, ada: int, grace: int, clock: Clock, keys: str
 ) -> None:
@@ -38,6 +41,7 @@ def test_a_rotation_moves_every_row_and_shows_what_still_needs_the_old_key(
     assert log_in(new_alone, grace, graces.phone.code())
 
 
+@pytest.mark.requirement("R90")
 def test_a_waiting_enrolment_and_a_trusted_device_survive(open_mfa: Open, ada: int, clock: Clock, keys: str) -> None:
     mfa = open_mfa()
     enrolment = enroll(mfa, ada, clock)
@@ -55,6 +59,7 @@ def test_a_waiting_enrolment_and_a_trusted_device_survive(open_mfa: Open, ada: i
     assert open_mfa(keys=new).status(ada).is_enrolled
 
 
+@pytest.mark.requirement("R90")
 def test_a_row_that_does_not_open_is_named_and_left(
     open_mfa: Open, ada: int, clock: Clock, keys: str, sql: Sql
 ) -> None:

@@ -30,6 +30,8 @@ class PasswordPageFails(Exception):
     pass
 
 
+@pytest.mark.requirement("R23", "R101")
+@pytest.mark.attack("A15")
 @pytest.mark.backends("postgresql", "mariadb")
 def test_a_caller_who_rolls_back_does_not_undo_the_failure(
     mfa: MFA, migrated: Database, ada: int, clock: Clock
@@ -149,6 +151,7 @@ def test_a_snapshot_of_the_caller_brings_nothing_back(
     assert mfa.events.verify(ada).is_intact
 
 
+@pytest.mark.requirement("R23")
 def test_a_guess_that_could_be_rolled_back_is_not_taken(mfa: MFA, migrated: Database, ada: int, clock: Clock) -> None:
     enrolment = enroll(mfa, ada, clock)
     token = challenged(mfa, ada)
@@ -160,6 +163,7 @@ def test_a_guess_that_could_be_rolled_back_is_not_taken(mfa: MFA, migrated: Data
     assert mfa.verify(token, enrolment.phone.code())
 
 
+@pytest.mark.requirement("R11", "R34")
 def test_an_engine_that_commits_each_statement_still_has_one_winner(
     mfa: MFA, migrated: Database, ada: int, clock: Clock, keys: str
 ) -> None:
@@ -190,6 +194,7 @@ def test_a_connection_that_commits_each_statement_cannot_be_joined(mfa: MFA, mig
         mfa.within(connection).totp.begin(ada, account_name="ada@example.com")
 
 
+@pytest.mark.requirement("R11")
 @pytest.mark.backends("sqlite")
 def test_a_host_that_begins_its_own_transactions_on_sqlite(
     mfa: MFA, migrated: Database, ada: int, clock: Clock, keys: str
@@ -206,6 +211,7 @@ def test_a_host_that_begins_its_own_transactions_on_sqlite(
     assert mfa.events.verify(ada).length == 2 + 2 * 16
 
 
+@pytest.mark.requirement("R22", "R23")
 def test_a_request_that_goes_away_leaves_no_lock_and_takes_no_guess_back(
     mfa: MFA, migrated: Database, ada: int, clock: Clock, keys: str
 ) -> None:

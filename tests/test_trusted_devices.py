@@ -75,6 +75,7 @@ def test_a_cookie_in_another_kind_of_browser_is_asked_for_a_code(
     assert not mfa.challenge(enrolled.user_id, device_token=current.token, request=updated)
 
 
+@pytest.mark.requirement("R75")
 def test_trust_ends_after_its_lifetime_however_often_it_is_used(
     mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock
 ) -> None:
@@ -91,6 +92,7 @@ def test_trust_ends_when_it_is_not_used(mfa: MFA, enrolled: Enrolment, firefox: 
     assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=FIREFOX)
 
 
+@pytest.mark.requirement("R72")
 def test_a_device_belongs_to_one_user(
     mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, grace: int, clock: Clock, sql: Sql
 ) -> None:
@@ -100,11 +102,14 @@ def test_a_device_belongs_to_one_user(
     assert mfa.challenge(grace, device_token=firefox.token, request=FIREFOX)
 
 
+@pytest.mark.requirement("R73")
+@pytest.mark.attack("A21")
 @pytest.mark.parametrize("token", ["", "x", "é" * 43, "A" * 43, "x" * 100_000, "eyJhbGciOiJub25lIn0.e30.", "\0"])
 def test_a_made_up_token_is_nothing(mfa: MFA, enrolled: Enrolment, token: str) -> None:
     assert mfa.challenge(enrolled.user_id, device_token=token, request=FIREFOX)
 
 
+@pytest.mark.requirement("R49", "R79")
 def test_the_owner_sees_and_revokes_devices(mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, grace: int) -> None:
     (device,) = mfa.trusted_devices.list(enrolled.user_id)
     assert (device.name, device.browser, device.platform) == ("Firefox on Linux", "Firefox", "Linux")
@@ -115,6 +120,7 @@ def test_the_owner_sees_and_revokes_devices(mfa: MFA, enrolled: Enrolment, firef
     assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=FIREFOX)
 
 
+@pytest.mark.requirement("R78", "R79")
 def test_all_devices_are_revoked_at_once(mfa: MFA, enrolled: Enrolment, firefox: DeviceToken) -> None:
     assert mfa.trusted_devices.revoke_all(enrolled.user_id) == 1
     assert mfa.trusted_devices.revoke_all(enrolled.user_id) == 0
@@ -133,6 +139,7 @@ def test_past_the_limit_the_one_unused_for_longest_goes(open_mfa: Open, ada: int
     assert not mfa.challenge(ada, device_token=tokens[1], request=FIREFOX)
 
 
+@pytest.mark.requirement("R76", "R77")
 def test_trust_needs_a_fresh_proof_and_can_be_turned_off(open_mfa: Open, ada: int, clock: Clock) -> None:
     mfa = open_mfa()
     enrolment = enroll(mfa, ada, clock)

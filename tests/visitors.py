@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from tests.people import Clock, Phone
 
 if TYPE_CHECKING:
-    from httpx2 import Response
-    from starlette.testclient import TestClient
+    from httpx2 import Client, Response
 
 PASSWORD = "correct horse battery"
 
@@ -19,7 +18,7 @@ PASSWORD = "correct horse battery"
 class Browser:
     """A browser without JavaScript: it keeps cookies, and sends the form token of the page that it shows."""
 
-    client: TestClient
+    client: Client
     csrf: str = ""
 
     def get(self, path: str) -> Response:

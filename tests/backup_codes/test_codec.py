@@ -15,11 +15,13 @@ from twofold.keyring import Keyring, generate_key
 codes = st.text(ALPHABET, min_size=SYMBOLS, max_size=SYMBOLS)
 
 
+@pytest.mark.requirement("R31", "R33")
 def test_a_code_carries_125_bits() -> None:
     assert SYMBOLS * math.log2(len(ALPHABET)) == 125
     assert len(set(ALPHABET)) == 32
 
 
+@pytest.mark.requirement("R41")
 @given(codes)
 def test_what_is_printed_reads_back(code: str) -> None:
     assert canonical(printed(code)) == code
@@ -27,6 +29,7 @@ def test_what_is_printed_reads_back(code: str) -> None:
     assert canonical(f"  {printed(code).replace('-', ' ')} ") == code
 
 
+@pytest.mark.requirement("R41")
 @given(codes)
 def test_look_alikes_are_read_as_what_they_look_like(code: str) -> None:
     confused = code.replace("0", "o").replace("1", "l")
@@ -45,6 +48,7 @@ def test_odd_input_is_no_code(value: object) -> None:
     assert canonical(value) is None
 
 
+@pytest.mark.requirement("R31")
 def test_codes_are_uniform_and_never_the_same() -> None:
     batch = generate(4000)
     assert len(set(batch)) == len(batch)
@@ -55,6 +59,7 @@ def test_codes_are_uniform_and_never_the_same() -> None:
     assert chi_square < 90
 
 
+@pytest.mark.requirement("R32", "R35")
 def test_the_digest_belongs_to_one_owner_and_names_its_key() -> None:
     keyring = Keyring.parse(f"{generate_key('k2')},{generate_key('k1')}")
     code = canonical(generate(1)[0])

@@ -8,6 +8,8 @@ from tests.people import Clock, Enrolment, Sql, enroll, log_in
 from twofold import MFA, Reason, Rejected, Stale
 
 
+@pytest.mark.requirement("R34", "R40")
+@pytest.mark.attack("A8")
 def test_each_code_works_once(mfa: MFA, enrolled: Enrolment) -> None:
     for number, code in enumerate(enrolled.backup_codes, start=1):
         assert log_in(mfa, enrolled.user_id, code).factor == "backup_codes"
@@ -20,6 +22,8 @@ def test_each_code_works_once(mfa: MFA, enrolled: Enrolment) -> None:
     assert challenge.factors == ("totp",)
 
 
+@pytest.mark.requirement("R35")
+@pytest.mark.attack("A9")
 def test_a_code_works_for_its_owner_alone(mfa: MFA, ada: int, grace: int, clock: Clock) -> None:
     adas, graces = enroll(mfa, ada, clock), enroll(mfa, grace, clock)
     with pytest.raises(Rejected) as refused:
@@ -30,6 +34,8 @@ def test_a_code_works_for_its_owner_alone(mfa: MFA, ada: int, grace: int, clock:
     assert log_in(mfa, ada, adas.backup_codes[0])
 
 
+@pytest.mark.requirement("R35")
+@pytest.mark.attack("A9")
 def test_a_row_that_is_copied_to_another_user_opens_nothing(
     mfa: MFA, ada: int, grace: int, clock: Clock, sql: Sql
 ) -> None:
@@ -42,6 +48,7 @@ def test_a_row_that_is_copied_to_another_user_opens_nothing(
             log_in(mfa, ada, code)
 
 
+@pytest.mark.requirement("R36")
 def test_a_new_batch_makes_the_old_one_void(mfa: MFA, enrolled: Enrolment) -> None:
     log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
     verified = log_in(mfa, enrolled.user_id, enrolled.phone.code())
@@ -52,6 +59,7 @@ def test_a_new_batch_makes_the_old_one_void(mfa: MFA, enrolled: Enrolment) -> No
     assert log_in(mfa, enrolled.user_id, fresh[0])
 
 
+@pytest.mark.requirement("R38")
 def test_a_new_batch_needs_a_fresh_proof(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
     clock.forward(minutes=5)
     with pytest.raises(Stale):

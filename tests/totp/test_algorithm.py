@@ -11,6 +11,7 @@ from twofold.totp.algorithm import SECRET_BYTES, Parameters, code_at, generate_s
 SEED = b"12345678901234567890"
 
 
+@pytest.mark.requirement("R2")
 @pytest.mark.parametrize(
     ("counter", "code"),
     list(
@@ -21,6 +22,7 @@ def test_the_codes_of_rfc_4226_appendix_d(counter: int, code: str) -> None:
     assert code_at(SEED, counter, Parameters()) == code
 
 
+@pytest.mark.requirement("R1")
 @pytest.mark.parametrize(
     ("seconds", "sha1", "sha256", "sha512"),
     [
@@ -43,10 +45,12 @@ def test_the_codes_of_rfc_6238_appendix_b(seconds: int, sha1: str, sha256: str, 
         assert code_at(seed, step_at(seconds, parameters), parameters) == expected
 
 
+@pytest.mark.requirement("R1")
 def test_the_short_seed_is_not_the_one_of_the_longer_hashes() -> None:
     assert code_at(SEED, step_at(59, Parameters()), Parameters("SHA256", digits=8)) == "32247374"
 
 
+@pytest.mark.requirement("R3")
 @pytest.mark.parametrize("seconds", [2**31 * 30, 2**32 * 30 + 5])
 def test_steps_past_32_bits_are_counted(seconds: int) -> None:
     parameters = Parameters()
@@ -55,11 +59,13 @@ def test_steps_past_32_bits_are_counted(seconds: int) -> None:
     assert matching_step(SEED, code, step=step, window=1, parameters=parameters) == step
 
 
+@pytest.mark.requirement("R2")
 def test_a_leading_zero_is_part_of_the_code() -> None:
     assert is_code("07081804", Parameters(digits=8))
     assert not is_code("7081804", Parameters(digits=8))
 
 
+@pytest.mark.requirement("R6")
 @pytest.mark.parametrize("window", [0, 1, 2])
 def test_a_code_is_accepted_within_the_window_and_not_beyond(window: int) -> None:
     parameters = Parameters()
@@ -78,6 +84,8 @@ def test_every_code_has_its_form_and_matches_its_step(step: int, algorithm: str,
     assert matching_step(secret, code, step=step, window=0, parameters=parameters) == step
 
 
+@pytest.mark.requirement("R4")
+@pytest.mark.attack("A27")
 def test_secrets_are_as_long_as_the_hash_and_never_the_same() -> None:
     secrets = {generate_secret() for _ in range(10_000)}
     assert len(secrets) == 10_000
@@ -86,6 +94,7 @@ def test_secrets_are_as_long_as_the_hash_and_never_the_same() -> None:
     assert len(generate_secret("SHA512")) == 64
 
 
+@pytest.mark.requirement("R12")
 @pytest.mark.parametrize(
     "text",
     [
@@ -107,6 +116,7 @@ def test_what_is_not_six_ascii_digits_is_no_code(text: str) -> None:
     assert not is_code(text, Parameters())
 
 
+@pytest.mark.requirement("R12")
 @pytest.mark.parametrize("value", [None, 123456, 123456.0, ["1"], b"123456", True])
 def test_what_is_not_text_is_no_code(value: object) -> None:
     assert not is_code(value, Parameters())

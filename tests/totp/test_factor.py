@@ -8,6 +8,7 @@ from tests.people import FIREFOX, Clock, Enrolment, Open, Phone, challenged, enr
 from twofold import MFA, AlreadyEnrolled, EnrollmentExpired, Reason, Rejected, Stale
 
 
+@pytest.mark.requirement("R38", "R44")
 def test_a_begun_enrolment_has_no_effect_until_it_is_confirmed(mfa: MFA, ada: int, clock: Clock) -> None:
     enrollment = mfa.totp.begin(ada, account_name="ada@example.com")
     phone = Phone(enrollment.secret, clock)
@@ -26,6 +27,7 @@ def test_the_waiting_secret_can_be_shown_again(mfa: MFA, ada: int) -> None:
     assert mfa.totp.pending(ada, account_name="ada@example.com") == begun
 
 
+@pytest.mark.requirement("R5", "R45")
 def test_beginning_again_makes_the_first_secret_void(mfa: MFA, ada: int, clock: Clock) -> None:
     first = Phone(mfa.totp.begin(ada, account_name="ada@example.com").secret, clock)
     second = Phone(mfa.totp.begin(ada, account_name="ada@example.com").secret, clock)
@@ -34,6 +36,7 @@ def test_beginning_again_makes_the_first_secret_void(mfa: MFA, ada: int, clock: 
     assert mfa.totp.confirm(ada, second.code())
 
 
+@pytest.mark.requirement("R45")
 def test_a_begun_enrolment_waits_ten_minutes(mfa: MFA, ada: int, clock: Clock) -> None:
     phone = Phone(mfa.totp.begin(ada, account_name="ada@example.com").secret, clock)
     clock.forward(seconds=601)
@@ -48,6 +51,8 @@ def test_nothing_can_be_confirmed_before_it_is_begun(mfa: MFA, ada: int) -> None
         mfa.totp.confirm(ada, "123456")
 
 
+@pytest.mark.requirement("R46")
+@pytest.mark.attack("A23")
 def test_a_second_enrolment_needs_the_first_factor_fresh(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
     with pytest.raises(AlreadyEnrolled):
         mfa.totp.begin(enrolled.user_id, account_name="ada@example.com")
@@ -56,6 +61,7 @@ def test_a_second_enrolment_needs_the_first_factor_fresh(mfa: MFA, enrolled: Enr
         mfa.totp.begin(enrolled.user_id, account_name="ada@example.com", verified=enrolled.verified)
 
 
+@pytest.mark.requirement("R44")
 def test_the_old_secret_stays_in_force_until_the_new_one_is_confirmed(
     mfa: MFA, enrolled: Enrolment, clock: Clock
 ) -> None:
@@ -77,6 +83,8 @@ def test_the_old_secret_stays_in_force_until_the_new_one_is_confirmed(
     assert log_in(mfa, enrolled.user_id, again.backup_codes[0])
 
 
+@pytest.mark.requirement("R49")
+@pytest.mark.attack("A25")
 def test_the_proof_of_one_user_does_nothing_for_another(mfa: MFA, ada: int, grace: int, clock: Clock) -> None:
     adas, graces = enroll(mfa, ada, clock), enroll(mfa, grace, clock)
     with pytest.raises(AlreadyEnrolled):
@@ -87,6 +95,8 @@ def test_the_proof_of_one_user_does_nothing_for_another(mfa: MFA, ada: int, grac
     assert mfa.status(ada).is_enrolled
 
 
+@pytest.mark.requirement("R38", "R47")
+@pytest.mark.attack("A10", "A23")
 def test_turning_it_off_needs_a_fresh_proof_and_removes_everything(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
     verified = log_in(mfa, enrolled.user_id, enrolled.phone.code())
     mfa.trusted_devices.trust(verified, request=FIREFOX)
@@ -112,6 +122,7 @@ def test_other_defaults_leave_enrolled_users_working(open_mfa: Open, ada: int, c
     assert "algorithm=SHA256" in begun.uri
 
 
+@pytest.mark.requirement("R28", "R44")
 def test_wrong_codes_while_confirming_count(mfa: MFA, ada: int, clock: Clock) -> None:
     phone = Phone(mfa.totp.begin(ada, account_name="ada@example.com").secret, clock)
     for _ in range(5):
@@ -124,6 +135,7 @@ def test_wrong_codes_while_confirming_count(mfa: MFA, ada: int, clock: Clock) ->
     assert mfa.totp.confirm(ada, phone.code())
 
 
+@pytest.mark.requirement("R45")
 def test_another_session_can_neither_see_nor_confirm_the_secret(mfa: MFA, ada: int, clock: Clock) -> None:
     begun = mfa.totp.begin(ada, account_name="ada@example.com", session="hers")
     phone = Phone(begun.secret, clock)

@@ -18,6 +18,7 @@ from twofold.totp.algorithm import Parameters, generate_secret
 from twofold.totp.provisioning import Enrollment, base32, uri
 
 
+@pytest.mark.requirement("R111")
 @pytest.mark.parametrize(
     ("issuer", "account"),
     [("Twofold", "ada@example.com"), ("Big Co & Söhne", "a+b@example.com"), ("A/B?C#D", "ada lovelace%20=&")],
@@ -33,17 +34,20 @@ def test_an_app_reads_back_what_was_written(issuer: str, account: str) -> None:
     assert parse_qs(urlsplit(text).query)["issuer"] == [issuer]
 
 
+@pytest.mark.requirement("R112")
 def test_a_secret_is_upper_case_base32_without_padding() -> None:
     for algorithm in ("SHA1", "SHA256", "SHA512"):
         assert re.fullmatch("[A-Z2-7]+", base32(generate_secret(algorithm)))
 
 
+@pytest.mark.requirement("R111")
 def test_a_colon_in_the_account_does_not_become_another_issuer() -> None:
     text = uri(generate_secret(), issuer="Twofold", account="evil:ada", parameters=Parameters())
     assert pyotp.parse_uri(text).issuer == "Twofold"
     assert unquote(urlsplit(text).path).count(":") == 1
 
 
+@pytest.mark.requirement("R113")
 def test_unusual_parameters_are_named_and_usual_ones_are_not() -> None:
     secret = generate_secret("SHA256")
     unusual = uri(secret, issuer="Twofold", account="ada", parameters=Parameters("SHA256", 8, 60))

@@ -52,11 +52,14 @@ def ask(browser: Browser, method: str, path: str) -> Response:
     return browser.client.post(concrete(path), data={"csrf": browser.csrf})
 
 
+@pytest.mark.requirement("R69")
 def test_the_walk_sees_every_route(app: FastAPI) -> None:
     seen = set(routes_of(app.routes))
     assert {("POST", "/mfa/disable"), ("GET", "/"), ("POST", "/password")} | OPEN_TO_ALL | OPEN_WHILE_WAITING <= seen
 
 
+@pytest.mark.requirement("R60", "R69")
+@pytest.mark.attack("A19")
 def test_a_stranger_reaches_nothing_but_the_front_door(app: FastAPI, browser: Browser) -> None:
     browser.get("/login")
     for method, path in set(routes_of(app.routes)) - OPEN_TO_ALL:
@@ -64,6 +67,8 @@ def test_a_stranger_reaches_nothing_but_the_front_door(app: FastAPI, browser: Br
         assert (answer.status_code, answer.headers.get("location")) == (303, "/login"), (method, path)
 
 
+@pytest.mark.requirement("R58", "R60", "R69")
+@pytest.mark.attack("A19", "A20")
 def test_a_password_alone_reaches_nothing_but_the_challenge(app: FastAPI, waiting: Ada) -> None:
     for method, path in set(routes_of(app.routes)) - OPEN_WHILE_WAITING:
         answer = ask(waiting.browser, method, path)
@@ -75,6 +80,8 @@ def test_whoever_is_signed_in_has_no_challenge_to_answer(enrolled: Ada) -> None:
     assert enrolled.browser.post("/mfa/challenge", code="123456").headers["location"] == "/"
 
 
+@pytest.mark.requirement("R65")
+@pytest.mark.attack("A24")
 def test_what_changes_something_cannot_be_asked_for_by_get(app: FastAPI, enrolled: Ada) -> None:
     changing = {path for method, path in routes_of(app.routes) if method == "POST"}
     readable = {path for method, path in routes_of(app.routes) if method == "GET"}
@@ -83,6 +90,8 @@ def test_what_changes_something_cannot_be_asked_for_by_get(app: FastAPI, enrolle
     assert {path.removeprefix("/mfa") for path in changing & readable} <= PAGES_AND_FORMS
 
 
+@pytest.mark.requirement("R65")
+@pytest.mark.attack("A24")
 @pytest.mark.parametrize("token", ["", "x", "v1:k1:" + "0" * 64, "v1:k9:" + "0" * 64, "é" * 40])
 def test_a_form_without_its_token_changes_nothing(app: FastAPI, enrolled: Ada, token: str) -> None:
     for method, path in routes_of(app.routes):
@@ -92,6 +101,7 @@ def test_a_form_without_its_token_changes_nothing(app: FastAPI, enrolled: Ada, t
     assert "Two-step sign-in is on" in enrolled.browser.get("/mfa/security").text
 
 
+@pytest.mark.requirement("R65")
 def test_the_token_of_another_session_is_refused(enrolled: Ada, open_browser: Callable[..., Browser]) -> None:
     mallory = open_browser()
     mallory.get("/register")
@@ -102,6 +112,8 @@ def test_the_token_of_another_session_is_refused(enrolled: Ada, open_browser: Ca
     assert answer.status_code == 403
 
 
+@pytest.mark.requirement("R65")
+@pytest.mark.attack("A24")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -130,6 +142,7 @@ def test_a_form_of_our_own_is_taken(enrolled: Ada, headers: dict[str, str]) -> N
     assert answer.headers["location"] == "/mfa/security?done=disabled"
 
 
+@pytest.mark.requirement("R65")
 def test_the_login_form_of_another_site_signs_nobody_in(ada: Ada) -> None:
     ada.sign_out()
     ada.browser.get("/login")
@@ -161,6 +174,7 @@ def test_what_is_not_our_form_is_refused_plainly(waiting: Ada, body: bytes, cont
     assert "Traceback" not in answer.text
 
 
+@pytest.mark.requirement("R12")
 @pytest.mark.parametrize(
     ("code", "status"),
     [

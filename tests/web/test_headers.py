@@ -52,6 +52,8 @@ def test_redirects_are_guarded_for_strangers(browser: Browser, path: str) -> Non
     assert_guarded(browser.get(path))
 
 
+@pytest.mark.requirement("R37", "R66")
+@pytest.mark.attack("A39")
 def test_the_pages_of_a_set_up_are_guarded(ada: Ada) -> None:
     assert_guarded(ada.browser.get("/mfa/setup"))
     phone = ada.begin()
@@ -82,6 +84,8 @@ def test_the_pages_of_the_sample_are_guarded(ada: Ada) -> None:
         assert_guarded(ada.browser.get(path))
 
 
+@pytest.mark.requirement("R66")
+@pytest.mark.attack("A39")
 def test_nothing_secret_is_in_an_address_or_a_link(ada: Ada) -> None:
     phone = ada.begin()
     page = ada.browser.get("/mfa/setup").text
@@ -103,6 +107,7 @@ def test_static_files_are_kept_and_nothing_else_is_given(browser: Browser) -> No
         assert browser.get(f"/mfa/static/{name}").status_code == 404
 
 
+@pytest.mark.requirement("R74")
 def test_over_tls_cookies_belong_to_this_host_alone(waiting: Ada) -> None:
     answer = waiting.browser.post("/mfa/challenge", code=waiting.code(), trust_device="yes")
     session, device = answer.headers.get_list("set-cookie")
@@ -121,6 +126,7 @@ def test_on_the_machine_itself_plain_http_works(open_browser: Callable[..., Brow
     assert "HttpOnly" in line
 
 
+@pytest.mark.requirement("R74")
 @pytest.mark.parametrize(
     ("scheme", "host", "is_secure"),
     [

@@ -25,6 +25,7 @@ def test_a_code_opens_the_door(waiting: Ada) -> None:
     assert "Password and a second step" in waiting.browser.get("/").text
 
 
+@pytest.mark.requirement("R40", "R41")
 def test_a_backup_code_opens_it_as_well_however_it_is_typed(waiting: Ada) -> None:
     page = waiting.browser.get("/mfa/challenge?with=backup-code").text
     assert 'inputmode="text"' in page
@@ -41,6 +42,8 @@ def test_one_field_takes_both_kinds_of_code(waiting: Ada) -> None:
     assert waiting.browser.post("/mfa/challenge", code=waiting.backup_codes[1]).headers["location"] == "/"
 
 
+@pytest.mark.requirement("R62")
+@pytest.mark.attack("A29")
 def test_every_step_has_a_session_of_its_own_and_the_old_one_is_dead(enrolled: Ada) -> None:
     browser, seen = enrolled.browser, [enrolled.browser.cookie(SESSION)]
     enrolled.sign_out()
@@ -58,6 +61,7 @@ def test_every_step_has_a_session_of_its_own_and_the_old_one_is_dead(enrolled: A
     assert browser.client.get("/", headers={"cookie": f"{SESSION}={seen[-1]}"}).status_code == 200
 
 
+@pytest.mark.requirement("R25")
 def test_wrong_codes_lead_to_a_wait_that_a_right_one_does_not_shorten(waiting: Ada) -> None:
     assert waiting.phone is not None
     answers = [waiting.browser.post("/mfa/challenge", code=waiting.phone.wrong_code()) for _ in range(5)]
@@ -70,6 +74,8 @@ def test_wrong_codes_lead_to_a_wait_that_a_right_one_does_not_shorten(waiting: A
     assert waiting.browser.post("/mfa/challenge", code=waiting.backup_codes[0]).headers["location"] == "/"
 
 
+@pytest.mark.requirement("R67")
+@pytest.mark.attack("A40")
 def test_a_used_code_is_refused_in_the_same_words_as_a_wrong_one(waiting: Ada) -> None:
     assert waiting.phone is not None
     code = waiting.code()
@@ -81,6 +87,7 @@ def test_a_used_code_is_refused_in_the_same_words_as_a_wrong_one(waiting: Ada) -
     assert (used.status_code, used.text) == (wrong.status_code, wrong.text)
 
 
+@pytest.mark.requirement("R61")
 def test_a_login_that_waited_too_long_begins_again(waiting: Ada) -> None:
     waiting.clock.forward(minutes=11)
     answer = waiting.browser.post("/mfa/challenge", code=waiting.code())
@@ -94,6 +101,8 @@ def test_a_login_can_be_given_up(waiting: Ada) -> None:
     assert waiting.browser.get("/mfa/challenge").headers["location"] == "/login"
 
 
+@pytest.mark.requirement("R68")
+@pytest.mark.attack("A33")
 def test_unknown_address_and_wrong_password_read_alike(ada: Ada) -> None:
     ada.sign_out()
     ada.browser.get("/login")
@@ -116,16 +125,20 @@ def test_a_trusted_browser_skips_the_code_and_gets_a_new_cookie_each_time(waitin
     assert "on a trusted device" in waiting.browser.get("/").text
 
 
+@pytest.mark.requirement("R60")
 def test_the_cookie_of_a_trusted_browser_opens_nothing_by_itself(waiting: Ada) -> None:
     trust(waiting)
     assert waiting.browser.get("/").headers["location"] == "/login"
 
 
+@pytest.mark.requirement("R77")
 def test_a_backup_code_makes_no_browser_trusted(waiting: Ada) -> None:
     waiting.browser.post("/mfa/challenge", code=waiting.backup_codes[0], trust_device="yes")
     assert waiting.browser.cookie(DEVICE) is None
 
 
+@pytest.mark.requirement("R46", "R47", "R76")
+@pytest.mark.attack("A23")
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
@@ -147,6 +160,7 @@ def test_a_trusted_browser_changes_nothing_without_a_code(waiting: Ada, path: st
     assert "Stop trusting" in page
 
 
+@pytest.mark.requirement("R76")
 def test_without_trusted_devices_none_is_offered_or_made(
     make_app: Callable[..., FastAPI], open_browser: Callable[..., Browser], ada: Ada
 ) -> None:
@@ -160,6 +174,7 @@ def test_without_trusted_devices_none_is_offered_or_made(
     assert ada.browser.cookie(DEVICE) is None
 
 
+@pytest.mark.requirement("R56", "R78")
 def test_another_password_ends_every_session_and_all_trust(waiting: Ada, open_browser: Callable[..., Browser]) -> None:
     waiting.browser.post("/mfa/challenge", code=waiting.code(), trust_device="yes")
     elsewhere = open_browser()

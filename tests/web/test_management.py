@@ -33,6 +33,7 @@ def test_the_set_up_shows_picture_secret_account_and_issuer(ada: Ada) -> None:
     assert "<dd>Twofold</dd>" in page
 
 
+@pytest.mark.requirement("R44")
 def test_a_wrong_first_code_leaves_the_picture_on_the_page(ada: Ada) -> None:
     phone = ada.begin()
     answer = ada.browser.post("/mfa/setup/confirm", code=phone.wrong_code())
@@ -42,6 +43,7 @@ def test_a_wrong_first_code_leaves_the_picture_on_the_page(ada: Ada) -> None:
     assert "is off" in ada.browser.get("/mfa/security").text
 
 
+@pytest.mark.requirement("R45")
 def test_a_set_up_that_waited_too_long_begins_again(ada: Ada) -> None:
     phone = ada.begin()
     ada.clock.forward(minutes=11)
@@ -50,6 +52,7 @@ def test_a_set_up_that_waited_too_long_begins_again(ada: Ada) -> None:
     assert "Begin again" in answer.text
 
 
+@pytest.mark.requirement("R37")
 def test_backup_codes_are_shown_once(enrolled: Ada) -> None:
     for path in ("/mfa/security", "/mfa/setup", "/"):
         page = enrolled.browser.get(path).text
@@ -69,6 +72,7 @@ def test_nothing_but_codes_comes_as_a_file(enrolled: Ada, codes: str) -> None:
     assert enrolled.browser.post("/mfa/backup-codes/download", codes=codes).status_code == 400
 
 
+@pytest.mark.requirement("R36", "R40")
 def test_new_backup_codes_end_the_old_ones(enrolled: Ada) -> None:
     answer = enrolled.browser.post("/mfa/backup-codes/regenerate")
     made = re.findall(r"<li>([0-9A-Z-]{29})</li>", answer.text)
@@ -80,6 +84,7 @@ def test_new_backup_codes_end_the_old_ones(enrolled: Ada) -> None:
     assert enrolled.browser.post("/mfa/challenge", code=made[0]).headers["location"] == "/"
 
 
+@pytest.mark.requirement("R38", "R47", "R83")
 def test_a_proof_that_is_too_old_asks_for_a_code(enrolled: Ada) -> None:
     enrolled.clock.forward(minutes=6)
     answer = enrolled.browser.post("/mfa/backup-codes/regenerate")
@@ -117,12 +122,15 @@ def test_another_phone_takes_over_without_a_gap(enrolled: Ada) -> None:
     assert enrolled.browser.post("/mfa/challenge", code=enrolled.code()).headers["location"] == "/"
 
 
+@pytest.mark.requirement("R46")
+@pytest.mark.attack("A23")
 def test_the_secret_to_come_is_shown_to_nobody_without_a_fresh_code(enrolled: Ada) -> None:
     enrolled.begin()
     enrolled.clock.forward(minutes=6)
     assert enrolled.browser.get("/mfa/setup").headers["location"] == "/mfa/reverify?next=setup"
 
 
+@pytest.mark.requirement("R79")
 def test_devices_can_be_revoked_one_by_one_and_all_at_once(waiting: Ada) -> None:
     waiting.browser.post("/mfa/challenge", code=waiting.code(), trust_device="yes")
     page = waiting.browser.get("/mfa/security").text
@@ -134,6 +142,8 @@ def test_devices_can_be_revoked_one_by_one_and_all_at_once(waiting: Ada) -> None
     assert waiting.sign_in().headers["location"] == "/mfa/challenge"
 
 
+@pytest.mark.requirement("R49", "R79")
+@pytest.mark.attack("A25")
 def test_nobody_revokes_the_device_of_somebody_else(waiting: Ada, open_browser: Callable[..., Browser]) -> None:
     waiting.browser.post("/mfa/challenge", code=waiting.code(), trust_device="yes")
     [device] = re.findall(r"/mfa/devices/(\d+)/revoke", waiting.browser.get("/mfa/security").text)
@@ -157,12 +167,14 @@ def test_what_happened_is_told_in_words_and_page_by_page(enrolled: Ada) -> None:
     assert "Set-up of an authenticator app was started" in second
 
 
+@pytest.mark.requirement("R55")
 def test_a_session_of_somebody_who_is_gone_is_ended(ada: Ada, database: Database) -> None:
     with database.engine().begin() as connection:
         connection.exec_driver_sql("DELETE FROM users")
     assert ada.browser.get("/mfa/security").headers["location"] == "/login"
 
 
+@pytest.mark.requirement("R64")
 def test_an_altered_row_is_an_outage_and_lets_nobody_in(waiting: Ada, database: Database) -> None:
     with database.engine().begin() as connection:
         connection.exec_driver_sql("UPDATE user_mfa_secrets SET is_enabled = 0")
@@ -175,6 +187,7 @@ def test_an_altered_row_is_an_outage_and_lets_nobody_in(waiting: Ada, database: 
     assert waiting.sign_in().status_code == 503
 
 
+@pytest.mark.requirement("R64")
 def test_missing_tables_are_an_outage_and_let_nobody_in(waiting: Ada, database: Database) -> None:
     with database.engine().begin() as connection:
         connection.exec_driver_sql("DROP TABLE user_mfa_secrets")
@@ -182,6 +195,7 @@ def test_missing_tables_are_an_outage_and_let_nobody_in(waiting: Ada, database: 
     assert waiting.browser.get("/").headers["location"] == "/mfa/challenge"
 
 
+@pytest.mark.requirement("R64", "R89")
 def test_a_lost_key_is_an_outage_and_lets_nobody_in(
     waiting: Ada, make_app: Callable[..., FastAPI], open_browser: Callable[..., Browser]
 ) -> None:
@@ -195,6 +209,8 @@ def test_a_lost_key_is_an_outage_and_lets_nobody_in(
     assert other.get("/").headers["location"] == "/login"
 
 
+@pytest.mark.requirement("R45", "R52")
+@pytest.mark.attack("A28")
 def test_another_session_of_the_user_does_not_see_the_waiting_secret_and_ends_with_the_set_up(
     ada: Ada, open_browser: Callable[..., Browser]
 ) -> None:

@@ -1,0 +1,48 @@
+"""Somebody who may write whatever SQL can say into the database, and has none of the keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from twofold.tables import NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SECRETS, CODES, DEVICES, EVENTS = NAMES
+
+Rows = dict[str, list[dict[str, Any]]]
+"""The rows of some tables, by the name of the table."""
+
+
+@dataclass
+class Intruder:
+    """Copies rows and puts them back, as from a backup, into the tables that are named or into all four."""
+
+    engine: sa.Engine
+
+    def run(self, statement: str, **parameters: Any) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(sa.text(statement), parameters)
+
+    def copy(self, *names: str) -> Rows:
+        """What stands in the tables now."""
+        with self.engine.connect() as connection:
+            return {
+                table.name: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+                for table in self._tables(names or NAMES)
+            }
+
+    def put_back(self, copied: Rows) -> None:
+        """Replace all that stands in the tables that were copied."""
+        with self.engine.begin() as connection:
+            for table in self._tables(copied):
+                connection.execute(sa.delete(table))
+                if copied[table.name]:
+                    connection.execute(sa.insert(table), copied[table.name])
+
+    def _tables(self, names: Iterable[str]) -> list[sa.Table]:
+        return [sa.Table(name, sa.MetaData(), autoload_with=self.engine) for name in names]

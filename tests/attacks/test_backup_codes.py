@@ -1,0 +1,58 @@
+"""Backup codes against somebody who guesses, who found the paper, or who measures the work."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.people import Clock, Enrolment, Sql, challenged, enroll, log_in
+from twofold import MFA, Reason, Rejected
+from twofold.keyring import Keyring
+
+GUESS = "23456-23456-23456-23456-23456"
+
+
+@pytest.mark.requirement("R39")
+def test_guesses_of_both_kinds_take_turns(mfa: MFA, enrolled: Enrolment) -> None:
+    for guess in (enrolled.phone.wrong_code(), GUESS) * 2:
+        with pytest.raises(Rejected) as free:
+            log_in(mfa, enrolled.user_id, guess)
+        assert free.value.retry_after is None
+    with pytest.raises(Rejected) as fifth:
+        log_in(mfa, enrolled.user_id, enrolled.phone.wrong_code())
+    assert fifth.value.retry_after is not None
+
+
+@pytest.mark.requirement("R42")
+def test_codes_are_found_and_the_password_is_not(mfa: MFA, enrolled: Enrolment, grace: int, clock: Clock) -> None:
+    thief = enroll(mfa, grace, clock)
+    for token in ("", *enrolled.backup_codes[:2], thief.verified.token, challenged(mfa, grace)):
+        with pytest.raises(Rejected):
+            mfa.verify(token, enrolled.backup_codes[0])
+    assert mfa.backup_codes.remaining(enrolled.user_id) == 10
+    assert mfa.status(enrolled.user_id).failed_attempts == 0
+
+
+@pytest.mark.requirement("R43")
+def test_the_work_for_a_refused_code_is_measured(
+    mfa: MFA, enrolled: Enrolment, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+    macs = Keyring.macs
+
+    def counted(keyring: Keyring, purpose: str, message: bytes) -> tuple[str, ...]:
+        hashed.append(purpose)
+        return macs(keyring, purpose, message)  # type: ignore[arg-type]
+
+    def work(code: str) -> tuple[Reason, int]:
+        hashed.clear()
+        with pytest.raises(Rejected) as refused:
+            log_in(mfa, enrolled.user_id, code)
+        return refused.value.reason, hashed.count("backup codes")
+
+    used, unused = enrolled.backup_codes[:2]
+    log_in(mfa, enrolled.user_id, used)
+    monkeypatch.setattr(Keyring, "macs", counted)
+    assert work(used) == (Reason.CODE_ALREADY_USED, 2)
+    assert work(GUESS) == (Reason.WRONG_CODE, 2)
+    sql("DELETE FROM mfa_backup_codes")
+    assert work(unused) == (Reason.WRONG_CODE, 2)

@@ -1,0 +1,62 @@
+"""A key that is lost: an outage that is told and recorded, and never "no second factor"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.people import FIREFOX, challenged, enroll, kinds, log_in
+from twofold import MissingKey, Rejected
+from twofold.keyring import generate_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.people import Clock, Open, Sql
+
+
+@pytest.mark.requirement("R64", "R89")
+def test_a_lost_key_is_an_outage_and_never_no_second_factor(open_mfa: Open, ada: int, clock: Clock) -> None:
+    mfa = open_mfa()
+    enrolment = enroll(mfa, ada, clock)
+    verified = log_in(mfa, ada, enrolment.phone.code())
+    device = mfa.trusted_devices.trust(verified, request=FIREFOX)
+    token, before = challenged(mfa, ada), kinds(mfa, ada)
+    stranger = open_mfa(keys=generate_key("k9"))
+    operations: list[Callable[[], Any]] = [
+        lambda: stranger.challenge(ada),
+        lambda: stranger.challenge(ada, device_token=device.token, request=FIREFOX),
+        lambda: stranger.reverify(ada, enrolment.backup_codes[0]),
+        lambda: stranger.status(ada),
+        lambda: stranger.totp.begin(ada, account_name="ada@example.com"),
+        lambda: stranger.reset(ada, by="grace@example.com", reason="a test"),
+        lambda: stranger.events.verify(ada),
+    ]
+    for operation in operations:
+        with pytest.raises(MissingKey, match="'k1'"):
+            operation()
+    # Its challenges are signed with the lost key as well, so there is nothing to answer.
+    with pytest.raises(Rejected):
+        stranger.verify(token, enrolment.backup_codes[0])
+    assert kinds(mfa, ada) == before
+    assert mfa.verify(token, enrolment.backup_codes[0])
+
+
+@pytest.mark.requirement("R64", "R89")
+def test_a_secret_under_a_lost_key_is_recorded_and_held_against_nobody(
+    open_mfa: Open, ada: int, clock: Clock, keys: str, sql: Sql
+) -> None:
+    enrolment = enroll(open_mfa(), ada, clock)
+    new = generate_key("k2")
+    both = open_mfa(keys=f"{new},{keys}")
+    token = challenged(both, ada)
+    ((secret,),) = sql("SELECT secret FROM user_mfa_secrets")
+    # The row is proven under the new key while its secret still needs the old one, as after half a rotation.
+    assert secret.startswith("v1:k1:")
+    new_alone = open_mfa(keys=new)
+    with pytest.raises(MissingKey, match="'k1'"):
+        new_alone.verify(token, enrolment.phone.code())
+    assert kinds(new_alone, ada)[-1] == "key_missing"
+    assert new_alone.status(ada).failed_attempts == 0
+    assert both.verify(token, enrolment.phone.code())

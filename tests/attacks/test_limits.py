@@ -1,0 +1,156 @@
+"""What does not hold, shown as plainly as what does: the limits in docs/security/threat-model.md."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.attacks.witness import everything_heard
+from tests.canaries import Canaries
+from tests.people import FIREFOX, SAFARI, Clock, Enrolment, Open, Sql, challenged, enroll, log_in
+from tests.test_legacy import leave
+from twofold import Challenge, Rejected, Stale, tokens
+from twofold.keyring import Keyring, canonical, generate_key
+from twofold.totp.algorithm import Parameters, code_at, step_at
+
+if TYPE_CHECKING:
+    from tests.attacks.intruder import Intruder
+    from twofold import MFA
+
+
+def test_a_code_that_is_relayed_at_once_is_accepted(mfa: MFA, enrolled: Enrolment) -> None:
+    """Whoever stands between Ada and the application has her password and her code, and is let in with both."""
+    typed_into_the_wrong_page = enrolled.phone.code()
+    token = challenged(mfa, enrolled.user_id, request=SAFARI)
+    assert mfa.verify(token, typed_into_the_wrong_page, request=SAFARI).amr == ("pwd", "otp", "mfa")
+
+
+def test_a_session_that_is_stolen_within_five_minutes_of_a_code_manages_the_factor(
+    mfa: MFA, enrolled: Enrolment, clock: Clock
+) -> None:
+    in_the_session = log_in(mfa, enrolled.user_id, enrolled.phone.code()).token
+    clock.forward(minutes=4)
+    mfa.totp.disable(mfa.proof(in_the_session))
+    assert not mfa.status(enrolled.user_id).is_enrolled
+
+
+def test_the_cookie_of_a_trusted_browser_works_elsewhere_until_its_owner_comes_back(
+    mfa: MFA, enrolled: Enrolment, clock: Clock
+) -> None:
+    verified = log_in(mfa, enrolled.user_id, enrolled.phone.code())
+    cookie = mfa.trusted_devices.trust(verified, request=FIREFOX).token
+    of_the_thief = replace(FIREFOX, ip_address="203.0.113.9")
+    assert not mfa.challenge(enrolled.user_id, device_token=cookie, request=of_the_thief)
+    clock.forward(minutes=2)
+    # The owner brings the token that the thief has used up: both are asked from now on.
+    assert mfa.challenge(enrolled.user_id, device_token=cookie, request=FIREFOX)
+    assert mfa.status(enrolled.user_id).trusted_devices == 0
+    assert "device_theft" in {event.kind for event in mfa.events.recent(enrolled.user_id)}
+
+
+@pytest.mark.requirement("R20")
+def test_whoever_has_the_password_begins_to_guess_anew_after_each_login_of_the_owner(
+    mfa: MFA, enrolled: Enrolment, clock: Clock
+) -> None:
+    """The hundred failures are consecutive ones (NIST SP 800-63B-4 §3.2.2), so a patient guesser is not suspended."""
+    guesses = 0
+    for _ in range(3):
+        clock.forward(days=1)
+        end = clock.now + timedelta(days=1)
+        while clock.now < end:
+            with pytest.raises(Rejected) as refused:
+                mfa.reverify(enrolled.user_id, enrolled.phone.wrong_code())
+            guesses += 1
+            clock.forward(seconds=(refused.value.retry_after or timedelta(0)).total_seconds())
+        clock.forward(hours=1)
+        log_in(mfa, enrolled.user_id, enrolled.phone.code())
+    assert guesses > 100
+    assert mfa.status(enrolled.user_id).failed_attempts == 0
+
+
+def test_whoever_has_keys_and_database_makes_codes(
+    mfa: MFA, enrolled: Enrolment, keys: str, clock: Clock, sql: Sql
+) -> None:
+    ((sealed,),) = sql("SELECT secret FROM user_mfa_secrets")
+    place = canonical("user_mfa_secrets", "secret", enrolled.user_id, "SHA1", 6, 30, None)
+    secret = Keyring.parse(keys).open(sealed, place)
+    assert log_in(mfa, enrolled.user_id, code_at(secret, step_at(clock.now.timestamp(), Parameters()), Parameters()))
+
+
+def test_whoever_has_the_keys_alone_makes_neither_a_proof_nor_a_challenge(
+    mfa: MFA, enrolled: Enrolment, keys: str, clock: Clock
+) -> None:
+    """Both name the microsecond of the set-up, which only the database knows."""
+    ring, guessed = Keyring.parse(keys), clock.now - timedelta(seconds=60, microseconds=1)
+    proof = tokens.ProofToken(enrolled.user_id, "totp", clock.now, guessed, 2)
+    with pytest.raises(Stale):
+        mfa.proof(tokens.write_proof(ring, proof))
+    mfa.challenge(enrolled.user_id)
+    challenge = tokens.ChallengeToken(enrolled.user_id, 3, clock.now + timedelta(minutes=9), guessed)
+    with pytest.raises(Rejected):
+        mfa.verify(tokens.write_challenge(ring, challenge), enrolled.phone.code())
+
+
+def test_a_database_that_is_brought_back_whole_brings_spent_codes_back(
+    mfa: MFA, enrolled: Enrolment, intruder: Intruder
+) -> None:
+    before = intruder.copy()
+    log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
+    with pytest.raises(Rejected):
+        log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
+    intruder.put_back(before)
+    assert log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
+
+
+def test_whoever_writes_to_the_database_shuts_a_user_out_and_removes_codes(
+    mfa: MFA, enrolled: Enrolment, intruder: Intruder
+) -> None:
+    intruder.run("DELETE FROM mfa_backup_codes")
+    challenge = mfa.challenge(enrolled.user_id)
+    assert isinstance(challenge, Challenge)
+    assert challenge.factors == ("totp",)
+
+
+def test_whoever_deletes_all_rows_of_a_user_deletes_the_factor(
+    mfa: MFA, enrolled: Enrolment, intruder: Intruder
+) -> None:
+    """Nothing is left to notice it by but a checkpoint, as tests/attacks/test_checkpoints.py shows."""
+    for table in ("mfa_events", "mfa_device_trusts", "mfa_backup_codes", "user_mfa_secrets"):
+        intruder.run(f"DELETE FROM {table}")
+    assert not mfa.challenge(enrolled.user_id)
+
+
+def test_an_operator_removes_a_factor_under_any_name(mfa: MFA, enrolled: Enrolment) -> None:
+    mfa.reset(enrolled.user_id, by="somebody who is not me", reason="none that is true")
+    assert not mfa.challenge(enrolled.user_id)
+
+
+def test_whoever_asks_a_value_for_its_fields_is_given_them(mfa: MFA, ada: int, clock: Clock) -> None:
+    """Frameworks turn dataclasses into JSON by their fields: what an application returns, it shows."""
+    enrolment = enroll(mfa, ada, clock)
+    assert enrolment.verified.token in asdict(enrolment.verified).values()
+
+
+def test_an_engine_that_echoes_rows_shows_the_plain_secrets_of_before(
+    open_mfa: Open, ada: int, clock: Clock, sql: Sql
+) -> None:
+    """Until they are sealed they stand in the table as they are, and `echo="debug"` shows what stands there."""
+    older, canaries = leave(sql, ada, clock), Canaries()
+    canaries.hide_secret(older.phone.secret)
+    with everything_heard() as heard:
+        mfa = open_mfa(legacy_rows=True)
+        mfa.challenge(ada)
+        assert canaries.seen_in(heard.said.getvalue())
+        heard.said.truncate(0)
+        mfa.challenge(ada)
+        assert canaries.seen_in(heard.said.getvalue()) == []
+
+
+def test_a_key_that_is_lost_with_its_backup_loses_every_factor(open_mfa: Open, ada: int, clock: Clock) -> None:
+    enroll(open_mfa(), ada, clock)
+    without = open_mfa(keys=generate_key("k2"))
+    without.repair(ada, by="grace@example.com", reason="the keys are gone")
+    assert not without.challenge(ada)

@@ -1,0 +1,103 @@
+"""One code, many at once: whatever arrives together, one wins, and the others are refused plainly."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.attacks.crowd import Call, Crowd, call, outcomes
+from tests.attacks.length import LENGTH
+from tests.people import Clock, Enrolment, Sql, challenged
+from twofold import MFA, Request
+
+REFUSALS = {"code_already_used", "waiting", "challenge_expired"}
+
+
+def doors(mfa: MFA, user_id: int, code: str) -> list[Call]:
+    """Fifty requests with one code: logins of their own, one login sent again and again, and a live session."""
+    logins = [call("verify", challenged(mfa, user_id), code) for _ in range(10)]
+    return [*logins, *[call("verify", challenged(mfa, user_id), code)] * 20, *[call("reverify", user_id, code)] * 20]
+
+
+@pytest.mark.requirement("R7", "R11")
+@pytest.mark.attack("A6")
+def test_one_totp_code_at_fifty_doors_is_taken_once(
+    mfa: MFA, enrolled: Enrolment, crowd: Crowd, clock: Clock, ada: int
+) -> None:
+    for _ in range(LENGTH):
+        clock.forward(seconds=60)
+        before = mfa.events.verify(ada).length
+        calls = doors(mfa, ada, enrolled.phone.code())
+        results = outcomes(crowd(calls))
+        assert (results.pop("success"), results.total()) == (1, 49)
+        assert results.keys() <= REFUSALS
+        report = mfa.events.verify(ada)
+        assert (report.is_intact, report.length) == (True, before + 11 + 50)
+        clock.forward(hours=1)
+
+
+@pytest.mark.requirement("R7", "R11", "R22", "R34")
+@pytest.mark.attack("A6", "A7", "A16")
+@pytest.mark.backends("postgresql", "mariadb")
+@pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+def test_no_isolation_level_of_the_host_lets_more_pass(
+    mfa: MFA, enrolled: Enrolment, crowd: Crowd, clock: Clock, ada: int, backend: str, isolation: str
+) -> None:
+    # Every read locks at MariaDB's SERIALIZABLE; who loses ten deadlocks in a row is told to try again.
+    busy = {"DatabaseUnavailable"} if (backend, isolation) == ("mariadb", "SERIALIZABLE") else set[str]()
+    for code in [enrolled.phone.code(), *enrolled.backup_codes[:LENGTH]]:
+        results = outcomes(crowd([call("reverify", ada, code)] * 16))
+        assert (results.pop("success"), results.total()) == (1, 15)
+        assert results.keys() <= REFUSALS | busy
+    clock.forward(hours=2)
+    mfa.reverify(ada, enrolled.phone.code())
+    results = outcomes(crowd([call("reverify", ada, enrolled.phone.wrong_code())] * 16))
+    assert (results.pop("wrong_code"), results.total()) == (5, 11)
+    assert results.keys() <= {"waiting"} | busy
+    assert mfa.events.verify(ada).is_intact
+
+
+@pytest.mark.requirement("R8", "R11")
+@pytest.mark.attack("A3", "A6")
+def test_a_code_never_passes_behind_the_next_one(
+    mfa: MFA, enrolled: Enrolment, crowd: Crowd, clock: Clock, ada: int, sql: Sql
+) -> None:
+    for _ in range(8 * LENGTH):
+        clock.forward(seconds=90)
+        now, following = enrolled.phone.code(), enrolled.phone.code(steps=1)
+        calls = [
+            call("reverify", ada, code, request=Request(user_agent=name))
+            for name, code in [("now", now), ("following", following), ("now again", now)]
+        ]
+        assert outcomes(crowd(calls))["success"] in {1, 2}
+        latest = mfa.events.recent(ada, limit=3)
+        accepted = [event.user_agent for event in reversed(latest) if event.kind == "code_accepted"]
+        assert accepted[-1] == "following"
+        assert accepted[:-1] in ([], ["now"], ["now again"])
+        step = int(clock.now.timestamp()) // 30 + 1
+        assert sql("SELECT last_used_step FROM user_mfa_secrets WHERE user_id = :id", id=ada)[0][0] == step
+    assert mfa.events.verify(ada).is_intact
+
+
+@pytest.mark.requirement("R34")
+@pytest.mark.attack("A7")
+def test_one_backup_code_at_fifty_doors_is_spent_once(
+    mfa: MFA, enrolled: Enrolment, crowd: Crowd, ada: int, sql: Sql
+) -> None:
+    for spent, code in enumerate(enrolled.backup_codes[: min(LENGTH, 10)], start=1):
+        results = outcomes(crowd(doors(mfa, ada, code)))
+        assert (results.pop("success"), results.total()) == (1, 49)
+        assert results.keys() <= REFUSALS
+        assert mfa.backup_codes.remaining(ada) == 10 - spent
+        assert sql("SELECT count(*) FROM mfa_backup_codes WHERE used_at IS NOT NULL")[0][0] == spent
+    assert mfa.events.verify(ada).is_intact
+
+
+@pytest.mark.requirement("R34")
+def test_ten_different_backup_codes_do_not_disturb_each_other(
+    mfa: MFA, enrolled: Enrolment, crowd: Crowd, ada: int
+) -> None:
+    for _ in range(LENGTH):
+        codes = mfa.backup_codes.regenerate(enrolled.verified)
+        assert outcomes(crowd([call("reverify", ada, code) for code in codes])) == {"success": 10}
+        assert mfa.backup_codes.remaining(ada) == 0
+    assert mfa.events.verify(ada).is_intact
