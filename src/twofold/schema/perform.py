@@ -109,7 +109,8 @@ def _in_batches(connection: sa.Connection, task: _Task) -> None:
         last = _one(connection, find, after=after)[0]
         turn.take(connection, batch)
         after = last
-        task.tell(after / highest if highest > 0 else 1.0)
+        # The whole of it is done only with what follows.
+        task.tell(min(after / max(highest, 1), 0.99))
     turn.take(connection, partial(_execute, connection, following))
 
 
