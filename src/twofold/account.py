@@ -190,11 +190,16 @@ class Schema:
                 return user_id
             case (sa.String(length=length), UUID()):
                 return user_id.hex if length == 32 else str(user_id)
-            case (sa.String(length=length), str()) if "\0" not in user_id and len(user_id) <= (length or 255):
+            case (sa.String(length=length), str()) if _is_text(user_id) and len(user_id) <= (length or 255):
                 return user_id
             case _:
                 pass
         raise UnknownUser
+
+
+def _is_text(value: str) -> bool:
+    """Whether a database can hold it: NUL ends a text, and half of a surrogate pair begins none."""
+    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value)
 
 
 @dataclass(slots=True)
