@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from bench.clients import Measured
-from twofold.account import Schema
+from twofold.statements import Schema
 
 if TYPE_CHECKING:
     from bench.server import Server
@@ -87,7 +87,7 @@ def _written(connection: sa.Connection, schema: Schema) -> dict[str, Any]:
 def _script(schema: Schema, values: dict[str, Any]) -> tuple[str, dict[str, str]]:
     """The script, and its variables. A variable cannot be NULL, so the values that are stand in the text."""
     dialect = sa.create_engine("postgresql+psycopg://", paramstyle="named").dialect
-    read, write = schema.read.compile(dialect=dialect), schema.swap_and_append.compile(dialect=dialect)
+    read, write = schema.read.core.compile(dialect=dialect), schema.at_once[None].core.compile(dialect=dialect)
     given = {name: values[name] for name in write.params if name not in _COMPUTED}
     nulls = [name for name, value in given.items() if value is None]
     text = str(write)

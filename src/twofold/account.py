@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, NoSuchTableError
+from sqlalchemy.exc import IntegrityError
 
-from twofold.errors import ConfigurationError, MFAError, NotEnrolled, SchemaDrift, Tampered, UnknownUser
+from twofold.driver import Statement
+from twofold.errors import MFAError, NotEnrolled, Tampered, UnknownUser
 from twofold.events import chain
 from twofold.events.kinds import Kind, Status
-from twofold.keyring import canonical
 from twofold.request import Request
-from twofold.tables import UsersColumn, tables
+from twofold.state import Account
+from twofold.statements import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from twofold.keyring import Keyring
     from twofold.outcomes import UserId
     from twofold.settings import Settings
+    from twofold.statements import Schema
 
 
 _log = logging.getLogger("twofold")
@@ -40,8 +41,15 @@ _log = logging.getLogger("twofold")
 class Change:
     """A statement that belongs to the same write. One that `is_exact` must find its one row, or the write is void."""
 
-    statement: sa.Executable
+    statement: sa.Executable | Statement[Any]
+    values: tuple[Any, ...] = ()
     is_exact: bool = False
+
+    def made(self, connection: sa.Connection) -> int:
+        """Execute it; how many rows were written."""
+        if isinstance(self.statement, Statement):
+            return self.statement.count(connection, self.values)
+        return connection.execute(self.statement).rowcount
 
 
 Also = tuple[Change, ...]
@@ -57,35 +65,6 @@ class OneByOne(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """The security state of one user, as one row of `user_mfa_secrets` holds it."""
-
-    user_id: UserId
-    secret: str | None = field(default=None, repr=False)
-    pending_secret: str | None = field(default=None, repr=False)
-    pending_at: datetime | None = None
-    algorithm: str = "SHA1"
-    digits: int = 6
-    period: int = 30
-    is_enabled: bool = False
-    is_verified: bool = False
-    last_used_step: int | None = None
-    last_challenge: int = 0
-    last_used_at: datetime | None = None
-    failed_attempts: int = 0
-    last_failed_at: datetime | None = None
-    locked_until: datetime | None = None
-    event_count: int = 0
-    event_head: str | None = field(default=None, repr=False)
-    enabled_at: datetime | None = None
-    disabled_at: datetime | None = None
-
-    def message(self) -> bytes:
-        """What the state MAC covers: the whole state, in the order of the columns."""
-        return canonical("state 1", *(getattr(self, name) for name in _STATE))
-
-
-@dataclass(frozen=True, slots=True)
 class Fact:
     """What an operation tells the audit log."""
 
@@ -95,111 +74,27 @@ class Fact:
     device_fingerprint: str | None = None
 
 
-_STATE: Final = tuple(column.name for column in fields(Account))
-_EVENT: Final = tuple(column.name for column in fields(chain.Link))
+class Commits(Protocol):
+    """A transaction, as far as it matters here."""
+
+    def commit(self) -> None:
+        """End it, and keep what was written."""
+        ...
 
 
-class Schema:
-    """The tables with the type that the live `users.id` has, and the statements of the hot path, built once."""
+@dataclass(slots=True)
+class Kept:
+    """The block of `Work.kept`."""
 
-    def __init__(self, users: str, user_id_type: sa.types.TypeEngine[Any]) -> None:
-        self.user_id_type = user_id_type
-        metadata = sa.MetaData()
-        reference = UsersColumn.parse(users)
-        self.users = sa.Table(
-            reference.table, metadata, sa.Column(reference.column, user_id_type), schema=reference.schema
-        )
-        self.users_id = self.users.c[reference.column]
-        self.tables = tables(metadata, users)
-        secrets, events = self.tables.secrets, self.tables.events
-        user = sa.bindparam("user", type_=user_id_type)
+    work: Work
+    transaction: Commits
 
-        self.state = tuple(secrets.c[name] for name in _STATE)
-        self.read = sa.select(*self.state, secrets.c.state_mac).where(secrets.c.user_id == user)
-        self.read_locked = self.read.with_for_update()
-        self.known = sa.select(self.users_id).where(self.users_id == user)
-        self.traces = sa.select(self.traces_of(user))
-        state = {name: sa.bindparam(f"new_{name}", type_=secrets.c[name].type) for name in _STATE if name != "user_id"}
-        state |= {name: sa.bindparam(f"new_{name}", type_=secrets.c[name].type) for name in ("state_mac", "updated_at")}
-        self.swap = (
-            sa.update(secrets)
-            .where(secrets.c.user_id == user, secrets.c.event_count == sa.bindparam("seen"))
-            .values(state)
-        )
-        event = {
-            name: sa.bindparam(f"event_{name}", type_=events.c[name].type)
-            for name in (*_EVENT, "mac")
-            if name != "user_id"
-        }
-        self.append = sa.insert(events).values(user_id=user, **event)
-        # PostgreSQL swaps the state and appends the event in one statement: two round trips for a whole verification.
-        swapped = self.swap.returning(secrets.c.user_id).cte("swapped")
-        self.swap_and_append = (
-            sa.insert(events)
-            .from_select(["user_id", *event], sa.select(swapped.c.user_id, *event.values()))
-            .returning(events.c.id)
-        )
+    def __enter__(self) -> None:
+        return None
 
-    def traces_of(self, user_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-        """Whether Twofold ever wrote anything about this user, apart from the row in `user_mfa_secrets`."""
-        _, codes, devices, events = self.tables
-        return sa.or_(
-            sa.exists().where(events.c.user_id == user_id, events.c.mac.is_not(None)),
-            sa.exists().where(codes.c.user_id == user_id, codes.c.code_hash.like("v1:%")),
-            sa.exists().where(devices.c.user_id == user_id, devices.c.device_fingerprint.like("v1:%")),
-        )
-
-    @classmethod
-    def of(cls, connection: sa.Connection, users: str) -> Schema:
-        """Read the type of `user_id` from the database.
-
-        Raises SchemaDrift where the table is not there, ConfigurationError where SQLite does not enforce foreign keys:
-        a deleted user would leave a factor behind, for whoever is given the same id next.
-        """
-        if connection.dialect.name == "sqlite" and not connection.exec_driver_sql("PRAGMA foreign_keys").scalar():
-            raise ConfigurationError(
-                "SQLite must enforce foreign keys: run PRAGMA foreign_keys = ON on every connection."
-            )
-        try:
-            columns = sa.inspect(connection).get_columns("user_mfa_secrets")
-        except NoSuchTableError:
-            raise SchemaDrift("The MFA tables are not in this database; run `twofold db upgrade`.") from None
-        found = next((column["type"] for column in columns if column["name"] == "user_id"), None)
-        match found:
-            case sa.Integer():
-                return cls(users, sa.BigInteger())
-            case sa.Uuid():
-                return cls(users, sa.Uuid())
-            case sa.String():
-                return cls(users, sa.String(found.length))
-            case _:
-                raise SchemaDrift("user_id is neither an integer, a UUID nor a string; run `twofold db verify`.")
-
-    def stored(self, user_id: object) -> UserId:
-        """The value as the column holds it. Raises UnknownUser where the column cannot hold it.
-
-        The databases coerce what they compare ('5' is 5 to one, 'ada' is 0 to another), so another type is refused
-        here.
-        """
-        match self.user_id_type, user_id:
-            case (_, bool()):
-                pass
-            case (sa.BigInteger(), int()) if -(2**63) <= user_id < 2**63:
-                return user_id
-            case (sa.Uuid(), UUID()):
-                return user_id
-            case (sa.String(length=length), UUID()):
-                return user_id.hex if length == 32 else str(user_id)
-            case (sa.String(length=length), str()) if _is_text(user_id) and len(user_id) <= (length or 255):
-                return user_id
-            case _:
-                pass
-        raise UnknownUser
-
-
-def _is_text(value: str) -> bool:
-    """Whether a database can hold it: NUL ends a text, and half of a surrogate pair begins none."""
-    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value)
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, MFAError) and self.work.is_saved:
+            self.transaction.commit()
 
 
 @dataclass(slots=True)
@@ -220,15 +115,9 @@ class Work:
         """Read what a decision rests on, as it stands now: locked where the row of the user is."""
         return self.connection.execute(query.with_for_update() if self.is_locking else query).all()
 
-    @contextmanager
-    def kept(self, transaction: sa.Transaction) -> Iterator[None]:
+    def kept(self, transaction: Commits) -> Kept:
         """Commit what was saved although the answer is an error: a refusal is what was saved. Nothing else is kept."""
-        try:
-            yield
-        except MFAError:
-            if self.is_saved:
-                transaction.commit()
-            raise
+        return Kept(self, transaction)
 
     @contextmanager
     def apart(self) -> Iterator[None]:
@@ -246,6 +135,10 @@ class Work:
             raise Conflict
 
 
+Beside = tuple[Statement[Any], tuple[Any, ...]]
+"""A statement that reads a user's row and more beside it, and its values after the user's id."""
+
+
 def find(work: Work, user_id: UserId, *, trusting: bool = False) -> Account | None:
     """Read a user's row; None for a user who never had a factor.
 
@@ -253,27 +146,40 @@ def find(work: Work, user_id: UserId, *, trusting: bool = False) -> Account | No
     its events are still there, MissingKey where the key of its MAC is. `trusting` skips the proof, for those who
     repair or erase.
     """
+    return read(work, user_id, trusting=trusting)[0]
+
+
+def read(
+    work: Work, user_id: UserId, beside: Beside | None = None, *, trusting: bool = False
+) -> tuple[Account | None, Sequence[Any]]:
+    """Read a user's row like `find`, and with the same statement what stands beside it.
+
+    Nothing is beside it where the row is locked, since what a decision rests on is then locked too.
+    """
     stored = work.schema.stored(user_id)
-    statement = work.schema.read_locked if work.is_locking else work.schema.read
+    statement, values = (work.schema.read, ()) if beside is None else beside
+    if work.is_locking:
+        statement, values = work.schema.read_locked, ()
     try:
-        row = work.connection.execute(statement, {"user": stored}).mappings().first()
+        row = statement.first(work.connection, (stored, *values))
     except (TypeError, ValueError):
         # SQLite keeps whatever is written into a column, and a moment that is none does not read.
         raise _tampered(stored) from None
     # A collation may hold two ids for one that are two to everybody else.
-    if row is None or row["user_id"] != stored:
+    if row is None or row[0] != stored:
         if stored not in work.connection.execute(work.schema.known, {"user": stored}).scalars().all():
             raise UnknownUser
         if work.connection.execute(work.schema.traces, {"user": stored}).scalar_one() and not trusting:
             # The row may have been made since it was looked for; one that is still missing was removed.
-            if work.connection.execute(statement, {"user": stored}).first() is not None:
+            if statement.first(work.connection, (stored, *values)) is not None:
                 raise Conflict
             raise _tampered(stored)
-        return None
-    account = Account(**{name: row[name] for name in _STATE})
+        return None, ()
+    width = len(Account._fields)
+    account = Account(*row[:width])
     if not trusting:
-        prove(work, account, row["state_mac"])
-    return account
+        prove(work, account, row[width])
+    return account, row[width + 1 :]
 
 
 def prove(work: Work, account: Account, state_mac: str | None) -> None:
@@ -314,22 +220,9 @@ def save(
     writing = written(work, seen, after, fact, request)
     try:
         if work.in_transaction:
-            if seen is None:
-                first = {"user_id": after.user_id, "created_at": work.now}
-                work.connection.execute(sa.insert(work.schema.tables.secrets), writing.state | first)
-            elif work.connection.execute(work.schema.swap, writing.swap).rowcount != 1:
-                raise Conflict
-            work.connection.execute(work.schema.append, writing.event)
-            for change in also:
-                # The row that was decided on is still as it was, even where this transaction read an older snapshot.
-                if work.connection.execute(change.statement).rowcount != 1 and change.is_exact:
-                    raise Conflict
-        elif (
-            also
-            or seen is None
-            or work.connection.execute(work.schema.swap_and_append, writing.swap | writing.event).first() is None
-        ):
-            raise Conflict
+            _write(work, seen, writing, also)
+        else:
+            _write_at_once(work, seen, writing, also)
     except IntegrityError:
         # Two first enrolments at once meet at the row's UNIQUE key; every later number can be taken only by a forged
         # line.
@@ -340,39 +233,63 @@ def save(
     return writing.after
 
 
-@dataclass(frozen=True, slots=True)
-class Writing:
-    """What `save` is about to write: the state that will stand, and the values of its two statements."""
+def _write(work: Work, seen: Account | None, writing: Writing, also: Also) -> None:
+    connection, schema = work.connection, work.schema
+    if seen is None:
+        row = {"user_id": writing.after.user_id, "created_at": work.now, **dict(zip(STATE, writing.swap, strict=False))}
+        connection.execute(sa.insert(schema.tables.secrets), row)
+    elif schema.swap.count(connection, writing.swap) != 1:
+        raise Conflict
+    schema.append.count(connection, writing.append)
+    for change in also:
+        # The row that was decided on is still as it was, even where this transaction read an older snapshot.
+        if change.made(connection) != 1 and change.is_exact:
+            raise Conflict
+
+
+def _write_at_once(work: Work, seen: Account | None, writing: Writing, also: Also) -> None:
+    """Write with one statement, which needs no transaction; where one is not enough, ask for a transaction."""
+    match also:
+        case ():
+            change, values = None, ()
+        case (Change(Statement() as change, values, is_exact=True),):
+            pass
+        case _:
+            raise Conflict
+    statement = work.schema.at_once.get(change)
+    if statement is None or seen is None:
+        raise Conflict
+    if statement.count(work.connection, writing.swap + writing.append[1:] + values) != 1:
+        raise Conflict
+
+
+class Writing(NamedTuple):
+    """What `save` is about to write: the state that will stand, and the values of `Schema.swap` and `.append`."""
 
     after: Account
-    state: dict[str, Any]
-    swap: dict[str, Any]
-    event: dict[str, Any]
+    swap: tuple[Any, ...]
+    append: tuple[Any, ...]
 
 
 def written(work: Work, seen: Account | None, after: Account, fact: Fact, request: Any = None) -> Writing:
     """Chain the event to the row and seal the state under its MAC, without a look at the database."""
     origin = Request.of(request)
+    before, head = (seen.event_count, seen.event_head) if seen else (0, None)
     link = chain.Link(
         user_id=after.user_id,
-        seq=seen.event_count + 1 if seen else 1,
-        event_type=fact.kind,
-        event_status=fact.status,
+        seq=before + 1,
+        event_type=str(fact.kind),
+        event_status=str(fact.status),
         event_details=chain.details_text(fact.details),
         ip_address=origin.ip_address,
         user_agent=origin.user_agent,
         device_fingerprint=fact.device_fingerprint,
         created_at=work.now,
     )
-    mac = chain.mac(work.keyring, link, seen.event_head if seen else None)
-    after = replace(after, event_count=link.seq, event_head=mac)
-    state = {name: getattr(after, name) for name in _STATE if name != "user_id"}
-    state |= {"state_mac": work.keyring.mac("state", after.message()), "updated_at": work.now}
-    event = {f"event_{name}": getattr(link, name) for name in _EVENT if name != "user_id"}
-    event |= {"user": after.user_id, "event_mac": mac}
-    swap = {f"new_{name}": value for name, value in state.items()}
-    swap |= {"user": after.user_id, "seen": link.seq - 1}
-    return Writing(after, state, swap, event)
+    mac = chain.mac(work.keyring, link, head)
+    after = after._replace(event_count=link.seq, event_head=mac)
+    state_mac = work.keyring.mac("state", after.message())
+    return Writing(after, (*after[1:], state_mac, work.now, after.user_id, before), (*link, mac))
 
 
 def save_all(work: Work, writings: Sequence[Writing]) -> None:
@@ -386,10 +303,11 @@ def save_all(work: Work, writings: Sequence[Writing]) -> None:
     if not writings:
         return
     try:
-        swapped = work.connection.execute(work.schema.swap, [writing.swap for writing in writings])
+        swap, append = work.schema.swap, work.schema.append
+        swapped = work.connection.execute(swap.core, [swap.named(writing.swap) for writing in writings])
         if swapped.rowcount != len(writings):
             raise Conflict
-        work.connection.execute(work.schema.append, [writing.event for writing in writings])
+        work.connection.execute(append.core, [append.named(writing.append) for writing in writings])
     except IntegrityError:
         raise Tampered from None
     work.is_saved = True

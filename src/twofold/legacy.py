@@ -11,21 +11,22 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from twofold import account as accounts
 from twofold import trusted_devices
-from twofold.account import Account, Fact, OneByOne
+from twofold.account import Fact, OneByOne
 from twofold.errors import ConfigurationError, MFAError, Tampered, UnknownUser
 from twofold.events.kinds import Kind
+from twofold.state import Account
 from twofold.totp import factor as totp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from twofold.account import Work
     from twofold.outcomes import UserId
@@ -57,17 +58,17 @@ class Unreadable(MFAError):
     """A secret of before Twofold is neither base32 nor opened by the Fernet keys that are configured."""
 
 
-def found(work: Work, user_id: UserId) -> Account | None:
-    """Read a user's row like `account.find`, and adopt a legacy one on the way where TWOFOLD_LEGACY_ROWS allows it."""
-    if not work.settings.legacy_rows:
-        return accounts.find(work, user_id)
+def found(work: Work, user_id: UserId, beside: accounts.Beside) -> tuple[Account | None, Sequence[Any]]:
+    """Read a user's row like `account.read`, and adopt a legacy one on the way where TWOFOLD_LEGACY_ROWS allows it."""
     try:
-        return accounts.find(work, user_id)
+        return accounts.read(work, user_id, beside)
     except Tampered:
+        if not work.settings.legacy_rows:
+            raise
         account = accounts.find(work, user_id, trusting=True)
         if account is None or not _is_legacy(work, account):
             raise
-        return _adopt(work, account)
+        return _adopt(work, account), ()
 
 
 def survey(work: Work) -> Legacy:
@@ -193,8 +194,7 @@ def _adopt(work: Work, account: Account) -> Account:
 def _begun(work: Work, account: Account) -> Account:
     """The state with which the user's chain begins. Raises Unreadable."""
     secret = _opened(work, account)
-    before = replace(
-        account,
+    before = account._replace(
         pending_secret=None,
         pending_at=None,
         enabled_at=(account.enabled_at or work.now) if account.is_enabled else account.enabled_at,

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from twofold import account as accounts
 from twofold import legacy, rotation, tokens, trusted_devices
 from twofold import proof as proofs
-from twofold.account import Account, Fact, Work
+from twofold.account import Fact, Work
 from twofold.backup_codes import codec
 from twofold.backup_codes import factor as backup_codes
 from twofold.budget import Budget
@@ -26,6 +26,7 @@ from twofold.operation import Awaited, Blocking, Core, Operation
 from twofold.outcomes import Challenge, Cleared, Erased, Status, UserId, Verified
 from twofold.refusal import refuse
 from twofold.request import printable
+from twofold.state import Account
 from twofold.totp import factor as totp
 
 if TYPE_CHECKING:
@@ -47,16 +48,17 @@ def challenge(
     Returns a Challenge, whose token is answered with `verify`; or Cleared, which is falsy, for a user who is not
     enrolled and for a trusted device, whose rotated token then goes back into its cookie. Raises UnknownUser.
     """
-    account = legacy.found(work, user_id)
+    account, beside = legacy.found(work, user_id, trusted_devices.beside(work, user_id, device_token))
     if account is None:
         return Cleared(user_id, "not_enrolled")
     if not account.is_enabled:
         accounts.save(work, account, account, Fact(Kind.CLEARED, details={"because": "not_enrolled"}), request)
         return Cleared(user_id, "not_enrolled")
-    account, device, is_trusted = trusted_devices.recognize(work, account, device_token, request)
+    account, device, is_trusted = trusted_devices.recognize(work, account, device_token, request, beside[1:])
     if is_trusted:
         return Cleared(user_id, "trusted_device", device)
-    factors: tuple[Factor, ...] = ("totp", "backup_codes") if backup_codes.count(work, account) else ("totp",)
+    has_codes = beside[0] if beside else backup_codes.count(work, account)
+    factors: tuple[Factor, ...] = ("totp", "backup_codes") if has_codes else ("totp",)
     issued = accounts.save(work, account, account, Fact(Kind.CHALLENGED), request)
     expires_at = work.now + work.settings.challenge_lifetime
     signed = tokens.ChallengeToken(user_id, issued.event_count, expires_at, account.enabled_at)
@@ -138,7 +140,7 @@ def repair(work: Work, user_id: UserId, *, by: str, reason: str, request: Any = 
     seq, mac = log.end(work, user_id)
     if found is None and seq == 0:
         raise NotEnrolled
-    account = replace(found or Account(work.schema.stored(user_id)), event_count=seq, event_head=mac)
+    account = (found or Account(work.schema.stored(user_id)))._replace(event_count=seq, event_head=mac)
     anchor = {"event_count": seq, "event_head": mac, "updated_at": work.now}
     if found is None:
         row = anchor | {"user_id": account.user_id, "created_at": work.now}
@@ -157,7 +159,7 @@ def password_changed(work: Work, user_id: UserId, *, request: Any = None) -> int
     if account is None:
         return 0
     number = trusted_devices.count(work, account)
-    after = replace(account, last_challenge=account.event_count)
+    after = account._replace(last_challenge=account.event_count)
     fact = Fact(Kind.PASSWORD_CHANGED, details={"devices": number})
     also = trusted_devices.revoking_all(work, account, "the password was changed")
     accounts.save(work, account, after, fact, request, also)
@@ -203,7 +205,7 @@ def _prove(
         match = backup_codes.judge(work, account, canonical)
         if isinstance(match, Reason):
             raise refuse(work, account, match, occasion, factor=factor, request=request)
-        after, also = replace(account, last_used_at=work.now), backup_codes.spending(work, match)
+        after, also = account._replace(last_used_at=work.now), backup_codes.spending(work, match)
         details |= {"codes": match.mark}
     else:
         if Budget.of(work.settings).is_suspended(account.failed_attempts):
@@ -221,10 +223,10 @@ def _prove(
         if isinstance(judged, totp.Match):
             after = totp.spend(work, account, judged)
         else:
-            after, also = replace(account, last_used_at=work.now), backup_codes.spending(work, judged)
+            after, also = account._replace(last_used_at=work.now), backup_codes.spending(work, judged)
             details |= {"codes": judged.mark}
     if serial is not None:
-        after = replace(after, last_challenge=serial)
+        after = after._replace(last_challenge=serial)
     fact = Fact(Kind.CODE_ACCEPTED, details=details)
     saved = accounts.save(work, account, after, fact, request, also)
     return proofs.issue(work, user_id, saved, factor)

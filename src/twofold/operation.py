@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, Ty
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from twofold.account import Conflict, Schema, Work
-from twofold.errors import ConfigurationError, DatabaseUnavailable, SchemaDrift
+from twofold.account import Conflict, Work
+from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError, SchemaDrift
 from twofold.keyring import Keyring
+from twofold.statements import Schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -92,11 +93,14 @@ class Blocking:
 
     def _perform(self, function: Callable[Concatenate[Work, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         call: Callable[[Work], R] = lambda work: function(work, *args, **kwargs)  # noqa: E731
-        with _Translated():
-            if isinstance(self._source, sa.Connection):
-                return _within(self._core, self._source, call)
-            with self._source.connect() as connection:
-                return _alone(self._core, connection, call)
+        try:
+            with _TRANSLATED:
+                if isinstance(self._source, sa.Connection):
+                    return _within(self._core, self._source, call)
+                return _alone(self._core, self._source, call)
+        except MFAError as error:
+            del args, kwargs
+            raise _bare(error)  # noqa: B904
 
 
 class Awaited:
@@ -108,21 +112,22 @@ class Awaited:
 
     async def _perform(self, function: Callable[Concatenate[Work, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         from sqlalchemy.ext.asyncio import AsyncConnection
+        from sqlalchemy.util import greenlet_spawn
 
         call: Callable[[Work], R] = lambda work: function(work, *args, **kwargs)  # noqa: E731
-        with _Translated():
-            if isinstance(self._source, AsyncConnection):
-                return await self._source.run_sync(lambda connection: _within(self._core, connection, call))
-            # A request that goes away must not leave a transaction half done, nor take back a guess that was made: what
-            # has begun is finished, whoever still waits for it.
-            task = asyncio.ensure_future(self._alone(self._source, call))
-            _UNDER_WAY.add(task)
-            task.add_done_callback(_done)
-            return await asyncio.shield(task)
-
-    async def _alone(self, engine: AsyncEngine, call: Callable[[Work], R]) -> R:
-        async with engine.connect() as connection:
-            return await connection.run_sync(lambda connection: _alone(self._core, connection, call))
+        try:
+            with _TRANSLATED:
+                if isinstance(self._source, AsyncConnection):
+                    return await self._source.run_sync(lambda connection: _within(self._core, connection, call))
+                # A request that goes away must not leave a transaction half done, nor take back a guess that was made:
+                # what has begun is finished, whoever still waits for it.
+                task = asyncio.ensure_future(greenlet_spawn(_alone, self._core, self._source.sync_engine, call))
+                _UNDER_WAY.add(task)
+                task.add_done_callback(_done)
+                return await asyncio.shield(task)
+        except MFAError as error:
+            del args, kwargs
+            raise _bare(error)  # noqa: B904
 
 
 # The loop itself keeps only a weak hold of its tasks.
@@ -143,6 +148,9 @@ class Operation(Generic[P, R]):
         self._function = function
         self.__doc__ = function.__doc__
 
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
     @overload
     def __get__(self, face: None, owner: type) -> Self: ...
     @overload
@@ -150,35 +158,68 @@ class Operation(Generic[P, R]):
     @overload
     def __get__(self, face: Awaited, owner: type) -> Callable[P, Coroutine[Any, Any, R]]: ...
     def __get__(self, face: Blocking | Awaited | None, owner: type) -> Any:
-        """Bind the operation to a face."""
+        """Bind the operation to a face, which keeps it."""
         if face is None:
             return self
-        return functools.update_wrapper(functools.partial(face._perform, self._function), self._function)  # noqa: SLF001
+        bound = functools.update_wrapper(functools.partial(face._perform, self._function), self._function)  # noqa: SLF001
+        return face.__dict__.setdefault(self._name, bound)
 
 
-def _alone(core: Core, connection: sa.Connection, call: Callable[[Work], R]) -> R:
+def _alone(core: Core, engine: sa.Engine, call: Callable[[Work], R]) -> R:
     """Run an operation in a transaction of its own, again on the fresh row where somebody else was faster."""
-    dialect = connection.dialect.name
-    for attempt in range(_TRIES):
-        # One statement needs no transaction around it, and a verification on PostgreSQL is one statement.
-        in_transaction = dialect != "postgresql" or attempt > 0
-        if dialect == "postgresql":
-            connection.execution_options(isolation_level="READ COMMITTED" if in_transaction else "AUTOCOMMIT")
-        elif dialect in {"mysql", "mariadb"} and _is_autocommit(connection):
-            connection.execution_options(isolation_level="READ COMMITTED")
-        try:
-            with connection.begin() as transaction:
-                if dialect == "sqlite":
-                    _take_write_lock(connection)
-                work = core.work(connection, is_locking=attempt > 0, in_transaction=in_transaction)
-                with work.kept(transaction):
-                    return call(work)
-        except Conflict:
-            continue
-        except DBAPIError as error:
-            if not _is_worth_retrying(error, attempt):
-                raise
+    with engine.connect() as connection:
+        dialect = connection.dialect.name
+        for attempt in range(_TRIES):
+            # One statement needs no transaction around it, and a verification on PostgreSQL is one statement.
+            in_transaction = dialect != "postgresql" or attempt > 0
+            if in_transaction and (dialect == "postgresql" or (dialect != "sqlite" and _is_autocommit(connection))):
+                connection.execution_options(isolation_level="READ COMMITTED")
+            try:
+                with connection.begin() if in_transaction else _EachAlone(connection) as transaction:
+                    if dialect == "sqlite":
+                        _take_write_lock(connection)
+                    work = core.work(connection, is_locking=attempt > 0, in_transaction=in_transaction)
+                    with work.kept(transaction):
+                        return call(work)
+            except Conflict:
+                continue
+            except DBAPIError as error:
+                if not _is_worth_retrying(error, attempt):
+                    raise
     raise DatabaseUnavailable("The database is too busy to decide; nothing was spent, try again.")
+
+
+class _EachAlone:
+    """In the block the driver commits every statement by itself, without the round trips of a transaction.
+
+    The driver is told and not SQLAlchemy, which would take longer to switch than the database takes to verify.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        driver: Any = connection.connection.dbapi_connection
+        self._driver = driver
+        self._is_ours = not driver.autocommit
+
+    def __enter__(self) -> Self:
+        if self._is_ours:
+            self._driver.autocommit = True
+        return self
+
+    def commit(self) -> None:
+        """Commit what the host had begun on the connection before it came here; there is nothing of ours."""
+        self._driver.commit()
+
+    def __exit__(self, kind: object, _error: object, _traceback: object) -> None:
+        if self._connection.invalidated:
+            return
+        if kind is None:
+            self.commit()
+        if self._connection.in_transaction():
+            # Core begins one by itself, of which the driver knows nothing.
+            self._connection.rollback()
+        if self._is_ours:
+            self._driver.autocommit = False
 
 
 def _within(core: Core, connection: sa.Connection, call: Callable[[Work], R]) -> R:
@@ -214,7 +255,7 @@ def _take_write_lock(connection: sa.Connection, *, is_ours: bool = True) -> None
 
 
 def _is_autocommit(connection: sa.Connection) -> bool:
-    """Whether MariaDB commits each statement, because the host's engine told it to."""
+    """Whether the driver commits each statement, because the host's engine told it to."""
     driver = connection.connection.driver_connection
     told = getattr(driver, "get_autocommit", None)
     return bool(told() if told else getattr(driver, "autocommit", False))
@@ -258,3 +299,15 @@ class _Translated:
                 raise DatabaseUnavailable from error
             case _:
                 return
+
+
+_TRANSLATED = _Translated()
+
+
+def _bare(error: MFAError) -> MFAError:
+    """The error without the frames of the library: their variables hold codes, tokens and opened secrets.
+
+    What is left is the frames of the caller, and the driver's error as the cause.
+    """
+    error.__traceback__ = error.__context__ = None
+    return error

@@ -14,8 +14,9 @@ from twofold.events.kinds import Kind
 from twofold.outcomes import Verified
 
 if TYPE_CHECKING:
-    from twofold.account import Account, Work
+    from twofold.account import Work
     from twofold.outcomes import Factor, UserId
+    from twofold.state import Account
 
 # The processes of one deployment may disagree by so much; a proof of a later moment is none.
 _CLOCKS_APART = timedelta(minutes=1)

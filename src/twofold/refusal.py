@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from twofold import account as accounts
@@ -12,8 +11,9 @@ from twofold.errors import Reason, Rejected
 from twofold.events.kinds import Kind, Status
 
 if TYPE_CHECKING:
-    from twofold.account import Account, Work
+    from twofold.account import Work
     from twofold.outcomes import Factor
+    from twofold.state import Account
 
 Occasion = Literal["login", "step_up", "enrollment"]
 
@@ -40,8 +40,8 @@ def refuse(
     if reason in _COUNTED and remaining(account.locked_until, work.now) is None:
         failures = account.failed_attempts + 1
         wait = budget.wait(failures)
-        after = replace(
-            account, failed_attempts=failures, last_failed_at=work.now, locked_until=work.now + wait if wait else None
+        after = account._replace(
+            failed_attempts=failures, last_failed_at=work.now, locked_until=work.now + wait if wait else None
         )
     details: dict[str, Any] = {"reason": reason, "occasion": occasion, "failures": after.failed_attempts}
     if occasion != "enrollment":

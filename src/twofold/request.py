@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 _USER_AGENT_LIMIT = 512
@@ -38,6 +39,8 @@ def printable(text: object, limit: int) -> str | None:
     """One line of at most `limit` characters without control or bidirectional characters, or None (ASVS 16.4.1)."""
     if not isinstance(text, str):
         return None
+    if text.isprintable() and 0 < len(text) <= limit and text == " ".join(text.split()):
+        return text
     line = "".join(character if character.isprintable() else " " for character in text[: limit * 4])
     line = " ".join(line.encode("utf-8", "replace").decode().split())
     if not line:
@@ -86,7 +89,12 @@ class Request:
 
 
 def _address(text: object) -> str | None:
+    return _canonical_address(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=1024)
+def _canonical_address(text: str) -> str | None:
     try:
-        return str(ipaddress.ip_address(text.partition("%")[0])) if isinstance(text, str) else None
+        return str(ipaddress.ip_address(text.partition("%")[0]))
     except ValueError:
         return None

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from twofold import account as accounts
-from twofold.account import Account, Fact, OneByOne, Writing
+from twofold.account import Fact, OneByOne, Writing
 from twofold.errors import MissingKey, Tampered
 from twofold.events.kinds import Kind
+from twofold.state import Account
 from twofold.totp import factor as totp
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from twofold.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NAMES = ("user_mfa_secrets", "mfa_backup_codes", "mfa_device_trusts", "mfa_events")
 POSTGRESQL_INDEX = "ix_mfa_events_created_at_brin"
@@ -37,12 +37,14 @@ class UTCDateTime(TypeDecorator[datetime]):
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(sa.DateTime(timezone=True))
 
+    def bind_processor(self, dialect: sa.Dialect) -> Callable[[datetime | None], datetime | None] | None:
+        """Bind as is on PostgreSQL, whose drivers take a moment in any zone, but never without one."""
+        return _aware if dialect.name == "postgresql" else super().bind_processor(dialect)
+
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         """Store UTC; refuse a moment without an offset, which could mean anything."""
-        if value is None:
+        if _aware(value) is None or value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError("a timestamp needs a time zone")
         value = value.astimezone(UTC)
         return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
 
@@ -51,6 +53,12 @@ class UTCDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _aware(value: datetime | None) -> datetime | None:
+    if value is not None and value.tzinfo is None:
+        raise ValueError("a timestamp needs a time zone")
+    return value
 
 
 Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")

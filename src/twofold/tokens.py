@@ -11,7 +11,7 @@ import binascii
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 from uuid import UUID
 
 from twofold.errors import MissingKey, Tampered
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 # A user id of 255 characters that JSON escapes fits in.
 _LONGEST = 8192
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class ChallengeToken:
+class ChallengeToken(NamedTuple):
     """A login that waits, for the factor that was enabled then; `serial` is the number of the event that issued it."""
 
     user_id: UserId
@@ -34,8 +34,7 @@ class ChallengeToken:
     enabled_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class ProofToken:
+class ProofToken(NamedTuple):
     """A factor that was proven `at`, in the event `serial`, while the factor enabled at `enabled_at` was in force."""
 
     user_id: UserId
@@ -121,7 +120,7 @@ def read_tombstone(keyring: Keyring, text: object) -> Tombstone | None:
 
 
 def _sign(keyring: Keyring, purpose: Purpose, payload: dict[str, Any]) -> str:
-    body = base64.urlsafe_b64encode(json.dumps(payload, separators=(",", ":")).encode()).decode().rstrip("=")
+    body = base64.urlsafe_b64encode(_json(payload).encode()).decode().rstrip("=")
     # Key ids may hold dots and cookies may not hold every mark; the tilde serves in cookies, forms and headers alike.
     version, kid, mac = keyring.mac(purpose, body.encode()).split(":")
     return f"{version}~{kid}~{body}~{mac}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import sqlalchemy as sa
 
@@ -23,13 +23,15 @@ from twofold.events.kinds import Kind, Status
 from twofold.keyring import canonical
 from twofold.outcomes import Device, DeviceToken
 from twofold.request import Request, printable
+from twofold.statements import HeldDevice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from twofold.account import Account, Also, Work
+    from twofold.account import Also, Beside, Work
     from twofold.outcomes import UserId, Verified
+    from twofold.state import Account
 
 _LINE_BYTES = 16
 _TOKEN_BYTES = 32
@@ -52,7 +54,7 @@ def trust(work: Work, verified: Verified, *, name: str | None = None, request: A
     account = _make_room(work, account, request)
     token = f"{secrets.token_urlsafe(_LINE_BYTES)}.{secrets.token_urlsafe(_TOKEN_BYTES)}"
     until = work.now + work.settings.device_lifetime
-    fingerprint = _lines(work, account, token)[0]
+    fingerprint = _lines(work, account.user_id, token)[0]
     row = {
         "user_id": account.user_id,
         "device_fingerprint": fingerprint,
@@ -74,27 +76,33 @@ def trust(work: Work, verified: Verified, *, name: str | None = None, request: A
     return DeviceToken(token, work.connection.execute(held).scalar_one(), until)
 
 
+def beside(work: Work, user_id: UserId, token: str | None) -> Beside:
+    """What a challenge reads with the user's row: whether there are backup codes, and the device of this token."""
+    if not _is_token(token):
+        return work.schema.read_with_codes, (work.now,)
+    return work.schema.read_with_device, (work.now, _lines(work, work.schema.stored(user_id), token)[0])
+
+
 def recognize(
-    work: Work, account: Account, token: str | None, request: Any
+    work: Work, account: Account, token: str | None, request: Any, found: Sequence[Any]
 ) -> tuple[Account, DeviceToken | None, bool]:
-    """Look at the token that a browser brings.
+    """Look at the token that a browser brings; `found` is the device that was read beside the user's row.
 
     Returns the state after it, the browser's new token, and whether the browser is trusted.
     """
-    if not isinstance(token, str) or len(token) > _LONGEST_TOKEN or not token.isascii() or not token:
+    if not _is_token(token):
         return account, None, False
-    devices, origin = work.schema.tables.devices, Request.of(request)
-    query = sa.select(devices).where(
-        devices.c.user_id == account.user_id,
-        devices.c.revoked_at.is_(None),
-        devices.c.device_fingerprint.in_(_lines(work, account, token)),
-    )
-    row = next(iter(work.rows(query)), None)
+    origin = Request.of(request)
+    row = HeldDevice(*found) if found and found[0] is not None else _of_line(work, account, token, is_read=bool(found))
     if row is None or not _is_active(work, row):
         return account, None, False
     held = _digests(work, account, token, row.trusted_until)
     is_current = row.trust_token in held
-    is_graced = row.previous_token in held and work.now - row.rotated_at <= work.settings.device_grace
+    is_graced = (
+        row.previous_token in held
+        and row.rotated_at is not None
+        and work.now - row.rotated_at <= work.settings.device_grace
+    )
     if not is_current and not is_graced:
         why = "an old token of this device came back"
         return _revoked(work, account, row, why, request, Kind.DEVICE_THEFT, Status.ALARM), None, False
@@ -105,21 +113,32 @@ def recognize(
         # The cookie of one browser in another one: no theft is proven, and none is rewarded.
         return account, None, False
     if is_graced:
-        return _cleared(work, account, row, request, None), None, True
+        return _cleared(work, account, row, request), None, True
     fresh = f"{_line(token)}.{secrets.token_urlsafe(_TOKEN_BYTES)}"
-    rotation = sa.update(devices).where(devices.c.id == row.id, devices.c.trust_token == row.trust_token)
-    rotation = rotation.values(
-        trust_token=_digests(work, account, fresh, row.trusted_until)[0],
-        previous_token=row.trust_token,
-        rotated_at=work.now,
-        last_used_at=work.now,
-        usage_count=devices.c.usage_count + 1,
-        ip_address=origin.ip_address,
-        browser=origin.browser,
-        platform=origin.platform,
-    )
+    digest = _digests(work, account, fresh, row.trusted_until)[0]
+    written = (digest, row.trust_token, work.now, work.now, origin.ip_address, origin.browser, origin.platform)
+    rotation = Change(work.schema.rotate, (*written, row.id, row.trust_token), is_exact=True)
     account = _cleared(work, account, row, request, rotation)
     return account, DeviceToken(fresh, row.id, row.trusted_until), True
+
+
+def _is_token(token: object) -> TypeGuard[str]:
+    return isinstance(token, str) and 0 < len(token) <= _LONGEST_TOKEN and token.isascii()
+
+
+def _of_line(work: Work, account: Account, token: str, *, is_read: bool) -> HeldDevice | None:
+    """The device of this token's line, under any key but the one that was read already."""
+    lines = _lines(work, account.user_id, token)[1 if is_read else 0 :]
+    if not lines:
+        return None
+    devices = work.schema.tables.devices
+    query = sa.select(*work.schema.held_device).where(
+        devices.c.user_id == account.user_id,
+        devices.c.revoked_at.is_(None),
+        devices.c.device_fingerprint.in_(lines),
+    )
+    row = next(iter(work.rows(query)), None)
+    return None if row is None else HeldDevice(*row)
 
 
 def list_(work: Work, user_id: UserId) -> tuple[Device, ...]:
@@ -246,11 +265,9 @@ def _is_trusted_in_the_log(work: Work, account: Account, row: Any) -> bool:
     return said in {Kind.DEVICE_TRUSTED, Kind.ADOPTED}
 
 
-def _cleared(work: Work, account: Account, row: Any, request: Any, rotation: sa.Executable | None) -> Account:
+def _cleared(work: Work, account: Account, row: HeldDevice, request: Any, *rotation: Change) -> Account:
     fact = Fact(Kind.DEVICE_RECOGNIZED, details={"device": row.device_name}, device_fingerprint=row.device_fingerprint)
-    return accounts.save(
-        work, account, account, fact, request, () if rotation is None else (Change(rotation, is_exact=True),)
-    )
+    return accounts.save(work, account, account, fact, request, rotation)
 
 
 def _revocation(work: Work, why: str | None) -> dict[str, Any]:
@@ -307,7 +324,7 @@ class Adopting:
             "row": row.id,
             "raw": token,
             "hash": _digests(self._work, account, token, row.trusted_until)[0],
-            "line": _lines(self._work, account, token)[0],
+            "line": _lines(self._work, account.user_id, token)[0],
         }
 
 
@@ -316,9 +333,9 @@ def _line(token: str) -> str:
     return token.rpartition(".")[0] or token
 
 
-def _lines(work: Work, account: Account, token: str) -> tuple[str, ...]:
-    """What the row of a token's line may hold as its fingerprint."""
-    return work.keyring.macs("device tokens", canonical("device line", account.user_id, _line(token)))
+def _lines(work: Work, user_id: UserId, token: str) -> tuple[str, ...]:
+    """What the row of a token's line may hold as its fingerprint, under each key."""
+    return work.keyring.macs("device tokens", canonical("device line", user_id, _line(token)))
 
 
 def _digests(work: Work, account: Account, token: str, until: datetime) -> tuple[str, ...]:

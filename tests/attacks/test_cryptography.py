@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-from dataclasses import replace
 from itertools import permutations
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -61,7 +60,7 @@ def rewrite(mfa: MFA, engine: sa.Engine, user_id: int, **changes: Any) -> None:
         work = mfa._core.work(connection, is_locking=False, in_transaction=True)
         account = accounts.find(work, user_id)
         assert account is not None
-        accounts.save(work, account, replace(account, **changes), Fact(Kind.RESEALED))
+        accounts.save(work, account, account._replace(**changes), Fact(Kind.RESEALED))
 
 
 def flipped(sealed: str, position: int) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 from rich.pretty import pretty_repr
 
+from tests.databases import ROOT
 from twofold import MFAError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ R = TypeVar("R")
 
 # What a browser of ours says in the log is nothing that Twofold said.
 _CLIENTS = ("httpx2", "httpcore2")
+_OURS = str(ROOT / "tests")
 _PLAIN = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"})
 
 
@@ -78,16 +80,19 @@ class Witness:
 
 
 def told(error: BaseException) -> str:
-    """All that a log shows of an error that has left the library: its traceback, all causes and contexts."""
+    """All that a log, a tracker of errors or a debugger shows of an error that has left the library.
+
+    That includes the variables of every frame but those of the test, and all causes and contexts.
+    """
     told: list[str] = []
-    seen = traceback.TracebackException.from_exception(error, compact=False)
+    seen = traceback.TracebackException.from_exception(error, capture_locals=True, compact=False)
     waiting: list[traceback.TracebackException | None] = [seen]
     while waiting:
         if (one := waiting.pop()) is None:
             continue
         waiting += [one.__cause__, one.__context__]
         told += one.format_exception_only()
-        told += one.stack.format()
+        told += [f"{frame.filename} {frame.locals}" for frame in one.stack if not frame.filename.startswith(_OURS)]
     each: BaseException | None = error
     while each is not None:
         told += [str(each), repr(each), repr(each.args), repr(vars(each)), repr(getattr(each, "__notes__", ()))]

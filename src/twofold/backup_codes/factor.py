@@ -16,8 +16,9 @@ from twofold.errors import Reason, Tampered
 from twofold.events.kinds import Kind
 
 if TYPE_CHECKING:
-    from twofold.account import Account, Also, Work
+    from twofold.account import Also, Work
     from twofold.outcomes import UserId, Verified
+    from twofold.state import Account
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ holds the count and the head, so that the end cannot be cut off alone. What cann
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twofold.keyring import canonical
 
@@ -22,9 +21,8 @@ if TYPE_CHECKING:
     from twofold.outcomes import UserId
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One event with everything that its MAC covers, as the columns hold it."""
+class Link(NamedTuple):
+    """One event with everything that its MAC covers, as the columns hold it and in their order."""
 
     user_id: UserId
     seq: int
@@ -38,24 +36,15 @@ class Link:
 
     def message(self, previous: str | None) -> bytes:
         """What is authenticated: format, the link before, and every column."""
-        return canonical(
-            "event 1",
-            previous,
-            self.user_id,
-            self.seq,
-            self.event_type,
-            self.event_status,
-            self.event_details,
-            self.ip_address,
-            self.user_agent,
-            self.device_fingerprint,
-            self.created_at,
-        )
+        return canonical("event 1", previous, *self)
+
+
+_details = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def details_text(details: Mapping[str, Any]) -> str | None:
     """Details as the column holds them: JSON with sorted keys, or NULL where there are none."""
-    return json.dumps(details, sort_keys=True, separators=(",", ":")) if details else None
+    return _details(details) if details else None
 
 
 def mac(keyring: Keyring, link: Link, previous: str | None) -> str:

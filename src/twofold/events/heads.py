@@ -16,8 +16,8 @@ from twofold.outcomes import ChainReport
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from twofold.account import Schema
     from twofold.outcomes import UserId
+    from twofold.statements import Schema
     from twofold.tokens import Tombstone
 
 

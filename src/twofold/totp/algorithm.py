@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Algorithm = Literal["SHA1", "SHA256", "SHA512"]
 
@@ -13,8 +12,7 @@ Algorithm = Literal["SHA1", "SHA256", "SHA512"]
 SECRET_BYTES: dict[Algorithm, int] = {"SHA1": 20, "SHA256": 32, "SHA512": 64}
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(NamedTuple):
     """What an authenticator app must know beside the secret: `period` in seconds, `digits` from 6 to 8."""
 
     algorithm: Algorithm = "SHA1"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twofold import account as accounts
 from twofold import proof, trusted_devices
-from twofold.account import Account, Fact, Work
+from twofold.account import Fact, Work
 from twofold.backup_codes import factor as backup_codes
 from twofold.budget import remaining
 from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MissingKey, Reason, Tampered
@@ -15,6 +15,7 @@ from twofold.events.kinds import Kind, Status
 from twofold.keyring import canonical
 from twofold.outcomes import Enrolled
 from twofold.refusal import refuse
+from twofold.state import Account
 from twofold.totp import algorithm
 from twofold.totp.provisioning import Enrollment, base32, uri
 
@@ -37,7 +38,7 @@ def is_code(account: Account, code: object) -> bool:
 
 def adopted(work: Work, account: Account, secret: bytes) -> Account:
     """The state with a secret of before Twofold in force, sealed."""
-    return replace(account, secret=_seal(work, account, "secret", secret, _parameters(account)))
+    return account._replace(secret=_seal(work, account, "secret", secret, _parameters(account)))
 
 
 def judge(work: Work, account: Account, code: str, request: Any = None) -> Match | Reason:
@@ -57,8 +58,7 @@ def judge(work: Work, account: Account, code: str, request: Any = None) -> Match
 
 def spend(work: Work, account: Account, match: Match) -> Account:
     """The state after the code was accepted: its step is used, the budget is whole again."""
-    return replace(
-        account,
+    return account._replace(
         last_used_step=match.step,
         last_used_at=work.now,
         failed_attempts=0,
@@ -93,8 +93,8 @@ def begin(
     parameters = _new_parameters(work.settings)
     secret = algorithm.generate_secret(parameters.algorithm)
     before = account or Account(work.schema.stored(user_id))
-    after = replace(
-        before, pending_secret=_seal(work, before, "pending_secret", secret, parameters, session), pending_at=work.now
+    after = before._replace(
+        pending_secret=_seal(work, before, "pending_secret", secret, parameters, session), pending_at=work.now
     )
     fact = Fact(Kind.TOTP_BEGUN, details={"replaces": True} if before.is_enabled else {})
     enrollment = _enrollment(work, after, secret, parameters, account_name)
@@ -125,8 +125,7 @@ def confirm(work: Work, user_id: UserId, code: str, *, session: str | None = Non
     match = _match(work, secret, parameters, code)
     if isinstance(match, Reason):
         raise refuse(work, account, match, "enrollment", request=request)
-    after = replace(
-        spend(work, account, match),
+    after = spend(work, account, match)._replace(
         secret=_seal(work, account, "secret", secret, parameters),
         pending_secret=None,
         pending_at=None,
@@ -187,7 +186,7 @@ def resealed(work: Work, account: Account) -> Account:
         waiting = _waiting(work, account).pending_secret
     except EnrollmentExpired:
         waiting = None
-    return replace(account, secret=secret, pending_secret=waiting)
+    return account._replace(secret=secret, pending_secret=waiting)
 
 
 def _waiting(work: Work, account: Account | None) -> Account:

@@ -1,0 +1,145 @@
+"""Statements that are written in Core and sent over the driver's own cursor.
+
+Executing a statement through Core takes more time than the driver, the network and everything of ours together. What
+Core adds is worked out once here: the text in the words of the database, and the conversion of values. Core still
+executes it where somebody listens to the statements of the engine or logs them, so that nothing goes by unseen.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import sqlalchemy as sa
+    from sqlalchemy.engine.interfaces import DBAPICursor
+
+C = TypeVar("C", bound="sa.Executable")
+
+# The drivers that the tests hold to the same results as Core.
+_DRIVERS = frozenset({"aiosqlite", "asyncmy", "asyncpg", "psycopg", "pymysql", "pysqlite"})
+
+
+class Statement(Generic[C]):
+    """One statement; its values are given in the order of `names`."""
+
+    def __init__(self, core: C, names: Iterable[str]) -> None:
+        self.core = core
+        self.names = tuple(names)
+        self._texts: dict[sa.Dialect, _Text] = {}
+
+    def first(self, connection: sa.Connection, values: tuple[Any, ...]) -> Sequence[Any] | None:
+        """Execute; the first row, or None."""
+        if _is_heard(connection):
+            return connection.execute(self.core, self.named(values)).first()
+        text = self._text(connection)
+        cursor = _sent(connection, text, values)
+        try:
+            row = cursor.fetchone()
+        finally:
+            cursor.close()
+        return None if row is None else text.read(row)
+
+    def count(self, connection: sa.Connection, values: tuple[Any, ...]) -> int:
+        """Execute; how many rows were written."""
+        if _is_heard(connection):
+            return connection.execute(self.core, self.named(values)).rowcount
+        cursor = _sent(connection, self._text(connection), values)
+        try:
+            return cursor.rowcount
+        finally:
+            cursor.close()
+
+    def named(self, values: tuple[Any, ...]) -> dict[str, Any]:
+        """The values as Core takes them."""
+        return dict(zip(self.names, values, strict=True))
+
+    def _text(self, connection: sa.Connection) -> _Text:
+        text = self._texts.get(connection.dialect)
+        if text is None:
+            text = self._texts[connection.dialect] = _Text(self.core, self.names, connection.dialect)
+        return text
+
+
+class _Text:
+    """A statement in the words of one database, and what its driver gives and takes."""
+
+    def __init__(self, core: Any, names: tuple[str, ...], dialect: sa.Dialect) -> None:
+        compiled: Any = core.compile(dialect=dialect)
+        self.words = str(compiled)
+        # A value of the caller stands at its place among them; one that the statement itself holds follows after.
+        places: dict[str, int] = compiled.construct_params({name: place for place, name in enumerate(names)})
+        fixed = [name for name in places if name not in names]
+        self._fixed = tuple(places[name] for name in fixed)
+        places |= {name: place for place, name in enumerate(fixed, start=len(names))}
+        keys: list[str] = compiled.positiontup if compiled.positional else list(places)
+        self._keys = None if compiled.positional else tuple(keys)
+        self._places = [places[key] for key in keys]
+        self._in = _converted(dialect, [compiled.binds[key].type for key in keys], "bind_processor")
+        columns = getattr(core, "selected_columns", ())
+        self._out = _converted(dialect, [column.type for column in columns], "result_processor", None)
+
+    def bound(self, values: tuple[Any, ...]) -> Any:
+        """The values as the driver takes them."""
+        given = values + self._fixed
+        bound = [given[place] for place in self._places]
+        for place, convert in self._in:
+            bound[place] = convert(bound[place])
+        return tuple(bound) if self._keys is None else dict(zip(self._keys, bound, strict=True))
+
+    def read(self, row: Sequence[Any]) -> Sequence[Any]:
+        """A row as Core gives it."""
+        read = list(row)
+        for place, convert in self._out:
+            read[place] = convert(read[place])
+        return read
+
+
+def _converted(
+    dialect: sa.Dialect, types: Sequence[Any], what: str, *more: Any
+) -> list[tuple[int, Callable[[Any], Any]]]:
+    converters = (getattr(type_.dialect_impl(dialect), what)(dialect, *more) for type_ in types)
+    return [(place, convert) for place, convert in enumerate(converters) if convert is not None]
+
+
+def _is_heard(connection: sa.Connection) -> bool:
+    """Whether Core has to execute: for listeners, logs, tables that are renamed on the way, and for other drivers."""
+    engine = connection.engine
+    return (
+        connection._has_events  # noqa: SLF001
+        or engine._has_events  # noqa: SLF001
+        or engine.logger.isEnabledFor(logging.INFO)
+        or "schema_translate_map" in connection.get_execution_options()
+        or connection.dialect.driver not in _DRIVERS
+    )
+
+
+def _sent(connection: sa.Connection, text: _Text, values: tuple[Any, ...]) -> DBAPICursor:
+    """Execute on the driver; raise what Core would raise."""
+    bound = text.bound(values)
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(text.words, bound)
+    except connection.dialect.loaded_dbapi.Error as error:
+        _raise(connection, text, cursor, error)
+    except Exception:
+        raise
+    except BaseException as stopped:
+        # Whoever is stopped in the middle does not know what the server is still about to say.
+        connection.invalidate(stopped)
+        raise
+    return cursor
+
+
+def _raise(connection: sa.Connection, text: _Text, cursor: DBAPICursor, error: Any) -> NoReturn:
+    dialect = connection.dialect
+    if dialect.is_disconnect(error, connection.connection, cursor):
+        # Core finds out by itself, and empties the pool of connections that are as dead as this one.
+        connection.exec_driver_sql("SELECT 1")
+    raise DBAPIError.instance(
+        text.words, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
+    ) from error
