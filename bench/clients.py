@@ -1,4 +1,4 @@
-"""Clients of the library: so many threads on `MFA`, or so many tasks on `AsyncMFA`, each with logins to answer."""
+"""Clients of the library: so many threads on `MFA`, or so many tasks on `AsyncMFA`, each with jobs of its own."""
 
 from __future__ import annotations
 
@@ -13,16 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from bench.people import BROWSER
-from twofold import MFA, AsyncMFA, Reason, Rejected
+from twofold import MFA, AsyncMFA, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from twofold import Settings
-
-Login = tuple[str, str]
-"""A challenge and the code that answers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +35,23 @@ class Measured:
         return self.operations / self.seconds
 
 
+class Job(Protocol):
+    """One call of the library, and what its answer must be."""
+
+    def begin(self, mfa: Any) -> Any:
+        """Call an operation of a face; on `AsyncMFA` what comes back is awaited."""
+        ...
+
+    def end(self, answer: Any) -> None:
+        """Look at the answer. Raises where it is another one than it should be."""
+        ...
+
+
 class Clients(Protocol):
     """A number of clients that work at the same time, on as many connections."""
 
-    face: str
-
-    def verify(self, logins: Sequence[Login], *, is_right: bool) -> Measured:
-        """Answer all logins; raise where one is judged otherwise than it should be."""
+    def run(self, jobs: Sequence[Job]) -> Measured:
+        """Do all jobs; raise where one is answered otherwise than it should be."""
         ...
 
     def statements(self) -> contextlib.AbstractContextManager[list[str]]:
@@ -60,25 +66,25 @@ class Clients(Protocol):
 class Threads:
     """Clients of the blocking face."""
 
-    face = "MFA, threads"
-
-    def __init__(self, url: sa.URL, clients: int, settings: Settings, clock: Any) -> None:
-        self._clients = clients
-        self._engine = sa.create_engine(url, pool_size=clients, max_overflow=0)
-        self._mfa = MFA(self._engine, settings, clock=clock)
+    def __init__(self, engine: sa.Engine, clients: int, settings: Settings, clock: Any) -> None:
+        self._clients, self._engine = clients, engine
+        self._mfa = MFA(engine, settings, clock=clock)
         self._threads = ThreadPoolExecutor(clients)
 
-    def verify(self, logins: Sequence[Login], *, is_right: bool) -> Measured:
-        """Answer all logins; raise where one is judged otherwise than it should be."""
+    def run(self, jobs: Sequence[Job]) -> Measured:
+        """Do all jobs; raise where one is answered otherwise than it should be."""
 
-        def client(mine: Sequence[Login]) -> None:
-            for challenge, code in mine:
-                with _judged(is_right=is_right):
-                    self._mfa.verify(challenge, code, request=BROWSER)
+        def client(mine: Sequence[Job]) -> None:
+            for job in mine:
+                try:
+                    answer = job.begin(self._mfa)
+                except Rejected as rejected:
+                    answer = rejected
+                job.end(answer)
 
-        with _Stopwatch() as watch:
-            list(self._threads.map(client, _shares(logins, self._clients)))
-        return watch.measured(len(logins))
+        with Stopwatch() as watch:
+            list(self._threads.map(client, shares(jobs, self._clients)))
+        return watch.measured(len(jobs))
 
     def statements(self) -> contextlib.AbstractContextManager[list[str]]:
         """The statements that are sent in the block."""
@@ -93,26 +99,27 @@ class Threads:
 class Tasks:
     """Clients of the awaited face."""
 
-    face = "AsyncMFA, tasks"
-
     def __init__(self, url: sa.URL, clients: int, settings: Settings, clock: Any) -> None:
         self._clients = clients
         self._engine = create_async_engine(url, pool_size=clients, max_overflow=0)
         self._mfa = AsyncMFA(self._engine, settings, clock=clock)
         self._runner = asyncio.Runner()
 
-    def verify(self, logins: Sequence[Login], *, is_right: bool) -> Measured:
-        """Answer all logins; raise where one is judged otherwise than it should be."""
+    def run(self, jobs: Sequence[Job]) -> Measured:
+        """Do all jobs; raise where one is answered otherwise than it should be."""
 
-        async def client(mine: Sequence[Login]) -> None:
-            for challenge, code in mine:
-                with _judged(is_right=is_right):
-                    await self._mfa.verify(challenge, code, request=BROWSER)
+        async def client(mine: Sequence[Job]) -> None:
+            for job in mine:
+                try:
+                    answer = await job.begin(self._mfa)
+                except Rejected as rejected:
+                    answer = rejected
+                job.end(answer)
 
         async def all_clients() -> Measured:
-            with _Stopwatch() as watch:
-                await asyncio.gather(*map(client, _shares(logins, self._clients)))
-            return watch.measured(len(logins))
+            with Stopwatch() as watch:
+                await asyncio.gather(*map(client, shares(jobs, self._clients)))
+            return watch.measured(len(jobs))
 
         return self._runner.run(all_clients())
 
@@ -126,7 +133,9 @@ class Tasks:
         self._runner.close()
 
 
-class _Stopwatch:
+class Stopwatch:
+    """Wall time, and CPU time of this process, of a block."""
+
     def __enter__(self) -> Self:
         self._began, self._cpu_before = time.perf_counter(), time.process_time()
         return self
@@ -135,26 +144,13 @@ class _Stopwatch:
         self._seconds, self._cpu = time.perf_counter() - self._began, time.process_time() - self._cpu_before
 
     def measured(self, operations: int) -> Measured:
+        """What it took to do so many operations."""
         return Measured(operations, self._seconds, self._cpu)
 
 
-class _judged:  # noqa: N801
-    """Holds the library to its answer, in a block of one verification."""
-
-    def __init__(self, *, is_right: bool) -> None:
-        self._is_right = is_right
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
-        if error is None and not self._is_right:
-            raise AssertionError("a wrong code was accepted")
-        return not self._is_right and isinstance(error, Rejected) and error.reason is Reason.WRONG_CODE
-
-
-def _shares(logins: Sequence[Login], clients: int) -> list[Sequence[Login]]:
-    return [logins[number::clients] for number in range(clients)]
+def shares(jobs: Sequence[Job], clients: int) -> list[Sequence[Job]]:
+    """The jobs of each client."""
+    return [jobs[number::clients] for number in range(clients)]
 
 
 @contextlib.contextmanager

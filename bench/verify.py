@@ -1,12 +1,17 @@
-"""Verifications per second through the library, beside pgbench with the same two statements: `make bench`."""
+"""What a login costs beside the same statements sent by pgbench: `make bench`, or `make bench QUICK=1`."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
+import os
+import shutil
 import sys
+import tempfile
 import time
-from functools import partial
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -16,126 +21,212 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy.exc import SQLAlchemyError
 
 from bench import report, server
-from bench.clients import Clients, Measured, Tasks, Threads
+from bench.browsers import Browsers
+from bench.clients import Tasks, Threads
+from bench.lanes import Lane, Recognizing, Verifying
+from bench.limits import Loop, Served
+from bench.own import Own
 from bench.people import Clock, People, settings
 from bench.pgbench import Pgbench
-from bench.report import Row
+from bench.report import Goal, Row
+from tests.databases import Database, migrate
 from twofold import MFA, MFAError
+from twofold.database import create_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
+    from bench.clients import Clients
+    from bench.limits import Limit
+
+_RESULTS = Path(__file__).with_name("results") / "latest.json"
 # psycopg prepares a statement when it is executed for the sixth time on a connection.
 _WARM_UP = 8
+_OWN = 1000
 
 
-class Bench:
-    """The rows of one number of clients: pgbench, and the two faces with wrong and with right codes."""
+@dataclass
+class Heat:
+    """Lanes that are measured by turns against one limit."""
 
-    def __init__(self, clients: int, people: People, clock: Clock, pgbench: Pgbench, faces: Sequence[Clients]) -> None:
-        self._clients, self._people, self._clock, self._pgbench = clients, people, clock, pgbench
-        self._limit = Row(clients, "pgbench", "-", 2)
-        self._faces = [(face, Row(clients, face.face, "wrong"), Row(clients, face.face, "right")) for face in faces]
-        self.rows = [self._limit, *(row for _, *rows in self._faces for row in rows)]
+    limit: Limit
+    limit_row: Row
+    lanes: list[tuple[Lane, Row]] = field(default_factory=list[tuple["Lane", Row]])
+    rates: list[float] = field(default_factory=list[float])
+    limit_rate: float = 0.0
 
-    def warm_up(self) -> None:
-        """Read the schema, prepare the statements on every connection, count them, and learn how fast each row is."""
-        number = _WARM_UP * self._clients
-        self._rate = self._pgbench.run(self._clients, number).rate
-        self._rates = dict[str, float]()
-        for face, wrong, right in self._faces:
-            self._log_in(face, self._clients)
-            with face.statements() as sent:
-                _, measured = self._log_in(face, number)
-            wrong.statements = right.statements = len(sent) / number / 2
-            self._rates[face.face] = measured.rate
+    def warm_up(self, clients: int, most: int) -> None:
+        """Prepare the statements on every connection, and learn how fast each lane is."""
+        number = min(_WARM_UP * clients, most)
+        self.limit_rate = self.limit.run(number).rate
+        for lane, _ in self.lanes:
+            lane.run(number)
+            self.rates.append(lane.run(number).rate)
 
-    def round(self, seconds: float, *, is_reversed: bool, told: Callable[[], None]) -> None:
-        """Measure every row once, for about so many seconds each."""
-
-        def limit() -> None:
-            measured = self._pgbench.run(self._clients, round(self._rate * seconds))
-            for row in self.rows:
-                row.limits.append(measured)
-            self._limit.measured.append(measured)
-
-        def library(face: Clients, *rows: Row) -> None:
-            number = min(max(round(self._rates[face.face] * seconds), self._clients), len(self._people.ids))
-            for row, measured in zip(rows, self._log_in(face, number), strict=True):
-                row.measured.append(measured)
-
-        steps: list[Callable[[], None]] = [limit, *(partial(library, *each) for each in self._faces)]
-        for step in reversed(steps) if is_reversed else steps:
-            step()
+    def round(self, seconds: float, most: int, told: Callable[[], None], *, is_reversed: bool) -> None:
+        """Measure the limit and each lane once, for about so many seconds each."""
+        before = self.limit.run(max(round(self.limit_rate * seconds), 1))
+        found = [(before, self.limit_row)]
+        lanes = list(zip(self.lanes, self.rates, strict=True))
+        for (lane, row), rate in reversed(lanes) if is_reversed else lanes:
+            found.append((lane.run(min(max(round(rate * seconds), 16), most)), row))
             told()
+        for measured, row in found:
+            row.add(measured, before)
 
-    def _log_in(self, face: Clients, number: int) -> tuple[Measured, Measured]:
-        """So many logins, their challenges issued beforehand: a wrong code each, and then the right one."""
-        logins = self._people.challenged(number)
-        wrong = face.verify([(login.challenge, login.wrong(self._clock.now)) for login in logins], is_right=False)
-        self._clock.forward()
-        right = face.verify([(login.challenge, login.right(self._clock.now)) for login in logins], is_right=True)
-        self._clock.forward()
-        return wrong, right
+
+def _postgresql(
+    open_: contextlib.ExitStack, options: argparse.Namespace, clock: Clock, told: Callable[[], None]
+) -> tuple[list[tuple[int, Heat]], str]:
+    """The server, its users, and the lanes on it."""
+    chosen = settings()
+    running = open_.enter_context(server.started())
+    url = sa.make_url(running.create("twofold")).set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(url)
+    open_.callback(engine.dispose)
+    people = People(engine, MFA(engine, chosen, clock=clock), clock, options.users, told)
+    # The last event is what pgbench repeats, and has to be one of a verification.
+    first = Threads(engine, 1, chosen, clock)
+    Verifying(first, people, clock, is_right=True).run(1)
+    # A database that somebody is connected to cannot be copied.
+    engine.dispose()
+    copied = running.copy("pgbench", "twofold")
+    running.settle("twofold", "pgbench")
+    pgbench = Pgbench(running, copied, people.ids)
+    open_.callback(pgbench.close)
+    awaited = url.set(drivername="postgresql+asyncpg")
+
+    def opened(clients: Clients) -> Clients:
+        open_.callback(clients.close)
+        return clients
+
+    heats: list[tuple[int, Heat]] = []
+    for number, sync_goal in ((1, Goal(0.55, 0.65)), (options.clients, Goal(0.38, 0.50))):
+        pool = sa.create_engine(url, pool_size=number, max_overflow=0)
+        faces = {
+            "MFA, psycopg": (opened(Threads(pool, number, chosen, clock)), sync_goal),
+            "AsyncMFA, asyncpg": (opened(Tasks(awaited, number, chosen, clock)), Goal(0.40, 0.50)),
+        }
+        heat = Heat(Served(pgbench, number), Row("pgbench, select + folded write", number, statements=2))
+        for name, (clients, goal) in faces.items():
+            right = Row(f"{name}: verify", number, goal)
+            wrong = Row(f"{name}: verify, wrong code", number)
+            device = Row(f"{name}: challenge, trusted device", number, goal)
+            verifying = Verifying(clients, people, clock, is_right=True)
+            lanes: tuple[tuple[Lane, Row], ...] = (
+                (verifying, right),
+                (Verifying(clients, people, clock, is_right=False), wrong),
+                (Recognizing(clients, people, clock), device),
+            )
+            for lane, row in lanes:
+                lane.run(number)
+                with clients.statements() as sent:
+                    lane.run(number * 2)
+                row.statements = len(sent) / number / 2
+            heat.lanes += lanes
+        if number > 1:
+            browsers = Browsers(awaited.render_as_string(hide_password=False), number, chosen, clock)
+            open_.callback(browsers.close)
+            over_http = Row("JSON over HTTP, one worker: verify", number, Goal(0.25, 0.35))
+            heat.lanes.append((Verifying(browsers, people, clock, is_right=True), over_http))
+        heats.append((number, heat))
+    return heats, running.version()
+
+
+def _sqlite(
+    open_: contextlib.ExitStack, options: argparse.Namespace, clock: Clock, told: Callable[[], None]
+) -> tuple[int, Heat]:
+    """A file, its users, and the lane on it."""
+    chosen, folder = settings(), Path(open_.enter_context(tempfile.TemporaryDirectory(prefix="twofold-bench-")))
+    own, copied = folder / "twofold.db", folder / "loop.db"
+    migrate(Database(f"sqlite:///{own}", "sqlite"))
+    engine = create_engine(f"sqlite:///{own}")
+    people = People(engine, MFA(engine, chosen, clock=clock), clock, options.users, told)
+    clients = Threads(engine, 1, chosen, clock)
+    open_.callback(clients.close)
+    row = Row("MFA, SQLite: verify", 1, Goal(0.45, 0.70))
+    lane = Verifying(clients, people, clock, is_right=True)
+    with clients.statements() as sent:
+        lane.run(1)
+    row.statements = len(sent) / 2
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+    shutil.copyfile(own, copied)
+    loop = Loop(copied, people.ids)
+    open_.callback(loop.close)
+    return 1, Heat(loop, Row("sqlite3, the same statements in a loop", 1, statements=5), [(lane, row)])
 
 
 def measure(options: argparse.Namespace, progress: Progress) -> tuple[list[Row], dict[str, object]]:
-    """Start the server, enrol the users, and measure every row in every round."""
-    began, clock, chosen, numbers = time.monotonic(), Clock(), settings(), sorted({1, options.clients})
-    task = progress.add_task("Starting PostgreSQL", total=None)
+    """Start the servers, enrol the users, and measure every row in every round."""
+    about = report.machine("")
+    began, clock = time.monotonic(), Clock()
+    task = progress.add_task("Enrolling users", total=options.users * 2)
+
+    def told() -> None:
+        progress.advance(task)
+        progress.refresh()
+
     with contextlib.ExitStack() as open_:
-        running = open_.enter_context(server.started())
-        url = sa.make_url(running.create("twofold")).set(drivername="postgresql+psycopg")
-        engine = sa.create_engine(url)
-        open_.callback(engine.dispose)
-        progress.update(task, description="Enrolling users", total=options.users)
-
-        def told() -> None:
-            progress.advance(task)
-            progress.refresh()
-
-        people = People(engine, MFA(engine, chosen, clock=clock), clock, options.users, told)
-        # A database that somebody is connected to cannot be copied.
-        engine.dispose()
-        copied = running.copy("pgbench", "twofold")
-        running.settle("twofold", "pgbench")
-        pgbench = Pgbench(running, copied, people.ids)
-        open_.callback(pgbench.close)
-        benches: list[Bench] = []
-        for number in numbers:
-            faces: list[Clients] = [face(url, number, chosen, clock) for face in (Threads, Tasks)]
-            for face in faces:
-                open_.callback(face.close)
-            benches.append(Bench(number, people, clock, pgbench, faces))
-        task = progress.add_task("Warming up", total=len(benches))
-        for bench in benches:
-            bench.warm_up()
+        heats, about["postgresql"] = _postgresql(open_, options, clock, told)
+        heats.append(_sqlite(open_, options, clock, told))
+        own, own_row = Own(), Row("the library's own CPU in a verification", 1, Goal(60, 35, is_time=True), "µs")
+        own.microseconds(_OWN)
+        task = progress.add_task("Warming up", total=len(heats))
+        for number, heat in heats:
+            heat.warm_up(number, options.users)
             told()
-        task = progress.add_task("Measuring", total=options.rounds * len(benches) * 3)
+        task = progress.add_task("Measuring", total=options.rounds * sum(len(heat.lanes) for _, heat in heats))
         longest = 0.0
         for number in range(options.rounds):
             round_began = time.monotonic()
-            # On a busy machine fewer rounds are measured, and the JSON tells how many.
+            # On a busy machine fewer rounds are measured, and the table tells how many.
             if number and round_began + longest > began + options.within:
                 break
-            for bench in benches:
-                bench.round(options.seconds, is_reversed=number % 2 == 1, told=told)
+            for _, heat in heats:
+                heat.round(options.seconds, options.users, told, is_reversed=number % 2 == 1)
+            own_row.figures.append(own.microseconds(_OWN))
             longest = max(longest, time.monotonic() - round_began)
-        return [row for bench in benches for row in bench.rows], report.machine(running.version())
+    rows = [row for _, heat in heats for row in (heat.limit_row, *(row for _, row in heat.lanes))]
+    return [*_with_wrong_beside_right(rows), own_row], about
+
+
+def _with_wrong_beside_right(rows: list[Row]) -> list[Row]:
+    """All rows, and after each of wrong codes how it compares with the right ones of the same rounds."""
+    known = {(row.path, row.clients): row for row in rows}
+    shown: list[Row] = []
+    for row in rows:
+        shown.append(row)
+        name, found, _ = row.path.partition(", wrong code")
+        if found:
+            right = known[name, row.clients]
+            figures = [wrong / right for wrong, right in zip(row.figures, right.figures, strict=True)]
+            shown.append(Row(f"{name}: wrong / right", row.clients, Goal(0.9), figures=figures))
+    return shown
 
 
 def _options() -> argparse.Namespace:
+    is_quick = os.environ.get("QUICK") == "1"
     parser = argparse.ArgumentParser(prog="python -m bench.verify", description=__doc__)
     parser.add_argument(
-        "--users", type=int, default=1000, help="users with an authenticator app (default: %(default)s)"
+        "--users", type=int, default=300 if is_quick else 1000, help="users with an app (default: %(default)s)"
     )
     parser.add_argument("--clients", type=int, default=16, help="clients beside one (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds over all rows (default: %(default)s)")
     parser.add_argument(
-        "--seconds", type=float, default=0.5, help="about the length of one measurement (default: %(default)s)"
+        "--rounds", type=int, default=3 if is_quick else 9, help="rounds over all rows (default: %(default)s)"
     )
     parser.add_argument(
-        "--within", type=float, default=85, help="seconds after which no round begins (default: %(default)s)"
+        "--seconds",
+        type=float,
+        default=0.1 if is_quick else 0.5,
+        help="about the length of one measurement (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--within",
+        type=float,
+        default=55 if is_quick else 290,
+        help="seconds after which no round begins (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     options = parser.parse_args()
@@ -145,7 +236,7 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Measure and print; 0 when every verification was judged and written as it should be."""
+    """Measure, print and write down; 0 when everything was judged and written as it should be, fast or not."""
     options = _options()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
@@ -157,10 +248,13 @@ def main() -> int:
     except (RuntimeError, OSError, MFAError, psycopg.Error, SQLAlchemyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    found = report.as_plain(rows, about)
+    _RESULTS.parent.mkdir(exist_ok=True)
+    _RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     if options.json:
-        print(report.as_json(rows, about))
+        print(json.dumps(found))
     else:
-        Console(width=None if sys.stdout.isatty() else 120).print(report.as_table(rows, about))
+        Console(width=None if sys.stdout.isatty() else 140).print(report.as_table(rows, about))
     return 0
 
 

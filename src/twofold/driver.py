@@ -78,7 +78,7 @@ class _Text:
         places |= {name: place for place, name in enumerate(fixed, start=len(names))}
         keys: list[str] = compiled.positiontup if compiled.positional else list(places)
         self._keys = None if compiled.positional else tuple(keys)
-        self._places = [places[key] for key in keys]
+        self.places = [places[key] for key in keys]
         self._in = _converted(dialect, [compiled.binds[key].type for key in keys], "bind_processor")
         columns = getattr(core, "selected_columns", ())
         self._out = _converted(dialect, [column.type for column in columns], "result_processor", None)
@@ -86,7 +86,7 @@ class _Text:
     def bound(self, values: tuple[Any, ...]) -> Any:
         """The values as the driver takes them."""
         given = values + self._fixed
-        bound = [given[place] for place in self._places]
+        bound = [given[place] for place in self.places]
         for place, convert in self._in:
             bound[place] = convert(bound[place])
         return tuple(bound) if self._keys is None else dict(zip(self._keys, bound, strict=True))
@@ -112,6 +112,7 @@ def _is_heard(connection: sa.Connection) -> bool:
     return (
         connection._has_events  # noqa: SLF001
         or engine._has_events  # noqa: SLF001
+        or connection.dialect._has_events  # noqa: SLF001
         or engine.logger.isEnabledFor(logging.INFO)
         or "schema_translate_map" in connection.get_execution_options()
         or connection.dialect.driver not in _DRIVERS

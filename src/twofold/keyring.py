@@ -175,7 +175,7 @@ class Keyring(Confidential):
     def check(self, purpose: Purpose, message: bytes, mac: str) -> bool:
         """Say whether `mac` belongs to the message, in constant time. Raises MissingKey for an unknown key id."""
         kid, _ = self._split(mac)
-        return hmac.compare_digest(self._mac(kid, purpose, message).encode(), mac.encode())
+        return hmac.compare_digest(self._mac(kid, purpose, message), mac)
 
     def _mac(self, kid: str, purpose: Purpose, message: bytes) -> str:
         mac = self._macs[kid][purpose].copy()

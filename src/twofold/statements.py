@@ -12,6 +12,7 @@ from sqlalchemy.exc import NoSuchTableError
 from twofold.driver import Statement
 from twofold.errors import ConfigurationError, SchemaDrift, UnknownUser
 from twofold.events.chain import Link
+from twofold.events.kinds import Kind
 from twofold.state import Account
 from twofold.tables import UsersColumn, tables
 
@@ -28,7 +29,7 @@ EVENT: Final = (*Link._fields[1:], "mac")
 
 
 class HeldDevice(NamedTuple):
-    """What a challenge reads of a trusted device."""
+    """What a challenge reads of a trusted device; `said` is the kind of the last event that speaks of its trust."""
 
     id: int
     device_fingerprint: str
@@ -42,6 +43,7 @@ class HeldDevice(NamedTuple):
     last_used_at: datetime | None
     created_at: datetime
     revoked_at: datetime | None
+    said: str | None
 
 
 class Schema:
@@ -58,7 +60,7 @@ class Schema:
         self.tables = tables(metadata, users)
         secrets, _, devices, events = self.tables
         self.state = tuple(secrets.c[name] for name in Account._fields)
-        self.held_device = tuple(devices.c[name] for name in HeldDevice._fields)
+        self.held_device = (*(devices.c[name] for name in HeldDevice._fields[:-1]), self._said())
 
         user = sa.bindparam("user", type_=user_id_type)
         read = sa.select(*self.state, secrets.c.state_mac).where(secrets.c.user_id == user)
@@ -88,6 +90,19 @@ class Schema:
         unexpired = codes.c.expires_at.is_(None) | (codes.c.expires_at > now)
         unused = sa.exists().where(codes.c.user_id == secrets.c.user_id, codes.c.is_used.is_(sa.false()), unexpired)
         return read.add_columns(unused)
+
+    def _said(self) -> sa.ColumnElement[str | None]:
+        """The last that the log says of a device's trust: its row can be put back from an older copy."""
+        secrets, _, devices, events = self.tables
+        kind, fingerprint = events.c.event_type, events.c.device_fingerprint
+        own = kind.in_(_constants(Kind.DEVICE_TRUSTED, Kind.DEVICE_REVOKED, Kind.DEVICE_THEFT))
+        of_all = kind.in_(_constants(Kind.DEVICE_REVOKED, Kind.PASSWORD_CHANGED, Kind.ADOPTED))
+        query = sa.select(kind).where(
+            events.c.user_id == secrets.c.user_id,
+            events.c.seq.between(sa.literal_column("1"), secrets.c.event_count),
+            (own & (fingerprint == devices.c.device_fingerprint)) | (of_all & fingerprint.is_(None)),
+        )
+        return query.order_by(events.c.seq.desc()).limit(sa.literal_column("1")).scalar_subquery()
 
     def _with_device(self, read: Select) -> Select:
         """The row, and the trusted device of one line."""
@@ -188,6 +203,11 @@ def _is_text(value: str) -> bool:
 
 
 _SEEN: Final = sa.bindparam("seen", type_=sa.BigInteger())
+
+
+def _constants(*kinds: Kind) -> list[sa.ColumnElement[str]]:
+    """Words of ours that stand in the statement itself, since each value that is sent takes time."""
+    return [sa.literal_column(f"'{kind}'", sa.String()) for kind in kinds]
 
 
 def _binds(table: sa.Table, columns: Iterable[str], prefix: str) -> dict[str, sa.BindParameter[Any]]:

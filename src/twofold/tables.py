@@ -18,7 +18,9 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from twofold.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from sqlalchemy.sql.type_api import _BindProcessorType  # pyright: ignore[reportPrivateUsage]
 
 NAMES = ("user_mfa_secrets", "mfa_backup_codes", "mfa_device_trusts", "mfa_events")
 POSTGRESQL_INDEX = "ix_mfa_events_created_at_brin"
@@ -37,7 +39,7 @@ class UTCDateTime(TypeDecorator[datetime]):
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(sa.DateTime(timezone=True))
 
-    def bind_processor(self, dialect: sa.Dialect) -> Callable[[datetime | None], datetime | None] | None:
+    def bind_processor(self, dialect: sa.Dialect) -> _BindProcessorType[datetime] | None:
         """Bind as is on PostgreSQL, whose drivers take a moment in any zone, but never without one."""
         return _aware if dialect.name == "postgresql" else super().bind_processor(dialect)
 

@@ -106,7 +106,7 @@ def recognize(
     if not is_current and not is_graced:
         why = "an old token of this device came back"
         return _revoked(work, account, row, why, request, Kind.DEVICE_THEFT, Status.ALARM), None, False
-    if not _is_trusted_in_the_log(work, account, row):
+    if row.said not in {Kind.DEVICE_TRUSTED, Kind.ADOPTED}:
         why = "the row of this device came back after it was revoked"
         return _revoked(work, account, row, why, request, Kind.DEVICE_THEFT, Status.ALARM), None, False
     if (row.browser, row.platform) not in {(None, None), (origin.browser, origin.platform)}:
@@ -131,8 +131,10 @@ def _of_line(work: Work, account: Account, token: str, *, is_read: bool) -> Held
     lines = _lines(work, account.user_id, token)[1 if is_read else 0 :]
     if not lines:
         return None
-    devices = work.schema.tables.devices
-    query = sa.select(*work.schema.held_device).where(
+    users, _, devices, _ = work.schema.tables
+    both = devices.join(users, users.c.user_id == devices.c.user_id)
+    query = sa.select(*work.schema.held_device).select_from(both)
+    query = query.where(
         devices.c.user_id == account.user_id,
         devices.c.revoked_at.is_(None),
         devices.c.device_fingerprint.in_(lines),
@@ -248,21 +250,6 @@ def _revoked(
     details = {"device": row.device_name, "reason": why}
     fact = Fact(kind, status, details, row.device_fingerprint)
     return accounts.save(work, account, account, fact, request, (Change(statement),))
-
-
-def _is_trusted_in_the_log(work: Work, account: Account, row: Any) -> bool:
-    """Whether trust is the last that the log says of a device: its row can be put back from an older copy."""
-    events = work.schema.tables.events
-    kind, fingerprint = events.c.event_type, events.c.device_fingerprint
-    own = kind.in_((Kind.DEVICE_TRUSTED, Kind.DEVICE_REVOKED, Kind.DEVICE_THEFT)) & (
-        fingerprint == row.device_fingerprint
-    )
-    of_all = kind.in_((Kind.DEVICE_REVOKED, Kind.PASSWORD_CHANGED, Kind.ADOPTED)) & fingerprint.is_(None)
-    query = sa.select(kind).where(
-        events.c.user_id == account.user_id, events.c.seq.between(1, account.event_count), own | of_all
-    )
-    said = work.connection.execute(query.order_by(events.c.seq.desc()).limit(1)).scalar()
-    return said in {Kind.DEVICE_TRUSTED, Kind.ADOPTED}
 
 
 def _cleared(work: Work, account: Account, row: HeldDevice, request: Any, *rotation: Change) -> Account:

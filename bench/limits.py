@@ -1,0 +1,80 @@
+"""What a lane is measured against, in the same round: pgbench for PostgreSQL, a loop of sqlite3 for SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Protocol
+
+import sqlalchemy as sa
+
+from bench.clients import Measured, Stopwatch
+from twofold.driver import _Text  # pyright: ignore[reportPrivateUsage]
+from twofold.statements import Schema
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.pgbench import Pgbench
+
+
+class Limit(Protocol):
+    """Sends the statements of a verification, and does nothing else."""
+
+    def run(self, operations: int) -> Measured:
+        """Send them so often."""
+        ...
+
+
+class Served:
+    """pgbench with so many clients."""
+
+    def __init__(self, pgbench: Pgbench, clients: int) -> None:
+        self._pgbench, self._clients = pgbench, clients
+
+    def run(self, operations: int) -> Measured:
+        """Send them so often."""
+        return self._pgbench.run(self._clients, operations)
+
+
+class Loop:
+    """One loop over the standard library's sqlite3: a read, an update and an insert in a transaction each."""
+
+    def __init__(self, path: Path, ids: list[int]) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        dialect, schema = sa.create_engine("sqlite://").dialect, Schema("users.id", sa.BigInteger())
+        self._read, self._swap, self._append = (
+            _Text(statement.core, statement.names, dialect) for statement in (schema.read, schema.swap, schema.append)
+        )
+        self._in_order = itemgetter(*self._swap.places)
+        self._count = schema.state.index(schema.tables.secrets.c.event_count)
+        self._ids, self._turn = ids, 0
+        columns = ", ".join(column.name for column in schema.tables.events.columns)
+        last = f"SELECT {columns} FROM mfa_events ORDER BY id DESC LIMIT 1"  # noqa: S608 - names of ours.
+        self._event = self._connection.execute(last).fetchone()[3:]
+
+    def run(self, operations: int) -> Measured:
+        """Send them so often, for the next users."""
+        send = self._connection.execute
+        with Stopwatch() as watch:
+            for _ in range(operations):
+                user = self._ids[self._turn]
+                self._turn = (self._turn + 1) % len(self._ids)
+                send("BEGIN IMMEDIATE")
+                row: list[Any] = list(send(self._read.words, (user,)).fetchone())
+                seen = row[self._count]
+                row[self._count] += 1
+                after = (*row[1:], "2026-01-01 00:00:00.000000", user, seen)
+                swapped = send(self._swap.words, self._in_order(after))
+                if swapped.rowcount != 1:
+                    raise RuntimeError("the row was not written")
+                send(self._append.words, (user, seen + 1, *self._event))
+                send("COMMIT")
+        return watch.measured(operations)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()

@@ -1,0 +1,258 @@
+"""The statements of a login reach the driver as Core would send them, and are read as Core would read them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
+
+from tests.databases import BACKENDS, Database
+from tests.people import FIREFOX, Blocked, Clock, challenged, enroll, kinds, plain_settings
+from twofold import MFA, AsyncMFA, Cleared, DatabaseUnavailable, Reason, Rejected, SchemaDrift
+from twofold.database import _prepare_sqlite
+from twofold.driver import Statement
+from twofold.state import Account
+from twofold.statements import Schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.databases import Sources
+    from tests.people import Sql
+
+DRIVERS = {
+    "pysqlite": "sqlite",
+    "aiosqlite": "sqlite",
+    "psycopg": "postgresql",
+    "psycopg_async": "postgresql",
+    "asyncpg": "postgresql",
+    "pymysql": "mariadb",
+    "asyncmy": "mariadb",
+}
+AWAITED = {"aiosqlite", "psycopg_async", "asyncpg", "asyncmy"}
+
+
+@pytest.fixture(params=[driver for driver, backend in DRIVERS.items() if backend in BACKENDS])
+def driver(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def migrated(databases: Sources, driver: str) -> Iterator[Database]:
+    with databases.database(DRIVERS[driver], migrated=True) as ready:
+        yield ready
+
+
+class Driven:
+    """An engine on one driver, and the face that belongs to it."""
+
+    def __init__(self, database: Database, driver: str, runner: asyncio.Runner) -> None:
+        url = sa.make_url(database.url).set(drivername=f"{database.backend}+{driver}")
+        self._runner = runner
+        self._awaited = create_async_engine(url) if driver in AWAITED else None
+        self.engine = self._awaited.sync_engine if self._awaited else sa.create_engine(url, poolclass=QueuePool)
+        if database.backend == "sqlite":
+            _prepare_sqlite(self.engine)
+
+    def face(self, keys: str, clock: Clock) -> MFA:
+        settings = plain_settings(keys=keys)
+        if self._awaited is None:
+            return MFA(self.engine, settings, clock=clock)
+        return cast("MFA", Blocked(AsyncMFA(self._awaited, settings, clock=clock), self._runner))
+
+    def connected(self, block: Callable[[sa.Connection], Any]) -> Any:
+        """Run the block on a connection, and roll back."""
+
+        async def run(engine: AsyncEngine) -> Any:
+            async with engine.connect() as connection:
+                return await connection.run_sync(block)
+
+        if self._awaited is not None:
+            return self._runner.run(run(self._awaited))
+        with self.engine.connect() as connection:
+            return block(connection)
+
+    def close(self) -> None:
+        if self._awaited is None:
+            self.engine.dispose()
+        else:
+            self._runner.run(self._awaited.dispose())
+
+
+@pytest.fixture
+def driven(migrated: Database, driver: str) -> Iterator[Driven]:
+    with asyncio.Runner() as runner:
+        driven = Driven(migrated, driver, runner)
+        yield driven
+        driven.close()
+
+
+@pytest.fixture
+def mfa(driven: Driven, keys: str, clock: Clock) -> MFA:
+    return driven.face(keys, clock)
+
+
+def statements(schema: Schema, backend: str) -> Iterator[Statement[Any]]:
+    """Every statement that a schema holds and this database can be sent."""
+    yield from (value for value in vars(schema).values() if isinstance(value, Statement))
+    if backend == "postgresql":
+        yield from schema.at_once.values()
+
+
+def values(statement: Statement[Any], clock: Clock) -> tuple[Any, ...]:
+    """A value of its column's type for each name, and NULL for every fourth."""
+    compiled: Any = statement.core.compile()
+    types = [compiled.binds[name].type for name in statement.names]
+    of_kind: dict[type, Any] = {int: 7, bool: True, str: "v1:words", object: clock.now}
+    return tuple(None if number % 4 == 3 else of_kind[type_.python_type] for number, type_ in enumerate(types))
+
+
+def test_what_is_sent_is_what_core_would_send(driven: Driven, migrated: Database, clock: Clock) -> None:
+    schema, sent = Schema("users.id", sa.BigInteger()), list[tuple[str, Any]]()
+
+    def seen(_connection: Any, _cursor: Any, words: str, bound: Any, *_: Any) -> None:
+        sent.append((words, tuple(bound) if isinstance(bound, list) else bound))
+
+    def compare(connection: sa.Connection) -> int:
+        compared = 0
+        for statement in statements(schema, migrated.backend):
+            given = values(statement, clock)
+            text = statement._text(connection)
+            savepoint = connection.begin_nested()
+            event.listen(connection.engine, "before_cursor_execute", seen)
+            # What is sent is what counts: most of these values fit no row.
+            with contextlib.suppress(DBAPIError):
+                connection.execute(statement.core, statement.named(given))
+            event.remove(connection.engine, "before_cursor_execute", seen)
+            savepoint.rollback()
+            assert sent == [(text.words, text.bound(given))]
+            sent.clear()
+            compared += 1
+        return compared
+
+    assert driven.connected(compare) == (9 if migrated.backend == "postgresql" else 7)
+
+
+def test_what_is_read_is_what_core_would_read(
+    driven: Driven, mfa: MFA, keys: str, clock: Clock, ada: int, sql: Sql
+) -> None:
+    enrolled = enroll(mfa, ada, clock)
+    mfa.trusted_devices.trust(enrolled.verified, name="a browser", request=FIREFOX)
+    line = sql("SELECT device_fingerprint FROM mfa_device_trusts")[0][0]
+    schema = Schema("users.id", sa.BigInteger())
+
+    def compare(connection: sa.Connection) -> None:
+        now = clock.now
+        for statement, given in (
+            (schema.read, (ada,)),
+            (schema.read_locked, (ada,)),
+            (schema.read_with_codes, (ada, now)),
+            (schema.read_with_device, (ada, now, line)),
+            (schema.read_with_device, (ada, now, "another line")),
+        ):
+            row = statement.first(connection, given)
+            assert row is not None
+            assert row[0] == ada
+            assert list(row) == list(connection.execute(statement.core, statement.named(given)).one())
+            assert statement.first(connection, (ada + 1, *given[1:])) is None
+
+    driven.connected(compare)
+
+
+def test_what_is_counted_is_what_core_would_count(driven: Driven, mfa: MFA, clock: Clock, ada: int) -> None:
+    enroll(mfa, ada, clock)
+    schema = Schema("users.id", sa.BigInteger())
+
+    def compare(connection: sa.Connection) -> None:
+        row = schema.read.first(connection, (ada,))
+        assert row is not None
+        seen = row[Account._fields.index("event_count")]
+        for given, found in (((*row[1:], clock.now, ada, seen), 1), ((*row[1:], clock.now, ada, seen + 1), 0)):
+            savepoint = connection.begin_nested()
+            assert schema.swap.count(connection, given) == found
+            savepoint.rollback()
+            assert connection.execute(schema.swap.core, schema.swap.named(given)).rowcount == found
+        assert schema.rotate.count(connection, values(schema.rotate, clock)) == 0
+
+    driven.connected(compare)
+
+
+def test_whoever_listens_to_the_engine_hears_every_statement(driven: Driven, mfa: MFA, clock: Clock, ada: int) -> None:
+    enrolled = enroll(mfa, ada, clock)
+    heard: list[str] = []
+    event.listen(driven.engine, "before_cursor_execute", lambda _c, _k, words, *_: heard.append(words))
+    mfa.verify(challenged(mfa, ada), enrolled.phone.code())
+    reads = [words for words in heard if words.startswith("SELECT user_mfa_secrets")]
+    writes = [words for words in heard if "INSERT INTO mfa_events" in words]
+    assert (len(reads), len(writes)) == (2, 2)
+
+
+def test_whoever_listens_for_errors_hears_of_them(driven: Driven, mfa: MFA, ada: int, sql: Sql) -> None:
+    heard: list[Any] = []
+    assert not mfa.challenge(ada)
+    event.listen(driven.engine, "handle_error", lambda context: heard.append(context.original_exception))
+    sql("DROP TABLE user_mfa_secrets")
+    with pytest.raises(SchemaDrift):
+        mfa.challenge(ada)
+    assert len(heard) == 1
+
+
+def test_a_login_goes_as_it_goes_on_every_driver(driven: Driven, mfa: MFA, keys: str, clock: Clock, ada: int) -> None:
+    enrolled = enroll(mfa, ada, clock)
+    code = enrolled.phone.code()
+    with pytest.raises(Rejected) as refused:
+        mfa.verify(challenged(mfa, ada), enrolled.phone.wrong_code())
+    assert refused.value.reason is Reason.WRONG_CODE
+    verified = mfa.verify(challenged(mfa, ada), code)
+    with pytest.raises(Rejected) as refused:
+        mfa.verify(challenged(mfa, ada), code)
+    assert refused.value.reason is Reason.CODE_ALREADY_USED
+    device = mfa.trusted_devices.trust(verified, request=FIREFOX)
+    cleared = mfa.challenge(ada, device_token=device.token, request=FIREFOX)
+    assert isinstance(cleared, Cleared)
+    assert cleared.device is not None
+    assert isinstance(mfa.challenge(ada, device_token=cleared.device.token, request=FIREFOX), Cleared)
+    mfa.verify(challenged(mfa, ada), enrolled.backup_codes[0])
+    with pytest.raises(Rejected):
+        mfa.verify(challenged(mfa, ada), enrolled.backup_codes[0])
+    clock.forward(hours=1)
+    assert not isinstance(mfa.challenge(ada, device_token=device.token, request=FIREFOX), Cleared)
+    assert "device_theft" in kinds(mfa, ada)
+    assert mfa.events.verify(ada).is_intact
+
+
+def test_tables_that_are_gone_and_lines_that_are_forged_are_told_as_core_tells_them(
+    driven: Driven, mfa: MFA, clock: Clock, ada: int, sql: Sql
+) -> None:
+    enrolled = enroll(mfa, ada, clock)
+    schema = Schema("users.id", sa.BigInteger())
+    line = {"user": ada, "event_seq": 1, "event_event_type": "x", "event_event_status": "x"}
+    twice = tuple(line.get(name, clock.now if name.endswith("_at") else None) for name in schema.append.names)
+    with pytest.raises(IntegrityError):
+        driven.connected(lambda connection: schema.append.count(connection, twice))
+    sql("DROP TABLE mfa_events")
+    with pytest.raises(SchemaDrift):
+        mfa.challenge(ada)
+    sql("DROP TABLE user_mfa_secrets")
+    with pytest.raises(SchemaDrift):
+        mfa.reverify(ada, enrolled.phone.code())
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg_async", "asyncpg"])
+def test_a_connection_that_the_server_ended_is_an_outage_and_the_next_one_serves(
+    driven: Driven, mfa: MFA, clock: Clock, ada: int, sql: Sql
+) -> None:
+    enrolled = enroll(mfa, ada, clock)
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+    with pytest.raises(DatabaseUnavailable):
+        mfa.reverify(ada, enrolled.phone.code())
+    assert mfa.reverify(ada, enrolled.phone.code())
+    assert mfa.events.verify(ada).is_intact
