@@ -39,10 +39,10 @@ def _url(text: str, drivers: dict[str, str]) -> sa.URL:
 
 def _options(url: sa.URL) -> dict[str, Any]:
     # Parameters are sealed or hashed before they are bound, and are kept out of messages all the same.
-    options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": True}
-    if url.get_backend_name() != "sqlite":
-        options["connect_args"] = {"connect_timeout": 5}
-    return options
+    options: dict[str, Any] = {"hide_parameters": True}
+    if url.get_backend_name() == "sqlite":
+        return options
+    return options | {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
 
 
 def _prepare_sqlite(engine: sa.Engine) -> None:

@@ -201,7 +201,8 @@ def _prove(
     details: dict[str, Any] = {"factor": factor, "occasion": occasion}
     if canonical is not None:
         # A code of 125 bits cannot be guessed, so it stays good during a wait and after a suspension: the owner has a
-        # way in.
+        # way in. Two rows are written, so nothing is looked up before there is a transaction.
+        work.need_transaction()
         match = backup_codes.judge(work, account, canonical)
         if isinstance(match, Reason):
             raise refuse(work, account, match, occasion, factor=factor, request=request)

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from twofold.account import Conflict, Work
+from twofold.driver import Statement
 from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError, SchemaDrift
 from twofold.keyring import Keyring
 from twofold.statements import Schema
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_BEGIN_IMMEDIATE = Statement(sa.text("BEGIN IMMEDIATE"), ())
 # The second try locks the row, so only a database that aborts transactions by itself needs more.
 _TRIES = 10
 
@@ -251,7 +253,7 @@ def _take_write_lock(connection: sa.Connection, *, is_ours: bool = True) -> None
         # The host's engine begins transactions by itself, and as a reader; nothing has happened in this one.
         connection.exec_driver_sql("ROLLBACK")
     if is_ours or not has_begun:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        _BEGIN_IMMEDIATE.count(connection, ())
 
 
 def _is_autocommit(connection: sa.Connection) -> bool:

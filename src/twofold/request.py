@@ -31,6 +31,7 @@ _PLATFORMS = (
 )
 
 
+@lru_cache(maxsize=1024)
 def _first(patterns: tuple[tuple[str, str], ...], text: str) -> str | None:
     return next((name for name, pattern in patterns if re.search(pattern, text)), None)
 
