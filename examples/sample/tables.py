@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from twofold.tables import UTCDateTime
+from twofold.metadata import UTCDateTime
 
 metadata = sa.MetaData()
 

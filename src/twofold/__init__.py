@@ -21,39 +21,43 @@ A user enrolls in two steps, so that nobody is locked out by an app that did not
 `twofold.tables` and `twofold db upgrade`.
 """
 
-from twofold.errors import (
-    AlreadyEnrolled,
-    ConfigurationError,
-    DatabaseUnavailable,
-    EnrollmentExpired,
-    MFAError,
-    MissingKey,
-    NotEnrolled,
-    Reason,
-    Rejected,
-    SchemaDrift,
-    Stale,
-    Tampered,
-    UnknownUser,
-)
-from twofold.hosting import include_name
-from twofold.mfa import MFA, AsyncMFA
-from twofold.outcomes import (
-    ChainReport,
-    Challenge,
-    Cleared,
-    Device,
-    DeviceToken,
-    Enrolled,
-    Erased,
-    Event,
-    Status,
-    Verified,
-)
-from twofold.request import Request
-from twofold.settings import Settings
-from twofold.tables import tables
-from twofold.totp.provisioning import Enrollment
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twofold.errors import (
+        AlreadyEnrolled,
+        ConfigurationError,
+        DatabaseUnavailable,
+        EnrollmentExpired,
+        MFAError,
+        MissingKey,
+        NotEnrolled,
+        Reason,
+        Rejected,
+        SchemaDrift,
+        Stale,
+        Tampered,
+        UnknownUser,
+    )
+    from twofold.hosting import include_name
+    from twofold.metadata import tables
+    from twofold.mfa import MFA, AsyncMFA
+    from twofold.outcomes import (
+        ChainReport,
+        Challenge,
+        Cleared,
+        Device,
+        DeviceToken,
+        Enrolled,
+        Erased,
+        Event,
+        Status,
+        Verified,
+    )
+    from twofold.request import Request
+    from twofold.settings import Settings
+    from twofold.totp.provisioning import Enrollment
 
 __all__ = [
     "MFA",
@@ -87,3 +91,30 @@ __all__ = [
     "include_name",
     "tables",
 ]
+
+# What is asked for is imported then: a program that only tells what it can do does not wait for SQLAlchemy.
+_HOMES = {
+    "errors": "AlreadyEnrolled ConfigurationError DatabaseUnavailable EnrollmentExpired MFAError MissingKey "
+    "NotEnrolled Reason Rejected SchemaDrift Stale Tampered UnknownUser",
+    "hosting": "include_name",
+    "metadata": "tables",
+    "mfa": "MFA AsyncMFA",
+    "outcomes": "ChainReport Challenge Cleared Device DeviceToken Enrolled Erased Event Status Verified",
+    "request": "Request",
+    "settings": "Settings",
+    "totp.provisioning": "Enrollment",
+}
+_HOME_OF = {name: f"twofold.{home}" for home, names in _HOMES.items() for name in names.split()}
+
+
+if not TYPE_CHECKING:  # A type checker is to find what is not there.
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME_OF:
+            raise AttributeError(f"module 'twofold' has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+        return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from twofold.errors import ConfigurationError
+from twofold.metadata import POSTGRESQL_INDEX, UsersColumn
 from twofold.schema import spec
-from twofold.tables import POSTGRESQL_INDEX, UsersColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

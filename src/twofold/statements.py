@@ -13,8 +13,8 @@ from twofold.driver import Statement
 from twofold.errors import ConfigurationError, SchemaDrift, UnknownUser
 from twofold.events.chain import Link
 from twofold.events.kinds import Kind
+from twofold.metadata import UsersColumn, tables
 from twofold.state import Account
-from twofold.tables import UsersColumn, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from twofold.tables import NAMES
+from twofold.metadata import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

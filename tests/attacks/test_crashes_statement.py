@@ -12,7 +12,7 @@ from tests.attacks.dying import ACTS, Held, nursery
 from tests.attacks.processes import started
 from tests.people import FIREFOX, Clock, Enrolment, challenged, enroll, kinds
 from twofold import MFA, Rejected
-from twofold.tables import NAMES
+from twofold.metadata import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import typer
 import typer.main
 from typer.core import TyperGroup
 
 from tests.cli.documented import BEGIN, DOCS, documented
 from twofold.cli import app, failures
+from twofold.cli.nouns import ABOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
 
 def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     if isinstance(command, TyperGroup):
-        for word, inner in command.commands.items():
-            yield from commands(inner, f"{name} {word}")
+        context = typer.Context(command)
+        for word in command.list_commands(context):
+            yield from commands(command.get_command(context, word), f"{name} {word}")
     else:
         yield name, command
 
@@ -41,6 +44,15 @@ def test_every_command_and_every_option_of_it_is_on_the_page() -> None:
             option = parameter.opts[0]
             if option != "--help" and option.startswith("--"):
                 assert f"`{option}" in sections[name] + common, f"{name} {option}"
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
+    root = typer.main.get_command(app)
+    assert isinstance(root, TyperGroup)
+    for name, about in ABOUT.items():
+        found = root.get_command(typer.Context(root), name)
+        assert found is not None
+        assert (found.help or "").partition("\n\n")[0] == about
 
 
 def test_every_exit_code_is_on_the_page() -> None:

@@ -25,8 +25,8 @@ from twofold import ConfigurationError, Enrollment, MissingKey, Request, Setting
 from twofold.backup_codes import codec
 from twofold.database import create_async_engine, create_engine
 from twofold.keyring import Keyring, generate_key
+from twofold.metadata import UsersColumn
 from twofold.request import printable
-from twofold.tables import UsersColumn
 from twofold.totp.algorithm import SECRET_BYTES, Parameters, generate_secret, is_code, matching_step
 from twofold.totp.provisioning import label, uri
 from twofold.web import forms

@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
+from twofold.metadata import NAMES, UsersColumn, tables
 from twofold.schema import commands, spec
 from twofold.schema.users import column
 from twofold.settings import Settings
-from twofold.tables import NAMES, UsersColumn, tables
 
 if TYPE_CHECKING:
     from tests.databases import Database

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from examples.sample import sessions
 from tests.visitors import PASSWORD
 from tests.web.test_gate import concrete, routes_of
-from twofold.tables import NAMES
+from twofold.metadata import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import functools
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+import typer.main
+from typer.core import TyperCommand, TyperGroup
 
-from twofold.cli import db, doctor, events, failures, keys, secrets, serve, users
+from twofold.cli import failures
+from twofold.cli.nouns import ABOUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 class _Program(TyperGroup):
-    """The root of the commands, which turns whatever they raise into a sentence and an exit code."""
+    """The root of the commands: it imports the one that is asked for, and tells whatever it raises as a sentence."""
 
     def main(
         self,
@@ -30,6 +33,33 @@ class _Program(TyperGroup):
         del standalone_mode  # The errors of the parser are told like all others.
         run = functools.partial(super().main, args, prog_name, complete_var, False, windows_expand_args, **extra)
         failures.run(args, run)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all commands."""
+        del ctx
+        return list(ABOUT)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import the command."""
+        del ctx
+        if cmd_name in ABOUT and cmd_name not in self.commands:
+            group = typer.main.get_group(import_module(f"twofold.cli.{cmd_name}").app)
+            # A command by itself is the only one of its group, under the same name.
+            self.commands[cmd_name] = group.commands.get(cmd_name, group)
+        return self.commands.get(cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Tell what there is, and import none of it: SQLAlchemy alone would take most of a second."""
+        told = [TyperCommand(name, help=text, rich_markup_mode="rich") for name, text in ABOUT.items()]
+        contents = TyperGroup(
+            name=self.name,
+            commands=told,
+            params=self.params,
+            help=self.help,
+            epilog=self.epilog,
+            rich_markup_mode=self.rich_markup_mode,
+        )
+        contents.format_help(ctx, formatter)
 
 
 app = typer.Typer(
@@ -60,15 +90,6 @@ def _root(
     ] = False,
 ) -> None:
     """What comes before the command."""
-
-
-app.add_typer(db.app, name="db")
-app.add_typer(keys.app, name="keys")
-app.add_typer(users.app, name="users")
-app.add_typer(secrets.app, name="secrets")
-app.add_typer(events.app, name="events")
-doctor.register(app)
-serve.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Literal
 from twofold.budget import Budget
 from twofold.cli import keys
 from twofold.errors import DatabaseUnavailable
+from twofold.metadata import UsersColumn
 from twofold.operation import read_keys
 from twofold.schema import commands
 from twofold.schema.catalog import read
 from twofold.schema.sentences import as_mfa_errors
 from twofold.schema.users import as_spelled
-from twofold.tables import UsersColumn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from twofold.schema.findings import Finding, Report
     from twofold.settings import Settings
 
-app = noun("The four tables in your database. Which database: TWOFOLD_DATABASE_URL, which users: TWOFOLD_USERS.")
+app = noun("db")
 write_revision.register(app)
 adopt.register(app)
 

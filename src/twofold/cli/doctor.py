@@ -11,15 +11,17 @@ from rich.text import Text
 from twofold.cli import checks
 from twofold.cli.checks import Check
 from twofold.cli.failures import REFUSED, settings_sentences
-from twofold.cli.terminal import Terminal, command
+from twofold.cli.terminal import Terminal, command, noun
 from twofold.errors import MFAError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+app = noun("doctor")
 _MARKS = {"ok": ("✓", "green"), "note": ("!", "yellow"), "wrong": ("✗", "bold red")}
 
 
+@command(app, "twofold doctor", "twofold doctor --json")
 def doctor(terminal: Terminal) -> None:
     """Check keys, database, schema, clock and policy, and name the next step for whatever is wrong.
 
@@ -76,8 +78,3 @@ def _line(check: Check) -> Text:
     if check.next_step and check.state != "ok":
         line.append(f"\n    next: {check.next_step}")
     return line
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "twofold doctor", "twofold doctor --json")(doctor)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from twofold.cli.operator import Operator
     from twofold.outcomes import UserId
 
-app = noun("The audit log: what happened to whose second factor.")
+app = noun("events")
 
 
 @command(app, "twofold events list 42", "twofold events list 42 --limit 100 --before 118")

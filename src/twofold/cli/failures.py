@@ -10,7 +10,6 @@ import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
-from pydantic import ValidationError
 
 from twofold.errors import (
     ConfigurationError,
@@ -24,6 +23,8 @@ from twofold.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from pydantic import ValidationError
 
 # 1 to 3 are answers. The others are those of sysexits.h, so that a supervisor can tell what a restart cannot mend.
 REFUSED, USAGE, UNAVAILABLE, BROKEN, MISCONFIGURED, INTERRUPTED = 1, 64, 69, 70, 78, 130
@@ -80,6 +81,8 @@ def _tell(error: Exception, *, as_json: bool, debug: bool) -> int:
 
 def _described(error: Exception) -> tuple[str, list[str], str | None, int]:
     """The class of the error, its sentences, the hint and the exit code."""
+    from pydantic import ValidationError
+
     name = type(error).__name__
     match error:
         case ValidationError():

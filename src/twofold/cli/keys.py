@@ -18,7 +18,7 @@ from twofold.request import printable
 if TYPE_CHECKING:
     from twofold.rotation import KeyUse
 
-app = noun("The keys that seal secrets and sign rows. Read from TWOFOLD_KEYS, else from TWOFOLD_KEYS_FILE.")
+app = noun("keys")
 
 _COUNTED = {
     "secrets": ("secret", "secrets"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from twofold.settings import Settings
 
-app = noun("Secrets, cookies and codes of before Twofold.")
+app = noun("secrets")
 
 FernetKeys = Annotated[
     Path | None,

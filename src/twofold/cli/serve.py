@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
-from twofold.cli.terminal import Terminal, command
+from twofold.cli.terminal import Terminal, command, noun
 from twofold.errors import ConfigurationError
 
+app = noun("serve")
 
+
+@command(app, "twofold serve", "twofold serve --host 0.0.0.0 --port 8080   # behind a proxy that speaks TLS")
 def serve(
     terminal: Terminal,
     *,
@@ -35,8 +38,9 @@ def serve(
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listening.getsockname()[1]}"
-    app = create_app(readiness)
-    options = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off")
+    options = uvicorn.Config(
+        create_app(readiness), log_level="warning", access_log=False, server_header=False, lifespan="off"
+    )
     terminal.answer({"listening": url}, f"Twofold listens on {url} (Ctrl-C stops it).")
     with listening:
         uvicorn.Server(options).run(sockets=[listening])
@@ -50,8 +54,3 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigurationError(
             f"Nothing can listen on {host} port {port}: {error.strerror or 'no such address'}."
         ) from None
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "twofold serve", "twofold serve --host 0.0.0.0 --port 8080   # behind a proxy that speaks TLS")(serve)

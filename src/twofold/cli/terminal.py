@@ -18,6 +18,7 @@ import typer
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from twofold.cli.nouns import ABOUT
 from twofold.cli.operator import Operator
 from twofold.database import create_engine
 from twofold.errors import ConfigurationError
@@ -207,6 +208,6 @@ def command(
     return register
 
 
-def noun(text: str) -> typer.Typer:
-    """A group of commands about one thing."""
-    return typer.Typer(help=text, no_args_is_help=True, rich_markup_mode="rich")
+def noun(name: str) -> typer.Typer:
+    """What follows `twofold` on the command line: a group of commands about one thing, or a command by itself."""
+    return typer.Typer(help=ABOUT[name], no_args_is_help=True, add_completion=False, rich_markup_mode="rich")

@@ -15,7 +15,7 @@ from twofold.request import printable
 if TYPE_CHECKING:
     from twofold.outcomes import Status
 
-app = noun("One user's second factor. The id is what the users' table holds: an integer, a UUID or a text.")
+app = noun("users")
 
 User = Annotated[str, typer.Argument(metavar="ID", help="The user, as users.id holds it.")]
 By = Annotated[

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from twofold.errors import SchemaDrift
+from twofold.metadata import UsersColumn
 from twofold.schema import catalog, spec
 from twofold.schema.references import referencing
 from twofold.schema.sentences import refusal_as_command_error
 from twofold.schema.users import column, live_type, named_type
 from twofold.schema.verifier import verify
-from twofold.tables import UsersColumn
 
 if TYPE_CHECKING:
     from collections.abc import Collection

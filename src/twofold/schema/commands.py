@@ -9,9 +9,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
+from twofold.metadata import UsersColumn
 from twofold.schema import spec, verifier
 from twofold.schema.sentences import as_mfa_errors
-from twofold.tables import UsersColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable

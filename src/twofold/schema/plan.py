@@ -13,8 +13,8 @@ from twofold.schema.findings import Finding, Report, Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from twofold.metadata import UsersColumn
     from twofold.schema.catalog import Relation
-    from twofold.tables import UsersColumn
 
 HEAVY = {
     "timestamps": "turn moments without a zone, or without fractions of a second, into UTC to the microsecond",

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from twofold.metadata import UsersColumn
 from twofold.schema import catalog, history, probes, recipes_mariadb, recipes_postgresql, recipes_sqlite, spec, verifier
 from twofold.schema.findings import Finding, Verdict
 from twofold.schema.plan import Blocker, Lock, Plan, Size, Step, Subject
 from twofold.schema.users import as_spelled, column, live_type
-from twofold.tables import UsersColumn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from twofold.errors import ConfigurationError
+from twofold.metadata import UsersColumn
 from twofold.schema import catalog
 from twofold.settings import Settings
-from twofold.tables import UsersColumn
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -17,8 +17,8 @@ from twofold.schema.users import as_spelled, column
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from twofold.metadata import UsersColumn
     from twofold.schema.catalog import Relation
-    from twofold.tables import UsersColumn
 
 
 def verify(connection: sa.Connection, users: UsersColumn) -> Report:

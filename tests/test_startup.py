@@ -1,0 +1,50 @@
+"""What starts imports no more than it needs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import twofold
+
+HEAVY = {"alembic", "cryptography", "pydantic", "sqlalchemy", "segno"}
+
+
+def imported(*code: str) -> set[str]:
+    """The packages that a fresh interpreter has after running the code."""
+    told = "; ".join((*code, "print(*{name.partition('.')[0] for name in sys.modules})"))
+    done = subprocess.run([sys.executable, "-c", f"import sys; {told}"], capture_output=True, text=True, check=True)
+    return set(done.stdout.split("\n")[-2].split())
+
+
+def test_the_package_alone_imports_nothing() -> None:
+    assert HEAVY.isdisjoint(imported("import twofold"))
+
+
+def test_the_list_of_commands_is_told_without_the_database() -> None:
+    run = "exec('try: main([\"--help\"])\\nexcept SystemExit: pass')"
+    assert HEAVY.isdisjoint(imported("from twofold.cli import main", run))
+
+
+def test_a_module_beside_a_name_does_not_hide_it() -> None:
+    found = imported("import twofold, twofold.metadata, twofold.settings", "assert callable(twofold.tables)")
+    assert "sqlalchemy" in found
+
+
+def test_every_name_is_where_type_checkers_find_it() -> None:
+    tree = ast.parse(Path(twofold.__file__).read_text(encoding="utf-8"))
+    told = next(node for node in tree.body if isinstance(node, ast.If))
+    homes = {alias.name: node.module for node in told.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert homes == twofold._HOME_OF
+    assert sorted(homes) == sorted(twofold.__all__) == sorted(dir(twofold))
+    for name in twofold.__all__:
+        assert getattr(twofold, name).__name__ == name
+
+
+def test_another_name_is_none_of_it() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = twofold.Nothing  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
