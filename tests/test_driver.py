@@ -228,6 +228,35 @@ def test_a_login_goes_as_it_goes_on_every_driver(driven: Driven, mfa: MFA, keys:
     assert mfa.events.verify(ada).is_intact
 
 
+@pytest.mark.parametrize("moment", ["connect", "checkout"])
+@pytest.mark.parametrize(
+    ("driver", "first"),
+    [
+        *((driver, "SET TIME ZONE 'Asia/Kolkata'") for driver in ("psycopg", "psycopg_async", "asyncpg")),
+        # asyncpg itself refuses to work in a transaction that somebody has begun by hand.
+        *((driver, "BEGIN") for driver in ("psycopg", "psycopg_async")),
+    ],
+)
+@pytest.mark.parametrize("is_autocommit", [False, True])
+def test_what_a_host_has_begun_on_a_connection_takes_no_answer_back(
+    driven: Driven, mfa: MFA, clock: Clock, ada: int, sql: Sql, moment: str, first: str, *, is_autocommit: bool
+) -> None:
+    @event.listens_for(driven.engine, moment)
+    def set_up(connection: Any, *_: Any) -> None:
+        connection.autocommit = is_autocommit
+        cursor = connection.cursor()
+        cursor.execute(first)
+        cursor.close()
+
+    enrolled = enroll(mfa, ada, clock)
+    code = enrolled.phone.code()
+    assert mfa.verify(challenged(mfa, ada), code)
+    with pytest.raises(Rejected):
+        mfa.verify(challenged(mfa, ada), code)
+    assert mfa.events.verify(ada).is_intact
+    assert sql("SELECT count(*) FROM mfa_events")[0][0] == 6
+
+
 def test_tables_that_are_gone_and_lines_that_are_forged_are_told_as_core_tells_them(
     driven: Driven, mfa: MFA, clock: Clock, ada: int, sql: Sql
 ) -> None:

@@ -204,19 +204,18 @@ class _EachAlone:
         self._is_ours = not driver.autocommit
 
     def __enter__(self) -> Self:
+        # Whatever the host does with a fresh connection may have begun a transaction, which nobody would commit.
+        self._driver.commit()
         if self._is_ours:
             self._driver.autocommit = True
         return self
 
     def commit(self) -> None:
-        """Commit what the host had begun on the connection before it came here; there is nothing of ours."""
-        self._driver.commit()
+        """Nothing is left to commit."""
 
-    def __exit__(self, kind: object, _error: object, _traceback: object) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._connection.invalidated:
             return
-        if kind is None:
-            self.commit()
         if self._connection.in_transaction():
             # Core begins one by itself, of which the driver knows nothing.
             self._connection.rollback()
