@@ -66,7 +66,7 @@ def found(work: Work, user_id: UserId, beside: accounts.Beside) -> tuple[Account
         if not work.settings.legacy_rows:
             raise
         account = accounts.find(work, user_id, trusting=True)
-        if account is None or not _is_legacy(work, account):
+        if account is None or not is_legacy(work, account):
             raise
         return _adopt(work, account), ()
 
@@ -157,7 +157,7 @@ class _Page:
             try:
                 with work.apart():
                     account = accounts.find(work, user_id, trusting=True)
-                    if account is None or not _is_legacy(work, account):
+                    if account is None or not is_legacy(work, account):
                         left.append(str(user_id))
                     elif trial:
                         _opened(work, account)
@@ -173,7 +173,7 @@ def _legacy_rows(work: Work) -> sa.ColumnElement[bool]:
     return secrets.c.state_mac.is_(None) & (secrets.c.event_count == 0)
 
 
-def _is_legacy(work: Work, account: Account) -> bool:
+def is_legacy(work: Work, account: Account) -> bool:
     """Whether nothing of this user was ever written by Twofold; a row that was and has lost its MAC is no legacy."""
     secrets = work.schema.tables.secrets
     unproven = sa.select(secrets.c.id).where(secrets.c.user_id == account.user_id, _legacy_rows(work))

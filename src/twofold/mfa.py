@@ -20,7 +20,7 @@ from twofold.backup_codes import factor as backup_codes
 from twofold.budget import Budget
 from twofold.budget import remaining as remaining_wait
 from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected
-from twofold.events import log
+from twofold.events import log, retention
 from twofold.events.kinds import Kind
 from twofold.operation import Awaited, Blocking, Core, Operation
 from twofold.outcomes import Challenge, Cleared, Erased, Status, UserId, Verified
@@ -278,6 +278,8 @@ class _Events:
     recent = Operation(log.recent)
     verify = Operation(log.verify)
     export = Operation(log.export)
+    prunable = Operation(retention.prunable)
+    prune = Operation(retention.prune)
 
 
 class _Legacy:

@@ -154,8 +154,8 @@ class Event:
 class ChainReport:
     """Whether one user's events are complete and unaltered.
 
-    `length` events were read. Where `is_intact` is false, `first_bad` is the `seq` of the first line that does not
-    fit and `problem` says in a sentence what is wrong with it.
+    `length` events were read, and `pruned` older ones had gone by `events.prune`. Where `is_intact` is false,
+    `first_bad` is the `seq` of the first line that does not fit and `problem` says in a sentence what is wrong with it.
     """
 
     user_id: UserId
@@ -163,3 +163,4 @@ class ChainReport:
     length: int
     first_bad: int | None = None
     problem: str | None = None
+    pruned: int = 0

@@ -68,14 +68,17 @@ def _read(work: Work, token: str, max_age: timedelta | None) -> tuple[Account, V
         account = accounts.require(work, read.user_id)
     except NotEnrolled:
         raise Stale from None
-    if account.enabled_at != read.enabled_at or _password_changed_since(work, account, read.serial):
+    if account.enabled_at != read.enabled_at or not _stands(work, account, read.serial):
         raise Stale
     return account, Verified(read.user_id, read.factor, read.at, _AMR[read.factor], token)
 
 
-def _password_changed_since(work: Work, account: Account, serial: int) -> bool:
+def _stands(work: Work, account: Account, serial: int) -> bool:
+    """Whether the password was not changed since that event; where it was pruned, nobody knows what followed it."""
     events = work.schema.tables.events
     query = sa.select(events.c.seq).where(
-        events.c.user_id == account.user_id, events.c.seq > serial, events.c.event_type == Kind.PASSWORD_CHANGED
+        events.c.user_id == account.user_id,
+        events.c.seq >= serial,
+        (events.c.seq == serial) | (events.c.event_type == Kind.PASSWORD_CHANGED),
     )
-    return work.connection.execute(query.limit(1)).first() is not None
+    return list(work.connection.execute(query.limit(2)).scalars()) == [serial]

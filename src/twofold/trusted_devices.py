@@ -19,6 +19,7 @@ from twofold import account as accounts
 from twofold import proof
 from twofold.account import Change, Fact
 from twofold.errors import ConfigurationError
+from twofold.events import anchor as anchors
 from twofold.events.kinds import Kind, Status
 from twofold.keyring import canonical
 from twofold.outcomes import Device, DeviceToken
@@ -106,7 +107,7 @@ def recognize(
     if not is_current and not is_graced:
         why = "an old token of this device came back"
         return _revoked(work, account, row, why, request, Kind.DEVICE_THEFT, Status.ALARM), None, False
-    if row.said not in {Kind.DEVICE_TRUSTED, Kind.ADOPTED}:
+    if not _is_trusted_in_the_log(work, account, row):
         why = "the row of this device came back after it was revoked"
         return _revoked(work, account, row, why, request, Kind.DEVICE_THEFT, Status.ALARM), None, False
     if (row.browser, row.platform) not in {(None, None), (origin.browser, origin.platform)}:
@@ -250,6 +251,13 @@ def _revoked(
     details = {"device": row.device_name, "reason": why}
     fact = Fact(kind, status, details, row.device_fingerprint)
     return accounts.save(work, account, account, fact, request, (Change(statement),))
+
+
+def _is_trusted_in_the_log(work: Work, account: Account, row: HeldDevice) -> bool:
+    """Whether trust is the last that the log says of a device; where it says nothing any more, the anchor tells."""
+    if row.said is None:
+        return row.device_fingerprint in anchors.newest(work, account)[1].devices
+    return row.said in {Kind.DEVICE_TRUSTED, Kind.ADOPTED}
 
 
 def _cleared(work: Work, account: Account, row: HeldDevice, request: Any, *rotation: Change) -> Account:

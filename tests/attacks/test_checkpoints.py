@@ -71,6 +71,7 @@ def test_an_intact_log_is_proven_with_the_public_key_alone(
         "users": 2,
         "erased": 0,
         "unfinished": 0,
+        "pruned": 0,
         "broken": [],
     }
     assert keeper.compare().out.endswith("with 2 users: intact.\n")

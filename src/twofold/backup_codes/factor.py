@@ -13,6 +13,7 @@ from twofold import proof
 from twofold.account import Change, Fact
 from twofold.backup_codes import codec
 from twofold.errors import Reason, Tampered
+from twofold.events.anchor import Anchor
 from twofold.events.kinds import Kind
 
 if TYPE_CHECKING:
@@ -121,10 +122,14 @@ def _said(work: Work, account: Account, marks: set[str]) -> Reason | None:
     query = sa.select(events.c.event_type, events.c.event_details).where(
         events.c.user_id == account.user_id,
         events.c.seq.between(1, account.event_count),
-        events.c.event_type.in_((Kind.TOTP_CONFIRMED, Kind.BACKUP_CODES_REGENERATED, Kind.CODE_ACCEPTED)),
-        events.c.event_details.like('%"codes":%'),
+        events.c.event_type.in_((Kind.TOTP_CONFIRMED, Kind.BACKUP_CODES_REGENERATED, Kind.CODE_ACCEPTED, Kind.PRUNED)),
+        (events.c.event_type == Kind.PRUNED) | events.c.event_details.like('%"codes":%'),
     )
+    anchor: Anchor | None = None
     for row in work.connection.execute(query.order_by(events.c.seq.desc())):
+        if row.event_type == Kind.PRUNED:
+            anchor = anchor or Anchor.read(row.event_details)
+            continue
         try:
             said = set(json.loads(row.event_details)["codes"].split())
         except (ValueError, TypeError, AttributeError):
@@ -133,4 +138,7 @@ def _said(work: Work, account: Account, marks: set[str]) -> Reason | None:
             return Reason.WRONG_CODE if said.isdisjoint(marks) else None
         if not said.isdisjoint(marks):
             return Reason.CODE_ALREADY_USED
-    return None
+    if anchor is None:
+        return None
+    is_spent = marks.isdisjoint(anchor.codes) if anchor.codes is not None else not marks.isdisjoint(anchor.spent)
+    return Reason.CODE_ALREADY_USED if is_spent else None

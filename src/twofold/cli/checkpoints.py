@@ -103,13 +103,17 @@ def tombstone(
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What a file of checkpoints says about a database: so many checkpoints, the last of which saw so many users."""
+    """What a file of checkpoints says about a database: so many checkpoints, the last of which saw so many users.
+
+    The last heads of `pruned` users went with events that were pruned since, and say nothing any more.
+    """
 
     checkpoints: int
     last_at: datetime
     users: int
     erased: int
     unfinished: int
+    pruned: int
     broken: tuple[ChainReport, ...]
 
 
@@ -121,6 +125,7 @@ def compare(terminal: Terminal, file: Path, public_key: Path | None) -> Compared
     """
     key = _public_key(terminal.settings, public_key)
     broken: dict[UserId, ChainReport] = {}
+    pruned: dict[UserId, bool] = {}
     with ledger.reading(file) as stream:
         contents = ledger.survey(stream, key)
         if not contents.checkpoints:
@@ -128,8 +133,10 @@ def compare(terminal: Terminal, file: Path, public_key: Path | None) -> Compared
         with terminal.progress("Comparing", sum(one.users for one in contents.checkpoints)) as step:
             for seen, line in ledger.heads(stream, key, contents):
                 with _connected(terminal) as (connection, schema):
-                    for report in heads.broken(connection, schema, line.heads, contents.erased_since(seen)):
-                        broken.setdefault(report.user_id, report)
+                    for report in heads.compared(connection, schema, line.heads, contents.erased_since(seen)):
+                        pruned[report.user_id] = report.pruned > 0
+                        if not report.is_intact:
+                            broken.setdefault(report.user_id, report)
                 step(len(line.heads))
     last = contents.checkpoints[-1]
     return Compared(
@@ -138,6 +145,7 @@ def compare(terminal: Terminal, file: Path, public_key: Path | None) -> Compared
         last.users,
         len({found.user_id for found in contents.tombstones}),
         contents.unfinished,
+        sum(pruned.values()),
         tuple(broken.values()),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path  # noqa: TC003 -- Typer reads the annotations.
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,18 +12,18 @@ import typer
 from rich.table import Table
 
 from twofold.cli import checkpoints
-from twofold.cli.failures import REFUSED
+from twofold.cli.failures import INTERRUPTED, REFUSED
 from twofold.cli.keys import counted
 from twofold.cli.terminal import Terminal, as_json, command, noun
-from twofold.errors import MissingKey, UnknownUser
-from twofold.outcomes import ChainReport, Event
+from twofold.errors import MissingKey, Tampered, UnknownUser
+from twofold.outcomes import ChainReport, Event, UserId
 from twofold.request import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from twofold.cli.operator import Operator
-    from twofold.outcomes import UserId
+    from twofold.events.retention import Place
 
 app = noun("events")
 
@@ -96,10 +97,14 @@ def verify(
                     step(1)
     broken = [report for report in reports if not report.is_intact]
     lines = sum(report.length for report in reports)
+    pruned = sum(report.pruned for report in reports)
     summary = f"{lines} events of {len(reports)} users: " + (f"{len(broken)} broken." if broken else "intact.")
+    summary += f" {counted(pruned, 'older event')} had been pruned." if pruned else ""
     shown = [f"user {printable(str(bad.user_id), 255)}: {bad.problem}" for bad in broken]
     terminal.answer(
-        {"is_intact": not broken, "users": len(reports), "events": lines, "broken": broken}, *shown, summary
+        {"is_intact": not broken, "users": len(reports), "events": lines, "pruned": pruned, "broken": broken},
+        *shown,
+        summary,
     )
     if broken:
         raise typer.Exit(REFUSED)
@@ -122,11 +127,88 @@ def export(
         after = page[-1].id
 
 
+@command(
+    app,
+    "twofold events prune --older-than 400 --dry-run",
+    "twofold events prune --older-than 400",
+    "twofold events prune --older-than 400 --yes --json",
+)
+def prune(
+    terminal: Terminal,
+    *,
+    older_than: Annotated[int, typer.Option(min=1, max=36500, metavar="DAYS", help="Keep what is younger than this.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many would go, and remove nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove the events that are older than so many days, for good, while logins go on. The chains stay whole.
+
+    PCI DSS 10.5.1 asks for twelve months of history. What is to go is proven first: a log that was altered is left
+    alone, as evidence. Make a checkpoint before and after. It can be stopped at any time and run again.
+
+    Exit 1 where the events of somebody were left alone.
+    """
+    mfa, before = terminal.mfa, datetime.now(UTC) - timedelta(days=older_than)
+    found, day = mfa.how_many_old_events(before), f"{before:%Y-%m-%d %H:%M} UTC"
+    if dry_run:
+        terminal.answer(
+            {"is_dry_run": True, "before": before, "found": found},
+            f"{counted(found, 'event')} of before {day} would go, where their chains are intact. Nothing is removed.",
+        )
+        return
+    if found:
+        terminal.confirm(f"Remove {counted(found, 'event')} of before {day} for good?", yes=yes)
+    removed, users, left, is_stopped = 0, set[UserId](), dict[UserId, str](), False
+    with terminal.progress("Pruning", found) as step:
+        try:
+            for user_id, went in _pruned(mfa, before, left):
+                removed += went
+                users.add(user_id)
+                step(went)
+        except KeyboardInterrupt:
+            is_stopped = True
+    people = [f"Removed {counted(removed, 'event')} of {counted(len(users), 'user')}, of before {day}."]
+    if is_stopped:
+        people.append("Stopped; every finished batch is kept. Run the same command to go on.")
+    if left:
+        people.append(f"Left alone, since they cannot be proven; look into {counted(len(left), 'user')}:")
+        people += [f"  user {printable(str(user_id), 255)}: {problem}" for user_id, problem in left.items()]
+    told = [{"user_id": user_id, "problem": problem} for user_id, problem in left.items()]
+    result = {"is_dry_run": False, "before": before, "removed": removed, "users": len(users), "left": told}
+    terminal.answer(result | {"is_stopped": is_stopped}, *people)
+    if is_stopped or left:
+        raise typer.Exit(INTERRUPTED if is_stopped else REFUSED)
+
+
+def _pruned(mfa: Operator, before: datetime, left: dict[UserId, str]) -> Iterator[tuple[UserId, int]]:
+    """Prune one user after the other, a batch at a time; who cannot be pruned is put into `left`, and passed over."""
+    after: Place | None = None
+    while (page := mfa.events.prunable(before, after=after)).after is not None:
+        after = page.after
+        for user_id in page.users:
+            has_more = user_id not in left
+            while has_more:
+                try:
+                    pruned = mfa.events.prune(user_id, before)
+                except UnknownUser:
+                    break  # The user was erased a moment ago.
+                except (Tampered, MissingKey) as error:
+                    left[user_id] = str(error)
+                    break
+                if pruned:
+                    yield user_id, pruned.events + pruned.unchained
+                has_more = pruned.has_more
+
+
 def _compare(terminal: Terminal, against: Path, public_key: Path | None) -> None:
     found = checkpoints.compare(terminal, against, public_key)
     shown = [f"user {printable(str(bad.user_id), 255)}: {bad.problem}" for bad in found.broken]
     if found.unfinished:
         shown.append("The file ends with heads that no checkpoint closes: a run goes on, or was stopped.")
+    if found.pruned:
+        shown.append(
+            f"The last heads of {counted(found.pruned, 'user')} went with events that were pruned since, so that this "
+            "file says nothing about them: `twofold events verify` proves what is left, with the keys."
+        )
     shown.append(
         f"{counted(found.checkpoints, 'checkpoint')}, the last at {found.last_at:%Y-%m-%d %H:%M:%S} UTC "
         f"with {counted(found.users, 'user')}: " + (f"{len(found.broken)} broken." if found.broken else "intact.")

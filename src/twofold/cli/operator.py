@@ -10,6 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from twofold.errors import UnknownUser
+from twofold.events import retention
 from twofold.mfa import MFA
 from twofold.operation import Operation
 
@@ -72,3 +73,4 @@ class Operator(MFA):
     user = Operation(user)
     users = Operation(users)
     how_many_users = Operation(how_many_users)
+    how_many_old_events = Operation(retention.how_many)

@@ -5,12 +5,15 @@ Reading needs no keys, and nothing but SELECT.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from twofold.errors import ConfigurationError, Tampered, UnknownUser
+from twofold.events.anchor import Anchor
 from twofold.events.checkpoint import Head
+from twofold.events.kinds import Kind
 from twofold.outcomes import ChainReport
 
 if TYPE_CHECKING:
@@ -36,29 +39,36 @@ def page(connection: sa.Connection, schema: Schema, *, after: UserId | None, lim
     return tuple(Head(row.user_id, *_end(row)) for row in rows)
 
 
-def broken(
+def compared(
     connection: sa.Connection, schema: Schema, heads: Sequence[Head], tombstones: Mapping[UserId, Sequence[Tombstone]]
 ) -> Iterator[ChainReport]:
-    """Those of the heads that are in no chain any more. `tombstones` are those of after the heads were read.
+    """What has become of each head. `tombstones` are those of after the heads were read.
 
-    Raises ConfigurationError where the ids are of another kind than those of this database.
+    A head whose event was pruned since is not broken, and proves nothing any more: its report says how many were
+    `pruned`. Raises ConfigurationError where the ids are of another kind than those of this database.
     """
     living: list[Head] = []
     for head in heads:
         if found := tombstones.get(head.user_id):
-            if problem := _wrongly_erased(head, found):
-                yield _report(head, 0, None, problem)
+            problem = _wrongly_erased(head, found)
+            yield _broken(head, 0, None, problem) if problem else _intact(head)
         else:
             living.append(head)
     rows, macs = _rows(connection, schema, living), _macs(connection, schema, living)
+    anchors = _anchors(connection, schema, [head for head in living if head.count and head.user_id not in macs])
     for head in living:
-        row, mac = rows.get(head.user_id), macs.get(head.user_id)
-        if row is None or (head.count and mac != head.mac):
+        row, mac, anchor = rows.get(head.user_id), macs.get(head.user_id), anchors.get(head.user_id, Anchor())
+        if mac is None and head.count == anchor.through:
+            mac = anchor.mac
+        is_pruned = mac is None and head.count < anchor.through
+        if row is None or (head.count and mac != head.mac and not is_pruned):
             length = _length(connection, schema, head)
-            yield _report(head, length, *_lost(head, row, mac, length))
+            yield _broken(head, length, *_lost(head, row, mac, length))
         elif not _goes_on(row, head):
             problem = f"the user's row was set back: it counts {row.event_count} events, and there were {head.count}"
-            yield _report(head, head.count, None, problem)
+            yield _broken(head, head.count, None, problem)
+        else:
+            yield _intact(head, anchor.through if is_pruned else 0)
 
 
 def _wrongly_erased(head: Head, tombstones: Sequence[Tombstone]) -> str | None:
@@ -88,8 +98,12 @@ def _lost(head: Head, row: Any, mac: str | None, length: int) -> tuple[int | Non
     return head.count, f"event {head.count} is not the one that was there: it or one before it was rewritten"
 
 
-def _report(head: Head, length: int, first_bad: int | None, problem: str) -> ChainReport:
+def _broken(head: Head, length: int, first_bad: int | None, problem: str) -> ChainReport:
     return ChainReport(head.user_id, is_intact=False, length=length, first_bad=first_bad, problem=problem)
+
+
+def _intact(head: Head, pruned: int = 0) -> ChainReport:
+    return ChainReport(head.user_id, is_intact=True, length=head.count, pruned=pruned)
 
 
 def _rows(connection: sa.Connection, schema: Schema, heads: Sequence[Head]) -> dict[UserId, Any]:
@@ -106,6 +120,24 @@ def _macs(connection: sa.Connection, schema: Schema, heads: Sequence[Head]) -> d
     places = [(_stored(schema, head), head.count) for head in heads]
     query = sa.select(events.c.user_id, events.c.mac).where(sa.tuple_(events.c.user_id, events.c.seq).in_(places))
     return {row.user_id: row.mac for row in connection.execute(query)}
+
+
+def _anchors(connection: sa.Connection, schema: Schema, heads: Sequence[Head]) -> dict[UserId, Anchor]:
+    """The newest `pruned` line of each user. Without the keys nobody can tell whether it is one of ours."""
+    events = schema.tables.events
+    query = sa.select(events.c.user_id, events.c.seq, events.c.event_details).where(
+        events.c.user_id.in_([_stored(schema, head) for head in heads]),
+        events.c.seq > 0,
+        events.c.event_type == Kind.PRUNED,
+    )
+    found: dict[UserId, Anchor] = {}
+    for row in connection.execute(query.order_by(events.c.seq)):
+        with suppress(Tampered):
+            anchor = Anchor.read(row.event_details)
+            # Nothing says of events that came after it that they went.
+            if anchor.through < row.seq:
+                found[row.user_id] = anchor
+    return found
 
 
 def _length(connection: sa.Connection, schema: Schema, head: Head) -> int:

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     REPAIRED = "repaired"
     RESEALED = "resealed"
     ADOPTED = "adopted"
+    PRUNED = "pruned"
     KEY_MISSING = "key_missing"
     SEAL_BROKEN = "seal_broken"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -10,6 +12,8 @@ import sqlalchemy as sa
 from twofold import account as accounts
 from twofold.errors import MissingKey, Tampered
 from twofold.events import chain
+from twofold.events.anchor import Anchor
+from twofold.events.kinds import Kind
 from twofold.outcomes import ChainReport, Event
 from twofold.tokens import Tombstone
 
@@ -50,10 +54,15 @@ def export(work: Work, *, after: int = 0, limit: int = _PAGE) -> tuple[Event, ..
 def verify(work: Work, user_id: UserId) -> ChainReport:
     """Follow a user's chain from the first event to the head in the user's row; name the first line that does not fit.
 
+    Where events were pruned, the first is the one behind the last that went, which a `pruned` line in the chain names.
+
     Raises MissingKey where a line was written under a key that is not configured, UnknownUser.
     """
     counted = _counted(work, user_id)
-    report = _followed(work, user_id)
+    try:
+        report = _followed(work, user_id)
+    except Tampered as error:
+        report = _broken(user_id, 0, 0, None, str(error))
     if not report.is_intact and _counted(work, user_id) != counted:
         # The lines are of one moment and the row of a later one: somebody wrote in between.
         raise accounts.Conflict
@@ -66,28 +75,66 @@ def _counted(work: Work, user_id: UserId) -> Sequence[Any]:
 
 
 def _followed(work: Work, user_id: UserId) -> ChainReport:
-    previous: str | None = None
-    length = 0
-    for row in _lines(work, user_id):
-        link = chain.Link(
-            user_id=row.user_id,
-            seq=row.seq,
-            event_type=row.event_type,
-            event_status=row.event_status,
-            event_details=row.event_details,
-            ip_address=row.ip_address,
-            user_agent=row.user_agent,
-            device_fingerprint=row.device_fingerprint,
-            created_at=row.created_at,
-        )
-        if row.seq <= length:
-            return _broken(user_id, length, row.seq, f"event {row.seq} was put in: the first one has the number 1")
-        if row.seq != length + 1:
-            return _broken(user_id, length, length + 1, f"event {length + 1} is missing")
-        if not _fits(work, link, previous, row.mac):
-            return _broken(user_id, length, row.seq, f"event {row.seq} was altered, or does not follow the one before")
-        previous, length = row.mac, row.seq
-    return _against_the_row(work, user_id, length, previous)
+    lines = _lines(work, user_id)
+    first = next(lines, None)
+    start, previous = (0, None) if first is None else _start(work, first)
+    last = start
+    for row in (first, *lines) if first else ():
+        if problem := misfit(work, row, last, previous):
+            return _broken(user_id, start, last, min(row.seq, last + 1), problem)
+        previous, last = row.mac, row.seq
+        if row.event_type == Kind.PRUNED and (through := Anchor.read(row.event_details).through) > start:
+            problem = (
+                f"event {start + 1} was put in: the first one has the number {through + 1}, the others were pruned"
+            )
+            return _broken(user_id, start, last, start + 1, problem)
+    return _against_the_row(work, user_id, start, last, previous)
+
+
+def _start(work: Work, first: Any) -> tuple[int, str | None]:
+    """Number and MAC of the event before the first that is there, as a `pruned` line names it; 0 and None else.
+
+    That line need not be proven here: it stands in the chain that is followed.
+    """
+    events = work.schema.tables.events
+    query = sa.select(events.c.event_details).where(
+        events.c.user_id == first.user_id, events.c.seq > 0, events.c.event_type == Kind.PRUNED
+    )
+    named: list[tuple[int, str | None]] = [(0, None)]
+    for details in work.connection.execute(query.order_by(events.c.seq.desc())).scalars():
+        with suppress(Tampered):
+            named.append(Anchor.read(details)[:2])
+    fitting = (one for one in named if misfit(work, first, *one) is None)
+    return next(fitting, None) or max(named, key=itemgetter(0))
+
+
+def misfit(work: Work, row: Any, last: int, previous: str | None) -> str | None:
+    """What is wrong with a line that is to follow the event `last` with the MAC `previous`; None where it does.
+
+    Raises MissingKey.
+    """
+    if row.seq <= last:
+        return f"event {row.seq} was put in: the first one has the number {last + 1}"
+    if row.seq != last + 1:
+        return f"event {last + 1} is missing"
+    if not _fits(work, link(row), previous, row.mac):
+        return f"event {row.seq} was altered, or does not follow the one before"
+    return None
+
+
+def link(row: Any) -> chain.Link:
+    """A row of the log as its MAC covers it."""
+    return chain.Link(
+        user_id=row.user_id,
+        seq=row.seq,
+        event_type=row.event_type,
+        event_status=row.event_status,
+        event_details=row.event_details,
+        ip_address=row.ip_address,
+        user_agent=row.user_agent,
+        device_fingerprint=row.device_fingerprint,
+        created_at=row.created_at,
+    )
 
 
 def end(work: Work, user_id: UserId) -> tuple[int, str | None]:
@@ -116,23 +163,24 @@ def _held(number: int) -> int:
     return max(-_LARGEST, min(number, _LARGEST))
 
 
-def _against_the_row(work: Work, user_id: UserId, length: int, head: str | None) -> ChainReport:
+def _against_the_row(work: Work, user_id: UserId, start: int, last: int, head: str | None) -> ChainReport:
     try:
         account = accounts.find(work, user_id)
     except Tampered:
-        return _broken(user_id, length, None, "the user's row was altered or removed")
+        return _broken(user_id, start, last, None, "the user's row was altered or removed")
     count, known = (account.event_count, account.event_head) if account else (0, None)
-    if count > length:
-        return _broken(user_id, length, length + 1, f"event {length + 1} is missing; the row counts {count}")
-    if count < length:
-        return _broken(user_id, length, count + 1, f"event {count + 1} is not counted by the user's row")
+    if count > last:
+        return _broken(user_id, start, last, last + 1, f"event {last + 1} is missing; the row counts {count}")
+    if count < last:
+        return _broken(user_id, start, last, count + 1, f"event {count + 1} is not counted by the user's row")
     if head != known:
-        return _broken(user_id, length, length, "the last event is not the one that the user's row names")
-    return ChainReport(user_id, is_intact=True, length=length)
+        return _broken(user_id, start, last, last, "the last event is not the one that the user's row names")
+    return ChainReport(user_id, is_intact=True, length=last - start, pruned=start)
 
 
-def _broken(user_id: UserId, length: int, first_bad: int | None, problem: str) -> ChainReport:
-    return ChainReport(user_id, is_intact=False, length=length, first_bad=first_bad, problem=problem)
+def _broken(user_id: UserId, start: int, last: int, first_bad: int | None, problem: str) -> ChainReport:
+    length = last - start
+    return ChainReport(user_id, is_intact=False, length=length, first_bad=first_bad, problem=problem, pruned=start)
 
 
 def _lines(work: Work, user_id: UserId) -> Iterator[Any]:
@@ -140,11 +188,19 @@ def _lines(work: Work, user_id: UserId) -> Iterator[Any]:
     events, stored, after = work.schema.tables.events, work.schema.stored(user_id), -_LARGEST - 1
     while True:
         query = sa.select(events).where(events.c.user_id == stored, events.c.seq > after)
-        page = work.connection.execute(query.order_by(events.c.seq).limit(_PAGE)).all()
+        page = read(work, query.order_by(events.c.seq).limit(_PAGE))
         yield from page
         if len(page) < _PAGE:
             return
         after = page[-1].seq
+
+
+def read(work: Work, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
+    """Lines of the log. Raises Tampered where SQLite holds what Twofold cannot have written into a column."""
+    try:
+        return work.connection.execute(query).all()
+    except (TypeError, ValueError):
+        raise Tampered("A line of the log holds no moment of time; look into it.") from None
 
 
 def _fits(work: Work, link: chain.Link, previous: str | None, mac: str | None) -> bool:

@@ -107,6 +107,7 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.REPAIRED: lambda _: "Two-step sign-in was repaired by support",
     Kind.RESEALED: lambda _: "The stored secret was encrypted again with a newer key",
     Kind.ADOPTED: lambda _: "Two-step sign-in moved to a safer store",
+    Kind.PRUNED: lambda _: "Entries of long ago were removed from this list",
     Kind.KEY_MISSING: lambda _: "A code could not be checked because of a fault on our side",
     Kind.SEAL_BROKEN: lambda _: "A code could not be checked because stored data did not fit",
 }
