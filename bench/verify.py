@@ -146,13 +146,13 @@ def _sqlite(
     migrate(Database(f"sqlite:///{own}", "sqlite"))
     engine = create_engine(f"sqlite:///{own}")
     people = People(engine, MFA(engine, chosen, clock=clock), clock, options.users, told)
-    clients = Threads(create_engine(f"sqlite:///{own}"), 1, chosen, clock)
+    clients, counted = (Threads(create_engine(f"sqlite:///{own}"), 1, chosen, clock) for _ in range(2))
     open_.callback(clients.close)
     row = Row("MFA, SQLite: verify", 1, Goal(0.45, 0.70))
     lane = Verifying(clients, people, clock, is_right=True)
-    counted = Threads(engine, 1, chosen, clock)
     # The commit is none of the driver's statements, and of the loop's.
     row.statements = _statements(counted, Verifying(counted, people, clock, is_right=True)) + 1
+    counted.close()
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     engine.dispose()
