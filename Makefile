@@ -18,6 +18,10 @@ test: .venv/.ready ## the whole suite, on SQLite, PostgreSQL and MariaDB
 attack: .venv/.ready ## the suite's races and crashes at ten times the length
 	@TWOFOLD_ATTACK_LENGTH=10 $(BIN)/python -m pytest tests/attacks/test_races_*.py tests/attacks/test_crashes_*.py
 
+.PHONY: mutants
+mutants: .venv/.ready ## what the tests would not notice: docs/security/mutants.md
+	@PATH="$(CURDIR)/$(BIN):$$PATH" mutmut run
+
 check: .venv/.ready ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _RESULTS = Path(__file__).with_name("results") / "scale.json"
 _PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "scale.svg"
 _BATCH = 100
+_PRUNED = 50
 _FILLFACTORS = (100, 90, 85, 80)
 
 
@@ -56,6 +58,8 @@ class Scene:
 
     def __init__(self, crowd: Crowd, clock: Clock, samples: int) -> None:
         self.crowd, self._clock, self._samples = crowd, clock, samples
+        # Whose log is pruned has no trusted device in it any more, which is then looked up elsewhere.
+        self._pruned, self._members = crowd.members[:_PRUNED], crowd.members[_PRUNED:]
         self._adopted = crowd.first_legacy_row - 1
         self._rotating, self._rotated = next(crowd.rotating), crowd.first_row - 1
 
@@ -116,8 +120,21 @@ class Scene:
         self._rotated = batch.last_id
         return [taken]
 
+    def nothing_old(self) -> Sequence[float]:
+        """The search for events that are old enough to go, where none is."""
+        before = self._clock.now - timedelta(days=3650)
+        return [_timed(self.crowd.mfa.events.prunable, before) for _ in range(self._samples)]
+
+    def prune(self) -> Sequence[float]:
+        """All events of one member, a few of them."""
+        members = CHANCE.sample(self._pruned, min(self._samples, len(self._pruned)))
+        for member in members:
+            challenged(self.crowd, member)
+        self._clock.forward()
+        return [_timed(self.crowd.mfa.events.prune, member.user_id, self._clock.now) for member in members]
+
     def _some(self) -> list[Any]:
-        return CHANCE.sample(self.crowd.members, min(self._samples, len(self.crowd.members)))
+        return CHANCE.sample(self._members, min(self._samples, len(self._members)))
 
 
 def operations() -> list[Operation]:
@@ -128,6 +145,8 @@ def operations() -> list[Operation]:
         Operation("challenge, trusted device", Scene.recognize),
         Operation("newest events of a user", Scene.newest_events),
         Operation(f"old events of {LONG:,}", Scene.oldest_events),
+        Operation("search, nothing to prune", Scene.nothing_old),
+        Operation("prune the events of a user", Scene.prune),
         Operation(f"adopt {_BATCH} rows", Scene.adopt),
         Operation(f"rotate {_BATCH} rows", Scene.rotate),
     ]

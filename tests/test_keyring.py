@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
@@ -101,9 +102,60 @@ def test_weak_or_odd_keys_are_refused_without_a_word_of_them(text: str) -> None:
     assert GOOD not in str(refused.value)
 
 
+@pytest.mark.parametrize("kid", ["K1", "-k", "k 1", "é", "k" * 17])
+def test_a_key_is_made_under_an_id_that_can_be_read_back(kid: str) -> None:
+    assert re.fullmatch(r"k\d{6}-[0-9a-f]{4}:[A-Za-z0-9+/]{43}=", generate_key())
+    longest = generate_key("k" * 16)
+    assert Keyring.parse(longest).kids == ("k" * 16,)
+    with pytest.raises(ConfigurationError):
+        generate_key(kid)
+
+
+def test_keys_may_be_written_in_either_alphabet_and_with_space_around_them() -> None:
+    master = bytes(range(224, 256))
+    plain, safe = base64.b64encode(master).decode(), base64.urlsafe_b64encode(master).decode()
+    assert plain != safe
+    sealed = Keyring.parse(f"k1:{plain}").seal(b"secret", b"here")
+    assert re.fullmatch("v1:k1:[A-Za-z0-9_-]{46}", sealed)
+    read = Keyring.parse(f" k1:{safe} , {generate_key('k2')} , ")
+    assert read.kids == ("k1", "k2")
+    assert read.open(sealed, b"here") == b"secret"
+
+
+def test_a_key_needs_eight_different_bytes_at_least() -> None:
+    for different in (7, 8):
+        text = "k1:" + base64.b64encode((bytes(range(different)) * 32)[:32]).decode()
+        if different < 8:
+            with pytest.raises(ConfigurationError, match=r"^Key 1 is not random"):
+                Keyring.parse(text)
+        else:
+            assert Keyring.parse(text).kids == ("k1",)
+
+
+@pytest.mark.parametrize(
+    ("second", "problem"),
+    [
+        ("k2", "Key 2 is not written as kid:base64"),
+        ("k2:x:AAAA", "Key 2 is not base64."),
+        ("k2:AAAA", "Key 2 has 3 bytes; a key has 32."),
+        ("k2:" + base64.b64encode(bytes(32)).decode(), "Key 2 is not random"),
+        (f"k2:{GOOD}", "Key 2 is there twice."),
+    ],
+)
+def test_the_operator_is_told_which_key_is_wrong(second: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(problem)}"):
+        Keyring.parse(f"k1:{GOOD},{second}")
+
+
+def test_a_missing_key_is_named_by_sixteen_characters() -> None:
+    with pytest.raises(MissingKey, match=f"the key '{'x' * 16}';"):
+        ring.open(f"v1:{'x' * 40}:AAAA", b"here")
+
+
 @pytest.mark.requirement("R93")
 def test_a_keyring_prints_ids_alone() -> None:
     assert repr(ring) == "Keyring(k1)"
+    assert repr(Keyring.parse(f"{generate_key('k2')},{generate_key('k1')}")) == "Keyring(k2, k1)"
 
 
 parts = st.lists(

@@ -135,6 +135,53 @@ def test_a_short_code_counts_and_waits(mfa: MFA, older: Older, clock: Clock) -> 
     assert log_in(mfa, older.user_id, older.codes[0])
 
 
+def test_a_short_code_leaves_the_line_of_a_backup_code(mfa: MFA, older: Older, clock: Clock) -> None:
+    adopt_all(mfa)
+    with pytest.raises(Rejected):
+        mfa.reverify(older.user_id, "ZZZZ-9999", request=FIREFOX)
+    refused = mfa.events.recent(older.user_id, limit=1)[0]
+    assert refused.details == {"factor": "backup_codes", "occasion": "step_up", "reason": "wrong_code", "failures": 1}
+    clock.forward(minutes=1)
+    mfa.reverify(older.user_id, older.codes[0], request=FIREFOX)
+    accepted = mfa.events.recent(older.user_id, limit=1)[0]
+    assert {key: accepted.details[key] for key in ("factor", "occasion")} == {
+        "factor": "backup_codes",
+        "occasion": "step_up",
+    }
+    assert len(accepted.details["codes"]) == 8
+    assert refused.ip_address == accepted.ip_address == FIREFOX.ip_address
+    assert mfa.status(older.user_id).last_used_at == clock.now
+    with pytest.raises(Rejected):
+        mfa.reverify(older.user_id, older.codes[0])
+    assert mfa.events.recent(older.user_id, limit=1)[0].details["reason"] == "code_already_used"
+
+
+def test_every_browser_of_a_user_stays_trusted(mfa: MFA, older: Older, sql: Sql) -> None:
+    cookies = [older.cookie, "another-cookie", "a third cookie"]
+    for cookie in cookies[1:]:
+        sql(
+            "INSERT INTO mfa_device_trusts (user_id, device_fingerprint, trust_token, trusted_until, created_at)"
+            " VALUES (:user, 'f00', :token, '2026-12-10 08:00:00', '2026-11-20 08:00:00')",
+            user=older.user_id,
+            token=cookie,
+        )
+    assert adopt_all(mfa) == (1, [])
+    for cookie in cookies:
+        assert not mfa.challenge(older.user_id, device_token=cookie, request=FIREFOX)
+    assert "device_theft" not in kinds(mfa, older.user_id)
+    assert mfa.events.recent(older.user_id, limit=20)[-1].details["devices"] == 3
+
+
+def test_a_short_code_works_for_its_owner_alone(mfa: MFA, older: Older, grace: int, clock: Clock, sql: Sql) -> None:
+    graces = leave(sql, grace, clock)
+    sql("DELETE FROM mfa_backup_codes WHERE user_id = :ada", ada=older.user_id)
+    adopt_all(mfa)
+    with pytest.raises(Rejected) as refused:
+        log_in(mfa, older.user_id, graces.codes[0])
+    assert refused.value.reason is Reason.WRONG_CODE
+    assert log_in(mfa, grace, graces.codes[0])
+
+
 def test_a_spent_short_code_stays_spent(mfa: MFA, older: Older, sql: Sql) -> None:
     adopt_all(mfa)
     log_in(mfa, older.user_id, older.codes[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -322,6 +323,34 @@ def test_a_proof_of_tomorrow_is_none(mfa: MFA, enrolled: Enrolment, clock: Clock
     clock.forward(hours=-3)
     with pytest.raises(Stale):
         mfa.proof(verified.token)
+
+
+def test_a_token_is_no_proof_before_it_is_read(mfa: MFA, enrolled: Enrolment) -> None:
+    token: Any = enrolled.verified.token
+    with pytest.raises(TypeError, match="not str"):
+        mfa.totp.disable(token)
+    mfa.totp.disable(mfa.proof(token))
+
+
+def test_clocks_may_be_a_minute_apart(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
+    clock.forward(minutes=1)
+    verified = mfa.reverify(enrolled.user_id, enrolled.phone.code())
+    clock.forward(minutes=-1)
+    assert mfa.proof(verified.token) == verified
+    clock.forward(microseconds=-1)
+    with pytest.raises(Stale):
+        mfa.proof(verified.token)
+
+
+def test_the_password_of_somebody_else_ends_no_proof(mfa: MFA, enrolled: Enrolment, grace: int, clock: Clock) -> None:
+    graces = enroll(mfa, grace, clock)
+    verified = mfa.reverify(enrolled.user_id, enrolled.phone.code())
+    for _ in range(5):
+        mfa.challenge(grace)
+    mfa.password_changed(grace)
+    assert mfa.proof(verified.token) == verified
+    with pytest.raises(Stale):
+        mfa.proof(graces.verified.token)
 
 
 def test_a_challenge_of_long_ago_does_not_fill_the_log(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:

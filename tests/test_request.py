@@ -42,6 +42,22 @@ def test_a_hostile_header_becomes_one_bounded_line(text: str) -> None:
     json.dumps(line).encode()
 
 
+def test_a_line_keeps_its_words_and_its_limit() -> None:
+    for text, line in (
+        ("", None),
+        (" \n", None),
+        (None, None),
+        (7, None),
+        ("a", "a"),
+        (" a \t b ", "a b"),
+        ("a  b", "a b"),
+        (" xxxxx", "xxxxx"),
+    ):
+        assert printable(text, 5) == line
+    assert [printable("x" * length, 5) for length in (4, 5, 6)] == ["xxxx", "xxxxx", "xxxx…"]
+    assert printable("x" * 4 + " " * 20, 5) == "xxxx"
+
+
 def test_an_address_is_an_address_or_nothing() -> None:
     assert Request.of(Request("2001:db8::1%eth0")).ip_address == "2001:db8::1"
     assert Request.of(Request("'; DROP TABLE users")).ip_address is None
@@ -52,3 +68,6 @@ def test_the_requests_of_web_frameworks_are_understood() -> None:
     flask = SimpleNamespace(remote_addr="192.0.2.1", headers={"user-agent": "curl/8"})
     assert Request.of(starlette) == Request.of(flask) == Request("192.0.2.1", "curl/8")
     assert Request.of(None) == Request()
+    nowhere = SimpleNamespace(client=None, headers={})
+    odd = SimpleNamespace(client=SimpleNamespace(host=3221225985), headers={})
+    assert Request.of(nowhere) == Request.of(odd) == Request()

@@ -163,6 +163,28 @@ def test_a_guess_that_could_be_rolled_back_is_not_taken(mfa: MFA, migrated: Data
     assert mfa.verify(token, enrolment.phone.code())
 
 
+@pytest.mark.requirement("R23")
+def test_the_awaited_face_takes_no_such_guess_either(
+    mfa: MFA, migrated: Database, ada: int, clock: Clock, keys: str
+) -> None:
+    enrolment = enroll(mfa, ada, clock)
+    token, wrong = challenged(mfa, ada), enrolment.phone.wrong_code()
+
+    async def story() -> None:
+        engine = create_async_engine(migrated.url)
+        awaited = AsyncMFA(engine, plain_settings(keys=keys), clock=clock)
+        async with engine.connect() as connection:
+            with pytest.raises(ConfigurationError):
+                await awaited.within(connection).verify(token, wrong)
+            with pytest.raises(Rejected):
+                await awaited.within(connection, may_guess=True).verify(token, wrong)
+            await connection.commit()
+        await engine.dispose()
+
+    asyncio.run(story())
+    assert mfa.status(ada).failed_attempts == 1
+
+
 @pytest.mark.requirement("R11", "R34")
 def test_an_engine_that_commits_each_statement_still_has_one_winner(
     mfa: MFA, migrated: Database, ada: int, clock: Clock, keys: str

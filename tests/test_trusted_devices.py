@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.people import FIREFOX, SAFARI, Clock, Enrolment, Open, Sql, enroll, kinds, log_in
+from tests.people import FIREFOX, SAFARI, Clock, Enrolment, Open, Sql, enroll, kinds, log_in, plain_settings
 from twofold import MFA, Cleared, ConfigurationError, DeviceToken, Stale
+from twofold.keyring import generate_key
+
+if TYPE_CHECKING:
+    from tests.databases import Database
 
 
 @pytest.fixture
@@ -29,6 +34,7 @@ def test_a_trusted_device_is_not_asked_and_its_token_changes(
     mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock
 ) -> None:
     token = firefox.token
+    assert [len(part) for part in token.split(".")] == [22, 43]  # 128 and 256 bits
     for day in range(5):
         clock.forward(days=1)
         device = come_back(mfa, enrolled.user_id, token)
@@ -195,3 +201,80 @@ def test_a_device_of_the_factor_before_is_not_trusted_by_the_next(
     enroll(mfa, enrolled.user_id, clock)
     sql("UPDATE mfa_device_trusts SET revoked_at = NULL, trust_token = :token", token=row["trust_token"])
     assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=FIREFOX)
+
+
+def test_a_device_is_known_under_every_key(
+    open_mfa: Open, enrolled: Enrolment, firefox: DeviceToken, keys: str, clock: Clock, sql: Sql
+) -> None:
+    token = firefox.token
+    for kid in ("k2", "k3"):
+        keys = f"{generate_key(kid)},{keys}"
+        for _ in range(2):
+            clock.forward(hours=1)
+            token = come_back(open_mfa(keys=keys), enrolled.user_id, token).token
+    # Under the last of three keys; the row keeps the line of its beginning.
+    ((fingerprint, used),) = sql("SELECT device_fingerprint, usage_count FROM mfa_device_trusts")
+    assert (fingerprint.split(":")[1], used) == ("k1", 4)
+    assert open_mfa(keys=keys).challenge(enrolled.user_id, device_token=f"x{token}", request=FIREFOX)
+    sql("UPDATE mfa_device_trusts SET device_name = NULL")
+    assert open_mfa(keys=keys).trusted_devices.list(enrolled.user_id)[0].name == "A browser"
+
+
+def test_a_device_is_known_in_the_transaction_of_the_caller(
+    enrolled: Enrolment, firefox: DeviceToken, clock: Clock, keys: str, migrated: Database
+) -> None:
+    mfa = MFA(migrated.engine(), plain_settings(keys=keys), clock=clock)
+    with migrated.engine().begin() as connection:
+        device = come_back(mfa.within(connection), enrolled.user_id, firefox.token)
+    assert come_back(mfa, enrolled.user_id, device.token)
+
+
+@pytest.mark.requirement("R72")
+def test_one_device_is_revoked_and_by_its_owner_alone(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, grace: int, clock: Clock, sql: Sql
+) -> None:
+    assert mfa.trusted_devices.revoke_all(grace) == 0
+    enroll(mfa, grace, clock)
+    user_id, code = enrolled.user_id, enrolled.backup_codes[0]
+    other = mfa.trusted_devices.trust(log_in(mfa, user_id, code), request=FIREFOX)
+    assert not mfa.trusted_devices.revoke(grace, other.device_id)
+    assert mfa.trusted_devices.revoke_all(grace) == 0
+    sql("UPDATE mfa_device_trusts SET id = 1000 WHERE id = :id", id=other.device_id)
+    for nobody in (2**63, 2**63 - 1, -(2**63), -(2**63) - 1, 0):
+        assert not mfa.trusted_devices.revoke(user_id, nobody)
+    assert mfa.trusted_devices.revoke(user_id, 1000)
+    assert [(device.id, device.is_active) for device in mfa.trusted_devices.list(user_id)] == [
+        (1000, False),
+        (firefox.device_id, True),
+    ]
+    assert come_back(mfa, user_id, firefox.token)
+
+
+def test_past_the_limit_a_device_that_is_used_stays(open_mfa: Open, ada: int, clock: Clock) -> None:
+    mfa = open_mfa(device_limit=2)
+    codes = enroll(mfa, ada, clock).backup_codes
+    older, newer = (mfa.trusted_devices.trust(log_in(mfa, ada, code), request=FIREFOX) for code in codes[:2])
+    clock.forward(hours=1)
+    older = come_back(mfa, ada, older.token)
+    mfa.trusted_devices.trust(log_in(mfa, ada, codes[2]), request=FIREFOX)
+    assert come_back(mfa, ada, older.token)
+    assert mfa.challenge(ada, device_token=newer.token, request=FIREFOX)
+
+
+def test_what_another_user_does_changes_nothing(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, grace: int, clock: Clock, sql: Sql
+) -> None:
+    graces = enroll(mfa, grace, clock)
+    for code in graces.backup_codes[:3]:
+        mfa.trusted_devices.trust(log_in(mfa, grace, code), request=FIREFOX)
+    assert mfa.trusted_devices.revoke_all(grace) == 3
+    mfa.password_changed(grace)
+    assert mfa.status(enrolled.user_id).trusted_devices == 1
+    token = come_back(mfa, enrolled.user_id, firefox.token).token
+    sql("DELETE FROM mfa_backup_codes WHERE user_id = :ada", ada=enrolled.user_id)
+    challenge = mfa.challenge(enrolled.user_id)
+    assert challenge
+    assert challenge.factors == ("totp",)
+    assert mfa.trusted_devices.revoke_all(enrolled.user_id) == 1
+    assert mfa.challenge(enrolled.user_id, device_token=token, request=FIREFOX)
+    assert mfa.backup_codes.remaining(grace) == 7

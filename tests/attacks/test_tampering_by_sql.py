@@ -288,13 +288,37 @@ def test_there_is_nothing_to_repair_where_there_is_nothing(mfa: MFA, ada: int) -
         mfa.repair(ada, by="grace@example.com", reason="a test")
 
 
+@pytest.mark.requirement("R34")
+@pytest.mark.parametrize("number", [None, 10**6])
+def test_a_line_that_was_never_chained_does_not_bring_a_spent_code_back(
+    mfa: MFA, enrolled: Enrolment, intruder: Intruder, number: int | None
+) -> None:
+    good = intruder.copy(CODES)
+    log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
+    mark = mfa.events.recent(enrolled.user_id, limit=1)[0].details["codes"]
+    intruder.put_back(good)
+    intruder.run(
+        "INSERT INTO mfa_events (user_id, seq, event_type, event_status, event_details, created_at)"
+        " VALUES (:user, :seq, 'backup_codes_regenerated', 'success', :details, '2026-11-22 12:00:00')",
+        user=enrolled.user_id,
+        seq=number,
+        details=f'{{"backup_codes":1,"codes":"{mark}"}}',
+    )
+    with pytest.raises(Rejected) as refused:
+        log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
+    assert refused.value.reason is Reason.CODE_ALREADY_USED
+
+
 def test_an_alarm_is_in_the_log_of_the_operator(
     mfa: MFA, enrolled: Enrolment, intruder: Intruder, caplog: pytest.LogCaptureFixture
 ) -> None:
     intruder.run("UPDATE user_mfa_secrets SET failed_attempts = 7")
     with pytest.raises(Tampered):
         mfa.challenge(enrolled.user_id)
-    assert [record.levelname for record in caplog.records if record.name == "twofold"] == ["CRITICAL"]
+    (record,) = (record for record in caplog.records if record.name == "twofold")
+    assert record.levelname == "CRITICAL"
+    named = f"The row of user {enrolled.user_id!r} in user_mfa_secrets was changed outside Twofold, or removed."
+    assert record.getMessage() == named
 
 
 @pytest.mark.backends("sqlite")

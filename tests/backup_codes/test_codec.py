@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twofold.backup_codes.codec import ALPHABET, SYMBOLS, canonical, digests, generate, printed
+from twofold.backup_codes.codec import ALPHABET, SYMBOLS, canonical, digests, generate, legacy, printed
 from twofold.keyring import Keyring, generate_key
 
 codes = st.text(ALPHABET, min_size=SYMBOLS, max_size=SYMBOLS)
@@ -57,6 +57,23 @@ def test_codes_are_uniform_and_never_the_same() -> None:
     chi_square = sum((counted[symbol] - expected) ** 2 / expected for symbol in ALPHABET)
     # For 31 degrees of freedom a fair generator passes 90 once in ten million runs.
     assert chi_square < 90
+
+
+def test_a_code_is_read_up_to_64_characters_of_ascii() -> None:
+    code = "S" * SYMBOLS
+    assert canonical(code + " " * 39) == code
+    assert canonical(code + " " * 40) is None
+    # The capital of the long s is the S of everybody, and that of the dotless i an I.
+    assert canonical("ſ" + code[1:]) is None
+    assert canonical("ı" + code[1:]) is None
+
+
+def test_a_code_of_before_has_6_to_16_letters_and_digits() -> None:
+    assert [length for length in range(30) if legacy("a" * length)] == list(range(6, 17))
+    assert legacy(" ab-cd 12 ") == "ABCD12"
+    assert legacy("abcd12" + " " * 58) == "ABCD12"
+    for text in ("abcd12" + " " * 59, "abc!12", "ſbcd12", "abcd1²", b"abcd12", None, 123456):
+        assert legacy(text) is None
 
 
 @pytest.mark.requirement("R32", "R35")

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
 import pytest
+import sqlalchemy as sa
 
 from tests.people import Clock, Enrolment, Sql, enroll, log_in
 from twofold import MFA, Reason, Rejected, Stale
+from twofold.metadata import tables
+
+if TYPE_CHECKING:
+    from tests.databases import Database
 
 
 @pytest.mark.requirement("R34", "R40")
@@ -73,3 +81,53 @@ def test_an_expired_code_is_wrong(mfa: MFA, enrolled: Enrolment, sql: Sql) -> No
         log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
     assert refused.value.reason is Reason.WRONG_CODE
     assert mfa.backup_codes.remaining(enrolled.user_id) == 0
+
+
+def test_a_code_is_good_until_the_moment_it_expires(
+    mfa: MFA, enrolled: Enrolment, clock: Clock, migrated: Database
+) -> None:
+    codes, until = tables(sa.MetaData()).codes, clock.now + timedelta(hours=1)
+    with migrated.engine().begin() as connection:
+        connection.execute(sa.update(codes).values(expires_at=until))
+    clock.now = until - timedelta(microseconds=1)
+    assert mfa.backup_codes.remaining(enrolled.user_id) == 10
+    assert log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
+    clock.now = until
+    assert mfa.backup_codes.remaining(enrolled.user_id) == 0
+    challenge = mfa.challenge(enrolled.user_id)
+    assert challenge
+    assert challenge.factors == ("totp",)
+    with pytest.raises(Rejected) as refused:
+        mfa.verify(challenge.token, enrolled.backup_codes[1])
+    assert refused.value.reason is Reason.WRONG_CODE
+
+
+def test_a_code_that_is_marked_as_used_is_used(mfa: MFA, enrolled: Enrolment, sql: Sql) -> None:
+    sql("UPDATE mfa_backup_codes SET is_used = true")
+    with pytest.raises(Rejected) as refused:
+        log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
+    assert refused.value.reason is Reason.CODE_ALREADY_USED
+
+
+def test_a_spent_code_keeps_its_moment_and_no_hash_that_fits_it(
+    mfa: MFA, enrolled: Enrolment, clock: Clock, migrated: Database
+) -> None:
+    codes = tables(sa.MetaData()).codes
+
+    def rows() -> dict[int, Any]:
+        with migrated.engine().connect() as connection:
+            return {row.id: row for row in connection.execute(sa.select(codes))}
+
+    before = rows()
+    made = clock.now - timedelta(seconds=60)
+    assert {(row.is_used, row.used_at, row.created_at, row.expires_at) for row in before.values()} == {
+        (False, None, made, None)
+    }
+    log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
+    (spent,) = (row for row in rows().values() if row.is_used)
+    mark = mfa.events.recent(enrolled.user_id, limit=1)[0].details["codes"]
+    assert (spent.used_at, spent.code_hash[-8:]) == (clock.now, mark)
+    assert spent.code_hash != before[spent.id].code_hash
+    assert {number: row for number, row in rows().items() if number != spent.id} == {
+        number: row for number, row in before.items() if number != spent.id
+    }

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pyotp
 import pytest
 import resvg_py
+import segno
 import zxingcpp
 from PIL import Image
 from pyotp.totp import TOTP
 
 from twofold.totp.algorithm import Parameters, generate_secret
-from twofold.totp.provisioning import Enrollment, base32, uri
+from twofold.totp.provisioning import Enrollment, base32, label, uri
 
 
 @pytest.mark.requirement("R111")
@@ -66,3 +69,31 @@ def test_both_pictures_decode_to_the_uri_and_nothing_prints_it() -> None:
             assert [found.text for found in zxingcpp.read_barcodes(image.convert("L"))] == [text]
     assert "SECRET" not in repr(enrollment)
     assert "otpauth" not in repr(enrollment)
+
+
+def test_the_uri_is_escaped_as_every_app_reads_it() -> None:
+    secret = base64.b32decode("A" * 31 + "X")
+    text = uri(secret, issuer="A/B", account="c/d e:f", parameters=Parameters())
+    assert text == f"otpauth://totp/A%2FB:c%2Fd%20e%20f?secret={'A' * 31}X&issuer=A%2FB"
+
+
+def test_a_label_is_as_long_as_a_picture_can_hold() -> None:
+    name: Any = b"ada@example.com"
+    with pytest.raises(TypeError, match="not bytes"):
+        label(name)
+    assert label("x" * 255) == "x" * 254
+    assert label("é" * 254) == "é" * 100  # Each takes six of 600 characters.
+    assert label("aé" * 127) == "aé" * 85 + "a"
+
+
+def test_the_pictures_have_a_quiet_zone_of_four_modules() -> None:
+    enrollment = Enrollment("SECRET", "otpauth://totp/A:b?secret=" + "A" * 32 + "&issuer=A", datetime.now(UTC))
+    side = segno.make_qr(enrollment.uri, error="m").symbol_size(border=4)[0]
+    svg = enrollment.qr_svg()
+    assert svg.startswith('<svg xmlns="http://www.w3.org/2000/svg" ')
+    assert svg.endswith("</svg>")
+    assert ("#fff" in svg, " width=" in svg, " height=" in svg) == (True, False, False)
+    assert f'viewBox="0 0 {4 * side} {4 * side}"' in svg
+    for scale, picture in ((6, enrollment.qr_png()), (2, enrollment.qr_png(scale=2))):
+        with Image.open(io.BytesIO(picture)) as image:
+            assert image.size == (scale * side, scale * side)

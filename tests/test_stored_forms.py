@@ -1,0 +1,272 @@
+"""What stands in databases, cookies and checkpoint files already, byte by byte: another release must read it alike."""
+
+from __future__ import annotations
+
+import base64
+import time
+from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+
+from twofold import trusted_devices
+from twofold.backup_codes import codec
+from twofold.errors import ConfigurationError
+from twofold.events import chain, checkpoint
+from twofold.events.checkpoint import Checkpoint, Head, Heads
+from twofold.events.kinds import Kind
+from twofold.events.signing import PrivateKey, PublicKey
+from twofold.keyring import Keyring, canonical
+from twofold.state import Account
+from twofold.tokens import (
+    ChallengeToken,
+    ProofToken,
+    Tombstone,
+    read_challenge,
+    read_proof,
+    read_tombstone,
+    write_challenge,
+    write_proof,
+    write_tombstone,
+)
+from twofold.totp import factor
+from twofold.totp.algorithm import Parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BYTES = base64.b64encode(bytes(range(32))).decode()
+RING = Keyring.parse(f"k1:{_BYTES}")
+SIGNER = PrivateKey.parse(f"ed25519-private:{_BYTES}")
+AT = datetime(2026, 11, 22, 14, 0, 5, 123456, tzinfo=timezone(timedelta(hours=2)))
+LATER = AT + timedelta(seconds=1)
+SOMEBODY = UUID(int=5)
+
+
+@pytest.fixture(autouse=True)
+def _far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The server may stand anywhere; what it stores is the same."""
+    with monkeypatch.context() as zone:
+        zone.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Number(int):
+    __slots__ = ()
+
+
+class Moment(datetime):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (None, b"n0:"),
+        (True, b"b1:1"),
+        (False, b"b1:0"),
+        (0, b"i1:0"),
+        (-12, b"i3:-12"),
+        (Number(12), b"i2:12"),
+        ("", b"s0:"),
+        ("é", b"s2:\xc3\xa9"),
+        ("\ud800", b"s3:\xed\xa0\x80"),
+        (Text("é\ud800"), b"s5:\xc3\xa9\xed\xa0\x80"),
+        (Kind.RESET, b"s5:reset"),
+        (b"\0x", b"y2:\0x"),
+        (1.5, b"f3:1.5"),
+        (SOMEBODY, b"u32:00000000000000000000000000000005"),
+        (AT, b"t32:2026-11-22T12:00:05.123456+00:00"),
+        (AT.replace(microsecond=0), b"t32:2026-11-22T12:00:05.000000+00:00"),
+        (Moment(2026, 11, 22, 14, 0, 5, tzinfo=AT.tzinfo), b"t32:2026-11-22T12:00:05.000000+00:00"),
+    ],
+)
+def test_each_type_has_one_encoding(value: Any, stored: bytes) -> None:
+    assert canonical(value) == stored
+    assert canonical(value, "x", value) == stored + b"s1:x" + stored
+
+
+def test_what_is_none_of_the_types_has_no_encoding() -> None:
+    with pytest.raises(TypeError, match=r"^list has"):
+        canonical([])  # type: ignore[arg-type]
+
+
+def test_what_was_sealed_opens() -> None:
+    assert RING.open("v1:k1:NqPGi4abWmtIO9wq5HxSNt73qkLqx-pUhhZ1Uv9jY1W4Qw", b"here") == b"secret"
+
+
+def test_the_state_of_a_user_is_authenticated_in_this_form() -> None:
+    state = b"s7:state 1i1:7n0:n0:n0:s4:SHA1i1:6i2:30b1:0b1:0n0:i1:0n0:i1:0n0:n0:i1:0n0:n0:n0:"
+    assert Account(7).message() == state
+
+
+def test_a_secret_is_sealed_for_its_place_in_this_form() -> None:
+    place = b"s16:user_mfa_secrets" + b"s6:secret" + b"i1:7" + b"s6:SHA256" + b"i1:8" + b"i2:60"
+    parameters = Parameters("SHA256", 8, 60)
+    assert factor._context(Account(7), "secret", parameters, None) == place + b"n0:"
+    assert factor._context(Account(7), "secret", parameters, "hers") == place + b"s4:hers"
+
+
+def test_an_event_is_chained_in_this_form() -> None:
+    text = chain.details_text({"reason": "lost phone", "by": "grace@example.com"})
+    assert text == '{"by":"grace@example.com","reason":"lost phone"}'
+    assert chain.details_text({}) is None
+    link = chain.Link(7, 1, "reset", "success", text, "192.0.2.1", "curl/8", None, AT)
+    first = "v1:k1:f5d0d753ae99b96156cf988530aebaa47f016d0849c255a5147f6f232e2cfa82"
+    second = "v1:k1:e23907ab867bf257aacc875478df5db9aaa99239a8368b13b03e74b311a9f38c"
+    assert (chain.mac(RING, link, None), chain.mac(RING, link, first)) == (first, second)
+    assert chain.fits(RING, link, first, second)
+    assert not chain.fits(RING, link, None, second)
+    assert not chain.fits(RING, link._replace(seq=2), first, second)
+
+
+def test_a_backup_code_is_hashed_in_this_form() -> None:
+    code = "ABCDEFGHJKMNPQRSTVWXYZ012"
+    good = "v1:k1:fdff1f10762ae27f7490f77cf3c1445f80d40d18c6de6be12d7c1c22e48a9fe1"
+    spent = "v1:k1:58df8624d2c4da4668ea5dc6629d0dba13ad8a89713f937430702b504dd4687d"
+    assert codec.digests(RING, 7, code) == (good,)
+    assert codec.digests(RING, 7, code, is_spent=True) == (spent,)
+    assert codec.marks(RING, 7, code) == ("4dd4687d",)
+    legacy = "e0bebd22819993425814866b62701e2919ea26f1370499c1037b53b9d49c2c8a"
+    assert codec.legacy_digest("ABC123") == legacy
+
+
+def test_the_token_of_a_device_is_hashed_in_this_form() -> None:
+    work: Any = SimpleNamespace(keyring=RING)
+    line = canonical("device line", 7, "line")
+    assert trusted_devices._lines(work, 7, "line.token") == (RING.mac("device tokens", line),)
+    token = canonical("device token", 7, AT, LATER, "line.token")
+    digests = trusted_devices._digests(work, Account(7, enabled_at=AT), "line.token", LATER)
+    assert digests == (RING.mac("device tokens", token),)
+
+
+def test_a_challenge_is_signed_in_this_form() -> None:
+    first = (
+        "v1~k1~eyJ1IjpbInYiLDddLCJuIjozLCJlIjoiMjAyNi0xMS0yMlQxNDowMDowNS4xMjM0NTYrMDI6MDAifQ"
+        "~a820eae1f35caf5f379da20db8a582b2d1e71bdec6953a57b56d39d869205009"
+    )
+    again = (
+        "v1~k1~eyJ1IjpbInUiLCIwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwNSJdLCJuIjozLCJlIjoiMjAyNi0xMS0yMlQxNDowMDowNS4x"
+        "MjM0NTYrMDI6MDAiLCJzIjoiMjAyNi0xMS0yMlQxMjowMDowNS4xMjM0NTYrMDA6MDAifQ"
+        "~e15bb0f7320f0415c2cde8182ad76536adac00ffab3b3b7ceb918a35e9fc06bc"
+    )
+    for token, text in ((ChallengeToken(7, 3, AT, None), first), (ChallengeToken(SOMEBODY, 3, AT, AT), again)):
+        assert write_challenge(RING, token) == text
+        assert read_challenge(RING, text) == token
+        assert read_proof(RING, text) is None
+        assert read_tombstone(RING, text) is None
+
+
+def test_a_proof_is_signed_in_this_form() -> None:
+    text = (
+        "v1~k1~eyJ1IjpbInYiLCJhZGEiXSwiZiI6InRvdHAiLCJ0IjoiMjAyNi0xMS0yMlQxMjowMDowNS4xMjM0NTYrMDA6MDAiLCJzIjoiMjAyNi0x"
+        "MS0yMlQxMjowMDowNS4xMjM0NTYrMDA6MDAiLCJuIjo0fQ"
+        "~815fbd757e39273d6ef99a5f9319a0d68cc7e8bebed85e19b274407ec02e2ca2"
+    )
+    token = ProofToken("ada", "totp", AT, AT, 4)
+    assert write_proof(RING, token) == text
+    assert read_proof(RING, text) == token
+    assert read_challenge(RING, text) is None
+
+
+def test_a_tombstone_is_signed_in_this_form() -> None:
+    text = (
+        "v1~k1~eyJ1IjpbInUiLCIwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwNSJdLCJuIjo5LCJoIjoidjE6azE6MDAiLCJpIjp0cnVlLCJ0"
+        "IjoiMjAyNi0xMS0yMlQxMjowMDowNS4xMjM0NTYrMDA6MDAifQ"
+        "~63369e795e2688dd1fa3c13051636d23f239ee0603265d2cd49424c2fa97d821"
+    )
+    tombstone = Tombstone(SOMEBODY, 9, "v1:k1:00", True, AT)  # noqa: FBT003 -- All of it, in order.
+    assert write_tombstone(RING, tombstone) == text
+    assert read_tombstone(RING, text) == tombstone
+
+
+def test_a_token_is_read_up_to_its_longest_and_nothing_else_is_one() -> None:
+    ring = Keyring.parse(f"k01:{_BYTES}")
+    tokens = [write_challenge(ring, ChallengeToken("x" * length, 3, AT, None)) for length in range(6000, 6060)]
+    assert 8192 in {len(token) for token in tokens}
+    for token in tokens:
+        assert (read_challenge(ring, token) is not None) == (len(token) <= 8192)
+    good = write_challenge(RING, ChallengeToken(7, 3, AT, None))
+    for text in (good + "é", good + "~", "v1~k1~e30", "", b"", None, "v2" + good[2:], "v1~k9" + good[5:]):
+        assert read_challenge(RING, text) is None
+
+
+def test_a_checkpoint_file_is_written_in_this_form() -> None:
+    kid = "56475aa75463474c"
+    assert (str(SIGNER.public), SIGNER.public.kid) == (
+        "ed25519-public:A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=",
+        kid,
+    )
+    assert repr(SIGNER) == f"PrivateKey({kid})"
+    heads = b'{"type":"heads","heads":[[7,2,"v1:k1:00"],[{"uuid":"%b"},0,null]],"previous":null}\n' % (
+        b"00000000-0000-0000-0000-000000000005"
+    )
+    closing = (
+        b'{"type":"checkpoint","version":1,"begun_at":"2026-11-22T12:00:05.123456+00:00",'
+        b'"at":"2026-11-22T12:00:06.123456+00:00","users":2,"root":"00ff",'
+        b'"previous":"3ccee7494b7f16aaf28011b85d1f8cba8ac7849b70c71edf95374473f508437a","key":"56475aa75463474c",'
+        b'"signature":"cDSaPCd9ejHsVGPf6j1Q/qF6Yq7lTEzD1ozgqS/8SotPo4fVvXOponFrhclqCx7/cowS0qRpFl9NfnKvBvWEAg=="}\n'
+    )
+    erased = (
+        b'{"type":"tombstone","version":1,"user":"ada","count":9,"mac":null,"is_intact":false,'
+        b'"at":"2026-11-22T12:00:05.123456+00:00",'
+        b'"previous":"6eaafb57cab8adde1e07da7a89fe8f08404ae3b7378f2811abde3f235a883697","key":"56475aa75463474c",'
+        b'"signature":"0+Dq1+8+5VRcZyjLsWlqQFMjDBLEnSX4OiX5V5WdnmGISrH9KOltZWBIANMdi5d/A/uooLA/HRRtbXnpEETUAQ=="}\n'
+    )
+    public = PublicKey.parse(str(SIGNER.public))
+    previous = None
+    for entry, line in (
+        (Heads((Head(7, 2, "v1:k1:00"), Head(SOMEBODY, 0, None))), heads),
+        (Checkpoint(AT, LATER, 2, "00ff"), closing),
+        (Tombstone("ada", 9, None, False, AT), erased),  # noqa: FBT003 -- All of it, in order.
+    ):
+        assert checkpoint.write(entry, previous, SIGNER) == line
+        assert checkpoint.read(line, previous, public) == entry
+        previous = checkpoint.digest(line)
+    assert Head(7, 2, "v1:k1:00").leaf() == b"s4:headi1:1i1:7i1:2s8:v1:k1:00"
+    read = checkpoint.read(closing, checkpoint.digest(heads), public)
+    assert isinstance(read, Checkpoint)
+    assert (read.at.tzinfo, read.begun_at.tzinfo) == (UTC, UTC)
+
+
+def test_a_line_of_a_checkpoint_file_is_taken_as_it_was_signed_or_not_at_all() -> None:
+    public = PublicKey.parse(str(SIGNER.public))
+    line = checkpoint.write(Tombstone(7, 9, "v1:k1:00", True, AT), None, SIGNER)  # noqa: FBT003 -- All of it, in order.
+    changes = {
+        b'"user":7': b'"user":8',
+        b'"count":9': b'"count":8',
+        b'"mac":"v1:k1:00"': b'"mac":"v1:k1:01"',
+        b'"is_intact":true': b'"is_intact":false',
+        b"12:00:05.123456": b"12:00:05.123457",
+    }
+    for old, new in changes.items():
+        assert old in line
+        with pytest.raises(ValueError, match=r"^was changed: its signature does not fit$"):
+            checkpoint.read(line.replace(old, new), None, public)
+    for broken in (b"", line.replace(b'"signature":"', b'"signature":"!'), line.replace(b'"type":"tomb', b'"type":"t')):
+        with pytest.raises(ValueError, match=r"^is no line of a checkpoint file$"):
+            checkpoint.read(broken, None, public)
+    unsigned = line[: line.index(b',"signature"')] + b"}"
+    with pytest.raises(ValueError, match="signature"):
+        checkpoint.read(unsigned, None, public)
+    with pytest.raises(ValueError, match=r"^does not follow the line before it"):
+        checkpoint.read(line, checkpoint.digest(line), public)
+    assert checkpoint.digest(line) == checkpoint.digest(line.rstrip(b"\n"))
+    assert len({checkpoint.digest(b"x" + end) for end in (b"\n", b" \n", b"\r\n", b"X\n")}) == 4
+
+
+@pytest.mark.parametrize(("half", "parse"), [("public", PublicKey.parse), ("private", PrivateKey.parse)])
+def test_a_checkpoint_key_is_its_half_and_nothing_else(half: str, parse: Any) -> None:
+    short = base64.b64encode(bytes(31)).decode()
+    for text in ("", _BYTES, f"ed25519-{half}:", f"ed25519-{half}:!{_BYTES}", f"ed25519-{half}:{short}", f"x:{_BYTES}"):
+        with pytest.raises(ConfigurationError, match=f"^A {half} checkpoint key is one line"):
+            parse(text)
+    assert parse(f" ed25519-{half}:{_BYTES}\n")
