@@ -12,12 +12,16 @@ from itertools import zip_longest
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from sqlalchemy.pool import QueuePool
+
 from twofold import MFA, AsyncMFA, MFAError, Rejected
 from twofold.database import create_async_engine, create_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
+
+    import sqlalchemy as sa
 
     from twofold import Settings
 
@@ -79,6 +83,7 @@ def threads(
 ) -> Iterator[Crowd]:
     """A thread for each call, on the blocking face."""
     engine = create_engine(url)
+    _be_patient(engine)
     host = engine.execution_options(isolation_level=isolation) if isolation else engine
     mfa = MFA(host, settings, clock=clock)
 
@@ -109,6 +114,7 @@ def threads(
 def tasks(url: str, settings: Settings, clock: Callable[[], datetime], isolation: str | None = None) -> Iterator[Crowd]:
     """A task for each call, on the awaited face."""
     engine = create_async_engine(url)
+    _be_patient(engine.sync_engine)
     host = engine.execution_options(isolation_level=isolation) if isolation else engine
     mfa = AsyncMFA(host, settings, clock=clock)
 
@@ -129,6 +135,12 @@ def tasks(url: str, settings: Settings, clock: Callable[[], datetime], isolation
             yield lambda calls, *, hands=None: runner.run(all_of(_shares(calls, hands)))
         finally:
             runner.run(engine.dispose())
+
+
+def _be_patient(engine: sa.Engine) -> None:
+    """Let hands wait for a connection as long as it takes: a pool hands them out to whoever comes first."""
+    assert isinstance(engine.pool, QueuePool)
+    engine.pool._timeout = 10 * _PATIENCE
 
 
 def _shares(calls: Sequence[Call], hands: int | None) -> list[Sequence[Call]]:

@@ -36,12 +36,14 @@ def reckon(mfa: MFA, clock: Clock, enrolment: Enrolment, said: Sequence[Said]) -
     assert report.is_intact, report.problem
     # The state MAC is proven by every read of the row.
     assert mfa.status(user_id).is_enrolled
+    if not said:
+        return  # The kill came before the processes of this user had begun anything.
     moments, answered = {one.at for one in said}, [one for one in said if one.is_answered]
     lines = [event for event in whole_log(mfa, user_id) if min(moments) <= event.at <= max(moments)]
     logged = Counter((event.kind, event.at) for event in lines)
     assert {(one.kind, one.at) for one in answered} <= logged.keys()
     assert {event.at for event in lines} <= moments
-    assert set(logged.values()) == {1}
+    assert set(logged.values()) <= {1}
     for device in [one for one in answered if one.device_token][-1:]:
         clock.now = device.at
         assert not mfa.challenge(user_id, device_token=device.device_token, request=FIREFOX)
