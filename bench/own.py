@@ -68,7 +68,7 @@ class _Connection:
     def __init__(self, engine: Any, row: Sequence[Any]) -> None:
         engine.dialect.dbapi = psycopg
         self.engine, self.dialect, self._row = engine, engine.dialect, row
-        self.connection = self.dbapi_connection = self
+        self.connection = self.dbapi_connection = self.driver_connection = self
 
     def __enter__(self) -> Self:
         return self

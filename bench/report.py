@@ -97,7 +97,6 @@ def machine(postgresql: str) -> dict[str, Any]:
     described: dict[str, Any] = {
         "cpus": os.cpu_count(),
         "cpu": _cpu(),
-        "load": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
         "postgresql": postgresql,
     }

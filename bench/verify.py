@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy.exc import SQLAlchemyError
 
 from bench import report, server
+from bench.bare import Asyncpg, Psycopg
 from bench.browsers import Browsers
 from bench.clients import Tasks, Threads
 from bench.lanes import Lane, Recognizing, Verifying
@@ -128,6 +129,11 @@ def _postgresql(
                 row.statements = _statements(counted, lane)
             counted.close()
             heat.lanes += zip(lanes(opened(made(number))), (right, wrong, device), strict=True)
+        bare: dict[str, type[Psycopg | Asyncpg]] = {"psycopg": Psycopg, "asyncpg": Asyncpg}
+        for name, driver in bare.items():
+            alone = driver(sa.make_url(copied), number, people.ids)
+            open_.callback(alone.close)
+            heat.lanes.append((alone, Row(f"{name} alone, the same statements", number, statements=2)))
         if number > 1:
             browsers = Browsers(awaited.render_as_string(hide_password=False), number, chosen, clock)
             open_.callback(browsers.close)
@@ -173,6 +179,7 @@ def _statements(clients: Clients, lane: Lane) -> float:
 def measure(options: argparse.Namespace, progress: Progress) -> tuple[list[Row], dict[str, object]]:
     """Start the servers, enrol the users, and measure every row in every round."""
     about = report.machine("")
+    about["load"] = round(os.getloadavg()[0], 1)
     began, clock = time.monotonic(), Clock()
     task = progress.add_task("Enrolling users", total=options.users * 2)
 

@@ -48,4 +48,6 @@ def application(url: str) -> Starlette:
 
 
 if __name__ == "__main__":
-    uvicorn.run(application(sys.argv[1]), port=int(sys.argv[2]), log_level="warning", access_log=False)
+    # The connections wait while others are measured.
+    app, port = application(sys.argv[1]), int(sys.argv[2])
+    uvicorn.run(app, port=port, log_level="warning", access_log=False, timeout_keep_alive=3600)

@@ -202,10 +202,14 @@ class _EachAlone:
         driver: Any = connection.connection.dbapi_connection
         self._driver = driver
         self._is_ours = not driver.autocommit
+        # psycopg knows what the server has begun, and nothing is the rule.
+        told: Any = getattr(connection.connection.driver_connection, "info", None)
+        self._is_idle = getattr(told, "transaction_status", None) == 0
 
     def __enter__(self) -> Self:
         # Whatever the host does with a fresh connection may have begun a transaction, which nobody would commit.
-        self._driver.commit()
+        if not self._is_idle:
+            self._driver.commit()
         if self._is_ours:
             self._driver.autocommit = True
         return self
