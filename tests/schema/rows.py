@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from tests.databases import Database
-    from twofold.schema.catalog import Column
+    from twofold.schema.relation import Column
 
 # An hour that happens twice where clocks are put back, a character of four bytes, an id beyond 31 bits.
 _LATE = "2026-03-29 01:30:00.123456"

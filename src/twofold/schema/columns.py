@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from twofold.schema.catalog import Type
 from twofold.schema.findings import Finding, Verdict
+from twofold.schema.relation import Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.catalog import Column, Relation
+    from twofold.schema.relation import Column, Relation
 
 _UTF8 = "utf8mb4"
 

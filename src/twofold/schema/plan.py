@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from twofold.metadata import UsersColumn
-    from twofold.schema.catalog import Relation
+    from twofold.schema.relation import Relation
 
 HEAVY = {
     "timestamps": "turn moments without a zone, or without fractions of a second, into UTC to the microsecond",

@@ -17,8 +17,8 @@ from twofold.schema.plan import Blocker, Lock, Step, columns_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.catalog import ForeignKey, Index
     from twofold.schema.plan import Subject
+    from twofold.schema.relation import ForeignKey, Index
 
 _UTC = "SET LOCAL timezone = 'UTC'"
 _VIEWS = sa.text(

@@ -18,8 +18,8 @@ from twofold.schema.plan import Lock, Step
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.catalog import Index
     from twofold.schema.plan import Style, Subject
+    from twofold.schema.relation import Index
 
 _ROWS = 2000
 # What hangs on the column and would go with it. Column privileges would be lost as well.

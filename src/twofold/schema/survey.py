@@ -15,7 +15,7 @@ from twofold.schema.users import as_spelled, column, live_type
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from twofold.schema.catalog import Relation
+    from twofold.schema.relation import Relation
     from twofold.settings import Settings
 
 _COUNTED = 10_000

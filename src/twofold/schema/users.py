@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.types import TypeEngine
 
-    from twofold.schema.catalog import Relation
+    from twofold.schema.relation import Relation
 
 
 def configured(config: Config) -> UsersColumn:

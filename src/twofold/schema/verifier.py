@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from twofold.metadata import UsersColumn
-    from twofold.schema.catalog import Relation
+    from twofold.schema.relation import Relation
 
 
 def verify(connection: sa.Connection, users: UsersColumn) -> Report:
