@@ -115,7 +115,7 @@ def _let_in(accepted: list[int]) -> str:
 
 def sizes(found: dict[str, Any], day: str) -> Iterator[str]:
     """What `make bench-scale` measured, as Markdown."""
-    about, people = found["machine"], list(found["operations"][0]["milliseconds"])
+    about, people = found["machine"], sorted(found["operations"][0]["milliseconds"], key=int)
     yield (
         f"{day}: {about['cpus']} cores, load {about['load'][0]} at the beginning, Python {about['python']}, "
         f"PostgreSQL {about['postgresql']}, {about['rounds']} rounds; milliseconds of one client."
