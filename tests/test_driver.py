@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -11,13 +13,24 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import QueuePool, StaticPool
 
+from tests.attacks.outages import wait_until_somebody_waits
 from tests.databases import BACKENDS, Database
 from tests.people import FIREFOX, Blocked, Clock, challenged, enroll, kinds, plain_settings
-from twofold import MFA, AsyncMFA, Cleared, DatabaseUnavailable, Reason, Rejected, SchemaDrift
+from twofold import (
+    MFA,
+    AsyncMFA,
+    Cleared,
+    ConfigurationError,
+    DatabaseUnavailable,
+    Reason,
+    Rejected,
+    SchemaDrift,
+    Tampered,
+)
 from twofold.database import _prepare_sqlite
-from twofold.driver import Statement
+from twofold.driver import Statement, _is_heard
 from twofold.state import Account
 from twofold.statements import Schema
 
@@ -53,19 +66,21 @@ def migrated(databases: Sources, driver: str) -> Iterator[Database]:
 class Driven:
     """An engine on one driver, and the face that belongs to it."""
 
-    def __init__(self, database: Database, driver: str, runner: asyncio.Runner) -> None:
+    def __init__(self, database: Database, driver: str, runner: asyncio.Runner, **options: Any) -> None:
         url = sa.make_url(database.url).set(drivername=f"{database.backend}+{driver}")
         self._runner = runner
-        self._awaited = create_async_engine(url) if driver in AWAITED else None
-        self.engine = self._awaited.sync_engine if self._awaited else sa.create_engine(url, poolclass=QueuePool)
+        self.awaited = create_async_engine(url, **options) if driver in AWAITED else None
+        self.engine = (
+            self.awaited.sync_engine if self.awaited else sa.create_engine(url, poolclass=QueuePool, **options)
+        )
         if database.backend == "sqlite":
             _prepare_sqlite(self.engine)
 
     def face(self, keys: str, clock: Clock) -> MFA:
         settings = plain_settings(keys=keys)
-        if self._awaited is None:
+        if self.awaited is None:
             return MFA(self.engine, settings, clock=clock)
-        return cast("MFA", Blocked(AsyncMFA(self._awaited, settings, clock=clock), self._runner))
+        return cast("MFA", Blocked(AsyncMFA(self.awaited, settings, clock=clock), self._runner))
 
     def connected(self, block: Callable[[sa.Connection], Any]) -> Any:
         """Run the block on a connection, and roll back."""
@@ -74,16 +89,16 @@ class Driven:
             async with engine.connect() as connection:
                 return await connection.run_sync(block)
 
-        if self._awaited is not None:
-            return self._runner.run(run(self._awaited))
+        if self.awaited is not None:
+            return self._runner.run(run(self.awaited))
         with self.engine.connect() as connection:
             return block(connection)
 
     def close(self) -> None:
-        if self._awaited is None:
+        if self.awaited is None:
             self.engine.dispose()
         else:
-            self._runner.run(self._awaited.dispose())
+            self._runner.run(self.awaited.dispose())
 
 
 @pytest.fixture
@@ -194,6 +209,40 @@ def test_whoever_listens_to_the_engine_hears_every_statement(driven: Driven, mfa
     assert (len(reads), len(writes)) == (2, 2)
 
 
+def ignore(*_: Any) -> None:
+    """A listener."""
+
+
+@pytest.mark.parametrize("driver", ["pysqlite"])
+@pytest.mark.parametrize("how", ["connection", "engine", "dialect", "log", "names", "driver"])
+def test_each_way_to_listen_is_enough(
+    driven: Driven, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    ways: dict[str, Callable[[sa.Connection], object]] = {
+        "connection": lambda connection: event.listen(connection, "before_cursor_execute", ignore),
+        "engine": lambda connection: event.listen(connection.engine, "before_cursor_execute", ignore),
+        "dialect": lambda connection: event.listen(connection.engine, "do_execute", ignore),
+        "log": lambda _: caplog.set_level(logging.INFO, "sqlalchemy.engine"),
+        "names": lambda connection: connection.execution_options(schema_translate_map={None: "main"}),
+        "driver": lambda _: monkeypatch.setattr("twofold.driver._DRIVERS", frozenset[str]()),
+    }
+
+    def compare(connection: sa.Connection) -> None:
+        assert not _is_heard(connection)
+        ways[how](connection)
+        assert _is_heard(connection)
+
+    driven.connected(compare)
+
+
+def test_a_value_for_each_name_is_needed(clock: Clock) -> None:
+    read = Schema("users.id", sa.BigInteger()).read_with_codes
+    assert read.named((7, clock.now)) == {"user": 7, "now": clock.now}
+    for wrong in ((7,), (7, clock.now, None)):
+        with pytest.raises(ValueError, match="argument"):
+            read.named(wrong)
+
+
 def test_whoever_listens_for_errors_hears_of_them(driven: Driven, mfa: MFA, ada: int, sql: Sql) -> None:
     heard: list[Any] = []
     assert not mfa.challenge(ada)
@@ -285,3 +334,85 @@ def test_a_connection_that_the_server_ended_is_an_outage_and_the_next_one_serves
         mfa.reverify(ada, enrolled.phone.code())
     assert mfa.reverify(ada, enrolled.phone.code())
     assert mfa.events.verify(ada).is_intact
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg_async", "asyncpg"])
+@pytest.mark.parametrize("change", ["trust_token = 'v1:other'", "revoked_at = now()"])
+def test_a_device_that_somebody_is_writing_by_hand_is_not_trusted_by_half(
+    driven: Driven, mfa: MFA, clock: Clock, ada: int, sql: Sql, migrated: Database, change: str
+) -> None:
+    enrolled = enroll(mfa, ada, clock)
+    device = mfa.trusted_devices.trust(enrolled.verified, request=FIREFOX)
+    before = sql("SELECT count(*) FROM mfa_events")[0][0]
+    with ThreadPoolExecutor(1) as pool, migrated.engine().connect() as host:
+        host.execute(sa.text(f"UPDATE mfa_device_trusts SET {change}"))
+        answer = pool.submit(mfa.challenge, ada, device_token=device.token, request=FIREFOX)
+        wait_until_somebody_waits(migrated)
+        host.commit()
+        assert answer.result(60)
+    kinds_after = kinds(mfa, ada)[before:]
+    assert "device_recognized" not in kinds_after
+    assert mfa.events.verify(ada).is_intact
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg_async", "asyncpg"])
+def test_a_pool_that_resets_nothing_heals_when_its_connections_are_lost(
+    migrated: Database, driver: str, keys: str, clock: Clock, ada: int, sql: Sql
+) -> None:
+    with asyncio.Runner() as runner:
+        driven = Driven(migrated, driver, runner, pool_reset_on_return=None)
+        mfa = driven.face(keys, clock)
+        enrolled = enroll(mfa, ada, clock)
+        others = "datname = current_database() AND pid <> pg_backend_pid()"
+        sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+        with pytest.raises(DatabaseUnavailable):
+            mfa.reverify(ada, enrolled.phone.code())
+        assert mfa.reverify(ada, enrolled.phone.code())
+        driven.close()
+
+
+@pytest.mark.parametrize("driver", ["pysqlite", "aiosqlite"])
+def test_a_column_that_does_not_read_is_an_outage_or_an_alarm(mfa: MFA, clock: Clock, ada: int, sql: Sql) -> None:
+    enrolled = enroll(mfa, ada, clock)
+    for column, kind in (("secret", "TEXT"), ("state_mac", "BLOB")):
+        sql(f"UPDATE user_mfa_secrets SET {column} = CAST(x'ff' AS {kind})")
+        with pytest.raises((DatabaseUnavailable, Tampered)):
+            mfa.reverify(ada, enrolled.phone.code())
+
+
+def test_a_clock_without_a_zone_is_not_taken_for_an_altered_row(
+    driven: Driven, mfa: MFA, keys: str, clock: Clock, ada: int
+) -> None:
+    enroll(mfa, ada, clock)
+    naive: Any = Clock(clock.now.replace(tzinfo=None))
+    with pytest.raises(DatabaseUnavailable):
+        driven.face(keys, naive).challenge(ada)
+
+
+def test_a_method_of_the_hosts_own_class_stays_in_force(driven: Driven, keys: str, clock: Clock, ada: int) -> None:
+    called: list[int] = []
+
+    class Audited(MFA):
+        def challenge(self, user_id: Any, **options: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+            called.append(user_id)
+            return super().challenge(user_id, **options)
+
+    if driven.awaited is None:
+        audited = Audited(driven.engine, plain_settings(keys=keys), clock=clock)
+        for _ in range(3):
+            audited.challenge(ada)
+        assert called == [ada] * 3
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg", "pymysql"])
+def test_one_connection_for_all_is_refused(migrated: Database, driver: str, keys: str) -> None:
+    url = sa.make_url(migrated.url).set(drivername=f"{migrated.backend}+{driver}")
+    settings = plain_settings(keys=keys)
+    if driver in AWAITED:
+        awaited = create_async_engine(url, poolclass=StaticPool)
+        with pytest.raises(ConfigurationError, match="StaticPool"):
+            AsyncMFA(awaited, settings)
+    else:
+        blocking = sa.create_engine(url, poolclass=StaticPool)
+        with pytest.raises(ConfigurationError, match="StaticPool"):
+            MFA(blocking, settings)

@@ -184,7 +184,7 @@ def read(
 
 def prove(work: Work, account: Account, state_mac: str | None) -> None:
     """Raise Tampered unless this is what was written, MissingKey where the key of its MAC is not configured."""
-    if not (state_mac and work.keyring.check("state", account.message(), state_mac)):
+    if not (isinstance(state_mac, str) and work.keyring.check("state", account.message(), state_mac)):
         raise _tampered(account.user_id)
 
 

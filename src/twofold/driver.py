@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from weakref import WeakKeyDictionary
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +31,7 @@ class Statement(Generic[C]):
     def __init__(self, core: C, names: Iterable[str]) -> None:
         self.core = core
         self.names = tuple(names)
-        self._texts: dict[sa.Dialect, _Text] = {}
+        self._texts: WeakKeyDictionary[sa.Dialect, _Text] = WeakKeyDictionary()
 
     def first(self, connection: sa.Connection, values: tuple[Any, ...]) -> Sequence[Any] | None:
         """Execute; the first row, or None."""
@@ -39,7 +40,9 @@ class Statement(Generic[C]):
         text = self._text(connection)
         cursor = _sent(connection, text, values)
         try:
-            row = cursor.fetchone()
+            # SQLite reads, and finds what it cannot read, only now.
+            with Translated(connection):
+                row = cursor.fetchone()
         finally:
             cursor.close()
         return None if row is None else text.read(row)
@@ -87,8 +90,12 @@ class _Text:
         """The values as the driver takes them."""
         given = values + self._fixed
         bound = [given[place] for place in self.places]
-        for place, convert in self._in:
-            bound[place] = convert(bound[place])
+        try:
+            for place, convert in self._in:
+                bound[place] = convert(bound[place])
+        except (TypeError, ValueError) as error:
+            # A value that is none is the fault of whoever gave it, and not of what the database holds.
+            raise StatementError(str(error), self.words, None, error, hide_parameters=True) from error
         return tuple(bound) if self._keys is None else dict(zip(self._keys, bound, strict=True))
 
     def read(self, row: Sequence[Any]) -> Sequence[Any]:
@@ -122,25 +129,38 @@ def _is_heard(connection: sa.Connection) -> bool:
 def _sent(connection: sa.Connection, text: _Text, values: tuple[Any, ...]) -> DBAPICursor:
     """Execute on the driver; raise what Core would raise."""
     bound = text.bound(values)
-    cursor = connection.connection.cursor()
-    try:
+    with Translated(connection, text.words):
+        cursor = connection.connection.cursor()
         cursor.execute(text.words, bound)
-    except connection.dialect.loaded_dbapi.Error as error:
-        _raise(connection, text, cursor, error)
-    except Exception:
-        raise
-    except BaseException as stopped:
-        # Whoever is stopped in the middle does not know what the server is still about to say.
-        connection.invalidate(stopped)
-        raise
     return cursor
 
 
-def _raise(connection: sa.Connection, text: _Text, cursor: DBAPICursor, error: Any) -> NoReturn:
+class Translated:
+    """A block that talks to the driver: what it raises leaves as Core would raise it."""
+
+    __slots__ = ("_connection", "_words")
+
+    def __init__(self, connection: sa.Connection, words: str = "") -> None:
+        self._connection, self._words = connection, words
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is None:
+            return
+        if isinstance(error, self._connection.dialect.loaded_dbapi.Error):
+            _raise(self._connection, self._words, error)
+        if not isinstance(error, Exception):
+            # Whoever is stopped in the middle does not know what the server is still about to say.
+            self._connection.invalidate(error)
+
+
+def _raise(connection: sa.Connection, words: str, error: Any) -> NoReturn:
     dialect = connection.dialect
-    if dialect.is_disconnect(error, connection.connection, cursor):
+    if dialect.is_disconnect(error, connection.connection, None):
         # Core finds out by itself, and empties the pool of connections that are as dead as this one.
         connection.exec_driver_sql("SELECT 1")
     raise DBAPIError.instance(
-        text.words, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
+        words, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
     ) from error

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, Ty
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import StaticPool
 
 from twofold.account import Conflict, Work
-from twofold.driver import Statement
+from twofold.driver import Statement, Translated
 from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError, SchemaDrift
 from twofold.keyring import Keyring
 from twofold.statements import Schema
@@ -90,6 +91,7 @@ class Blocking:
     """The face of an `Engine`, or of a `Connection` whose transaction the caller owns."""
 
     def __init__(self, core: Core, source: sa.Engine | sa.Connection) -> None:
+        _refuse_one_for_all(source)
         self._core = core
         self._source = source
 
@@ -109,6 +111,9 @@ class Awaited:
     """The face of an `AsyncEngine`, or of an `AsyncConnection` whose transaction the caller owns. For asyncio."""
 
     def __init__(self, core: Core, source: AsyncEngine | AsyncConnection) -> None:
+        from sqlalchemy.ext.asyncio import AsyncEngine
+
+        _refuse_one_for_all(source.sync_engine if isinstance(source, AsyncEngine) else None)
         self._core = core
         self._source = source
 
@@ -164,7 +169,19 @@ class Operation(Generic[P, R]):
         if face is None:
             return self
         bound = functools.update_wrapper(functools.partial(face._perform, self._function), self._function)  # noqa: SLF001
+        if getattr(type(face), self._name, None) is not self:
+            # Kept on the face, it would stand before the method of the host's own class that calls it by super().
+            return bound
         return face.__dict__.setdefault(self._name, bound)
+
+
+def _refuse_one_for_all(source: object) -> None:
+    """Refuse an engine that gives everybody the same connection: one operation would end the transaction of another.
+
+    On SQLite a file has one writer at a time, and tests keep a database in memory that way.
+    """
+    if isinstance(source, sa.Engine) and isinstance(source.pool, StaticPool) and source.dialect.name != "sqlite":
+        raise ConfigurationError("A StaticPool shares one connection; give Twofold an engine with a pool of several.")
 
 
 def _alone(core: Core, engine: sa.Engine, call: Callable[[Work], R]) -> R:
@@ -175,7 +192,8 @@ def _alone(core: Core, engine: sa.Engine, call: Callable[[Work], R]) -> R:
             # One statement needs no transaction around it, and a verification on PostgreSQL is one statement.
             in_transaction = dialect != "postgresql" or attempt > 0
             if in_transaction and (dialect == "postgresql" or (dialect != "sqlite" and _is_autocommit(connection))):
-                connection.execution_options(isolation_level="READ COMMITTED")
+                with Translated(connection):
+                    connection.execution_options(isolation_level="READ COMMITTED")
             try:
                 with connection.begin() if in_transaction else _EachAlone(connection) as transaction:
                     if dialect == "sqlite":
@@ -207,11 +225,12 @@ class _EachAlone:
         self._is_idle = getattr(told, "transaction_status", None) == 0
 
     def __enter__(self) -> Self:
-        # Whatever the host does with a fresh connection may have begun a transaction, which nobody would commit.
-        if not self._is_idle:
-            self._driver.commit()
-        if self._is_ours:
-            self._driver.autocommit = True
+        with Translated(self._connection):
+            # Whatever the host does with a fresh connection may have begun a transaction, which nobody would commit.
+            if not self._is_idle:
+                self._driver.commit()
+            if self._is_ours:
+                self._driver.autocommit = True
         return self
 
     def commit(self) -> None:
@@ -220,11 +239,15 @@ class _EachAlone:
     def __exit__(self, *_: object) -> None:
         if self._connection.invalidated:
             return
-        if self._connection.in_transaction():
-            # Core begins one by itself, of which the driver knows nothing.
-            self._connection.rollback()
-        if self._is_ours:
-            self._driver.autocommit = False
+        try:
+            if self._connection.in_transaction():
+                # Core begins one by itself, of which the driver knows nothing.
+                self._connection.rollback()
+            if self._is_ours:
+                self._driver.autocommit = False
+        except Exception as broken:  # noqa: BLE001
+            # What was decided stands; a connection that cannot go back as it came goes to nobody.
+            self._connection.invalidate(broken)
 
 
 def _within(core: Core, connection: sa.Connection, call: Callable[[Work], R]) -> R:
@@ -276,7 +299,7 @@ def _codes(error: DBAPIError) -> set[str]:
 
 
 # Serialization failure, deadlock; on MariaDB lock wait timeout, deadlock, a row or a table changed since the snapshot.
-_RETRIED = frozenset({"40001", "40P01", "1205", "1213", "1020", "1412"})
+_RETRIED = frozenset({"22012", "40001", "40P01", "1205", "1213", "1020", "1412"})
 # Undefined table and column, in the words of the three databases.
 _DRIFTED = frozenset({"42P01", "42703", "1146", "1054", "no such table", "no such column"})
 
@@ -315,4 +338,6 @@ def _bare(error: MFAError) -> MFAError:
     What is left is the frames of the caller, and the driver's error as the cause.
     """
     error.__traceback__ = error.__context__ = None
+    if error.__cause__ is not None:
+        error.__cause__.__traceback__ = error.__cause__.__context__ = None
     return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
@@ -97,3 +98,22 @@ def _impatient(engine: sa.Engine, pragmas: tuple[str, ...]) -> None:
         for pragma in ("busy_timeout = 20", *pragmas):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+
+_WAITS = {
+    "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted",
+    "mariadb": "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+}
+
+
+def wait_until_somebody_waits(database: Database) -> None:
+    """Wait until the server says that somebody waits for a lock."""
+    engine = database.engine()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with engine.connect() as connection:
+            if connection.exec_driver_sql(_WAITS[database.backend]).scalar_one():
+                return
+        # MariaDB shows the same as before to whoever asks again within a tenth of a second.
+        time.sleep(0.2)
+    raise AssertionError("Nobody waits.")

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
+from tests.attacks.outages import wait_until_somebody_waits
 from tests.people import Enrolment, challenged, enroll, kinds, plain_settings
 from twofold import MFA, DatabaseUnavailable
 
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from tests.databases import Database
     from tests.people import Clock
 
-_WAITS = {
-    "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted",
-    "mariadb": "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
-}
 _DEADLOCKS = {"40P01", 1213}
 
 
@@ -30,18 +27,6 @@ _DEADLOCKS = {"40P01", 1213}
 def face() -> str:
     """Threads tell more here."""
     return "blocking"
-
-
-def wait_until_somebody_waits(database: Database) -> None:
-    engine = database.engine()
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with engine.connect() as connection:
-            if connection.exec_driver_sql(_WAITS[database.backend]).scalar_one():
-                return
-        # MariaDB shows the same as before to whoever asks again within a tenth of a second.
-        time.sleep(0.2)
-    raise AssertionError("Nobody waits.")
 
 
 def code_of(error: BaseException | None) -> Any:
