@@ -11,6 +11,8 @@ import os
 import signal
 import sys
 
+# Every child would import it anew.
+from twofold.cli import events as events  # noqa: PLC0414
 from twofold.cli import main
 
 _MOST = 20

@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 import sqlalchemy as sa
 from sqlalchemy import event
 
+# Every child would import it anew.
+from twofold.cli import events as events  # noqa: PLC0414
 from twofold.cli import main
 
 _MOST = 200

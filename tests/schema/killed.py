@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
+# Every child would import it anew.
+from twofold.cli import db as db  # noqa: PLC0414
 from twofold.cli import main
 from twofold.schema import adoption
 
