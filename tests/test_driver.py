@@ -31,6 +31,7 @@ from twofold import (
 )
 from twofold.database import _prepare_sqlite
 from twofold.driver import Statement, _is_heard
+from twofold.keyring import generate_key
 from twofold.state import Account
 from twofold.statements import Schema
 
@@ -127,6 +128,17 @@ def values(statement: Statement[Any], clock: Clock) -> tuple[Any, ...]:
     types = [compiled.binds[name].type for name in statement.names]
     of_kind: dict[type, Any] = {int: 7, bool: True, str: "v1:words", object: clock.now}
     return tuple(None if number % 4 == 3 else of_kind[type_.python_type] for number, type_ in enumerate(types))
+
+
+def test_a_batch_is_sealed_again_on_every_driver(
+    driven: Driven, mfa: MFA, keys: str, clock: Clock, ada: int, grace: int
+) -> None:
+    for user_id in (ada, grace):
+        enroll(mfa, user_id, clock)
+    rotating = driven.face(f"{generate_key('k2')},{keys}", clock)
+    batch = rotating.keys.rotate(limit=10)
+    assert batch.done == 2
+    assert rotating.status(ada).is_enrolled
 
 
 def test_what_is_sent_is_what_core_would_send(driven: Driven, migrated: Database, clock: Clock) -> None:

@@ -46,3 +46,13 @@ def test_an_id_is_stored_as_the_column_has_it(column: Any, given: Any, stored: A
 def test_an_id_of_another_kind_is_nobody(column: Any, given: Any) -> None:
     with pytest.raises(UnknownUser):
         Schema("users.id", column).stored(given)
+
+
+@pytest.mark.parametrize("column", [sa.Uuid(), sa.String(36)])
+def test_the_tables_refer_to_the_users_of_the_host(column: Any) -> None:
+    schema = Schema("app.people.number", column)
+    assert (schema.users.schema, schema.users.name, schema.users_id.name) == ("app", "people", "number")
+    assert schema.users_id.type is column
+    for table in schema.tables:
+        assert table.c.user_id.type is column
+        assert [key.target_fullname for key in table.c.user_id.foreign_keys] == ["app.people.number"]

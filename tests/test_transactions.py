@@ -12,12 +12,26 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from tests.people import FIREFOX, Clock, Phone, Sql, challenged, enroll, kinds, plain_settings
-from twofold import MFA, AsyncMFA, Challenge, ConfigurationError, Rejected, UnknownUser, operation
+from tests.people import FIREFOX, Clock, Enrolment, Phone, Sql, challenged, enroll, kinds, plain_settings
+from twofold import (
+    MFA,
+    AsyncMFA,
+    Challenge,
+    ConfigurationError,
+    DatabaseUnavailable,
+    Rejected,
+    UnknownUser,
+    operation,
+)
+from twofold import account as accounts
+from twofold.account import Change, Fact
 from twofold.database import create_async_engine
+from twofold.events.kinds import Kind
+from twofold.metadata import NAMES
 
 if TYPE_CHECKING:
     from tests.databases import Database
+    from twofold.account import Work
 
 
 @pytest.fixture
@@ -210,10 +224,39 @@ def _outcome(mfa: MFA, token: str, code: str) -> str:
 
 
 @pytest.mark.backends("mariadb")
-def test_a_connection_that_commits_each_statement_cannot_be_joined(mfa: MFA, migrated: Database, ada: int) -> None:
-    engine = migrated.engine().execution_options(isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection, pytest.raises(ConfigurationError):
+@pytest.mark.parametrize("name", ["mariadb", "mysql"])
+def test_a_connection_that_commits_each_statement_cannot_be_joined(
+    mfa: MFA, migrated: Database, ada: int, name: str
+) -> None:
+    engine = sa.create_engine(sa.make_url(migrated.url).set(drivername=f"{name}+pymysql"))
+    with engine.connect() as connection:
         mfa.within(connection).totp.begin(ada, account_name="ada@example.com")
+    committing = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with committing.connect() as connection, pytest.raises(ConfigurationError):
+        mfa.within(connection).totp.begin(ada, account_name="ada@example.com")
+    engine.dispose()
+
+
+@pytest.mark.requirement("R11")
+@pytest.mark.parametrize("missed", ["row", "device", "token"])
+def test_a_write_that_misses_its_row_or_its_device_writes_nothing(
+    mfa: MFA, enrolled: Enrolment, sql: Sql, missed: str
+) -> None:
+    mfa.trusted_devices.trust(mfa.reverify(enrolled.user_id, enrolled.phone.code()), request=FIREFOX)
+    before = [sql(f"SELECT * FROM {name}") for name in NAMES]
+
+    def write(work: Work) -> None:
+        account = accounts.require(work, enrolled.user_id)
+        ((device, held),) = work.connection.execute(sa.text("SELECT id, trust_token FROM mfa_device_trusts"))
+        seen = account._replace(event_count=account.event_count - 1) if missed == "row" else account
+        device, held = device + (missed == "device"), held + "x" * (missed == "token")
+        rotated = ("v1:next", held, work.now, work.now, None, None, None, device, held)
+        also = (Change(work.schema.rotate, rotated, is_exact=True),)
+        accounts.save(work, seen, account, Fact(Kind.DEVICE_RECOGNIZED), also=also)
+
+    with pytest.raises(DatabaseUnavailable, match="too busy to decide"):
+        mfa._perform(write)
+    assert [sql(f"SELECT * FROM {name}") for name in NAMES] == before
 
 
 @pytest.mark.requirement("R11")

@@ -216,6 +216,7 @@ def test_a_device_is_known_under_every_key(
     ((fingerprint, used),) = sql("SELECT device_fingerprint, usage_count FROM mfa_device_trusts")
     assert (fingerprint.split(":")[1], used) == ("k1", 4)
     assert open_mfa(keys=keys).challenge(enrolled.user_id, device_token=f"x{token}", request=FIREFOX)
+    assert come_back(open_mfa(keys=keys), enrolled.user_id, token)
     sql("UPDATE mfa_device_trusts SET device_name = NULL")
     assert open_mfa(keys=keys).trusted_devices.list(enrolled.user_id)[0].name == "A browser"
 
@@ -270,7 +271,10 @@ def test_what_another_user_does_changes_nothing(
     assert mfa.trusted_devices.revoke_all(grace) == 3
     mfa.password_changed(grace)
     assert mfa.status(enrolled.user_id).trusted_devices == 1
-    token = come_back(mfa, enrolled.user_id, firefox.token).token
+    token = firefox.token
+    # Until her log is longer than the other one.
+    for _ in range(16):
+        token = come_back(mfa, enrolled.user_id, token).token
     sql("DELETE FROM mfa_backup_codes WHERE user_id = :ada", ada=enrolled.user_id)
     challenge = mfa.challenge(enrolled.user_id)
     assert challenge

@@ -431,6 +431,22 @@ def test_the_last_event_that_went_is_compared_with_what_is_told_of_it(
     assert keeper.found() == {ada: (2, "event 2 is not the one that was there: it or one before it was rewritten")}
 
 
+@pytest.mark.requirement("R34", "R106")
+def test_a_code_that_was_spent_before_the_pruning_and_is_not_gone_with_it_stays_spent(
+    mfa: MFA, enrolled: Enrolment, intruder: Intruder, clock: Clock
+) -> None:
+    clock.forward(days=400)
+    good = intruder.copy(CODES)
+    log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
+    assert mfa.events.prune(enrolled.user_id, clock.now - YEAR)
+    intruder.put_back(good)
+    log_in(mfa, enrolled.user_id, enrolled.phone.code())
+    with pytest.raises(Rejected) as refused:
+        log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
+    assert refused.value.reason is Reason.CODE_ALREADY_USED
+    assert log_in(mfa, enrolled.user_id, enrolled.backup_codes[1])
+
+
 @pytest.mark.requirement("R101", "R106")
 @pytest.mark.attack("A8")
 def test_a_run_that_is_killed_behind_every_write_leaves_chains_that_are_whole(

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.attacks.intruder import CODES, DEVICES, SECRETS, Intruder
+from tests.attacks.intruder import CODES, DEVICES, EVENTS, SECRETS, Intruder
 from tests.people import FIREFOX, Clock, Enrolment, challenged, enroll, log_in
-from twofold import MFA, Challenge, NotEnrolled, Reason, Rejected, Tampered
+from twofold import MFA, Challenge, Cleared, NotEnrolled, Reason, Rejected, Tampered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,6 +241,67 @@ def test_a_device_that_is_put_back_from_a_copy_is_an_alarm_and_no_trust(
         alarm, _ = reversed(mfa.events.recent(ada, limit=2))
         assert (alarm.kind, alarm.status) == ("device_theft", "alarm")
         assert not mfa.trusted_devices.list(ada)[0].is_active
+
+
+@pytest.mark.requirement("R78")
+@pytest.mark.attack("A21")
+def test_a_device_that_is_put_back_after_a_theft_is_an_alarm_too(
+    mfa: MFA, enrolled: Enrolment, clock: Clock, intruder: Intruder
+) -> None:
+    ada = enrolled.user_id
+    device = mfa.trusted_devices.trust(log_in(mfa, ada, enrolled.phone.code()), request=FIREFOX)
+    trusted = intruder.copy(DEVICES)
+    assert isinstance(mfa.challenge(ada, device_token=device.token, request=FIREFOX), Cleared)
+    clock.forward(hours=1)
+    for _ in range(2):
+        assert isinstance(mfa.challenge(ada, device_token=device.token, request=FIREFOX), Challenge)
+        assert [event.kind for event in mfa.events.recent(ada, limit=2)] == ["challenged", "device_theft"]
+        intruder.put_back(trusted)
+
+
+@pytest.mark.requirement("R78")
+@pytest.mark.attack("A21")
+@pytest.mark.parametrize("number", [None, 10**6])
+def test_a_line_that_was_never_chained_does_not_bring_a_device_back(
+    mfa: MFA, enrolled: Enrolment, intruder: Intruder, number: int | None
+) -> None:
+    ada = enrolled.user_id
+    device = mfa.trusted_devices.trust(log_in(mfa, ada, enrolled.phone.code()), request=FIREFOX)
+    trusted = intruder.copy(DEVICES)
+    mfa.trusted_devices.revoke(ada, device.device_id)
+    intruder.put_back(trusted)
+    intruder.run(
+        "INSERT INTO mfa_events (user_id, seq, event_type, event_status, device_fingerprint, created_at)"
+        " VALUES (:user, :seq, 'device_trusted', 'success', :line, '2026-11-22 12:00:00')",
+        user=ada,
+        seq=number,
+        line=trusted[DEVICES][0]["device_fingerprint"],
+    )
+    assert isinstance(mfa.challenge(ada, device_token=device.token, request=FIREFOX), Challenge)
+    assert not mfa.trusted_devices.list(ada)[0].is_active
+
+
+@pytest.mark.requirement("R64")
+@pytest.mark.parametrize(
+    ("left", "form"),
+    [
+        (CODES, "code_hash = REPLACE(code_hash, 'v1:', 'v0:')"),
+        (DEVICES, "device_fingerprint = REPLACE(device_fingerprint, 'v1:', 'v0:')"),
+        (EVENTS, "mac = NULL, seq = NULL"),
+    ],
+)
+def test_whatever_is_left_of_a_user_tells_of_a_row_that_was_removed(
+    mfa: MFA, enrolled: Enrolment, grace: int, clock: Clock, intruder: Intruder, left: str, form: str
+) -> None:
+    enroll(mfa, grace, clock)
+    mfa.trusted_devices.trust(log_in(mfa, enrolled.user_id, enrolled.phone.code()), request=FIREFOX)
+    for name in {SECRETS, CODES, DEVICES, EVENTS} - {left}:
+        intruder.run(f"DELETE FROM {name} WHERE user_id = :ada", ada=enrolled.user_id)
+    with pytest.raises(Tampered):
+        mfa.challenge(enrolled.user_id)
+    # In the form of before Twofold they tell of nothing.
+    intruder.run(f"UPDATE {left} SET {form} WHERE user_id = :ada", ada=enrolled.user_id)
+    assert not mfa.challenge(enrolled.user_id)
 
 
 @pytest.mark.requirement("R21", "R102")
