@@ -1,6 +1,6 @@
 """An application of one route that verifies codes as JSON: `python -m bench.worker DATABASE_URL PORT`, for the bench.
 
-It is what a host would write on Starlette: AsyncMFA on asyncpg, one process, uvicorn with its C parser and loop. The
+It is what a host would write on Starlette: AsyncMFA on asyncpg, one process of uvicorn. The
 clock is set by the bench, as everywhere in it.
 """
 
