@@ -6,6 +6,7 @@ that. Each test process starts a server when its first test asks for it, so the 
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -38,6 +39,12 @@ collect_ignore = [] if chromium() else ["test_browser.py"]
 _FOR_THE_TESTS = ("TWOFOLD_REQUIRE_", "TWOFOLD_ATTACK_")
 for _name in [name for name in os.environ if name.startswith("TWOFOLD_") and not name.startswith(_FOR_THE_TESTS)]:
     del os.environ[_name]
+
+# PyMySQL reads every certificate of the machine before each connection, and no server of the tests has one.
+os.environ["SSL_CERT_FILE"] = os.devnull
+
+# Statements are built by the thousand, and the collector would look through all of pytest for them again and again.
+gc.set_threshold(50_000, 20, 100)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

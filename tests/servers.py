@@ -198,6 +198,8 @@ def installed_mariadb(parent: str | None = None, *options: str) -> Iterator[Serv
         command += ["--bind-address=127.0.0.1", f"--port={port}", "--skip-name-resolve", "--max-connections=200"]
         command += ["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M", "--performance-schema=0"]
         command += ["--character-set-server=utf8mb4", "--default-time-zone=+05:30"]
+        # Each server deletes what it finds of temporary tables when it starts, and /tmp has those of the others.
+        command += [f"--tmpdir={folder}"]
         # Read at every start, and a statement to a line.
         first = folder / "first.sql"
         first.write_text(

@@ -58,7 +58,7 @@ def sample(tmp_path: Path) -> Iterator[str]:
     try:
         for _ in range(300):
             try:
-                httpx2.get(url)
+                httpx2.get(url, trust_env=False)
                 break
             except httpx2.TransportError:
                 assert process.poll() is None

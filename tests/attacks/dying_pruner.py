@@ -18,6 +18,7 @@ from sqlalchemy import event
 # Every child would import it anew.
 from twofold.cli import events as events  # noqa: PLC0414
 from twofold.cli import main
+from twofold.database import create_engine
 
 _MOST = 200
 
@@ -55,6 +56,8 @@ def ended(pid: int) -> int:
 
 def run() -> None:
     """Fork children until one comes through."""
+    # It brings the driver, which every child would import anew, and does not connect.
+    create_engine(os.environ["TWOFOLD_DATABASE_URL"])
     for place in range(1, _MOST):
         pid = os.fork()
         if pid == 0:

@@ -85,7 +85,11 @@ def test_no_page_header_address_or_log_holds_what_is_not_for_its_reader(
     engine, canaries, seen = migrated.engine(), Canaries(), Seen()
     tables.create(engine)
     app = build(engine, plain_settings(keys=keys), clock=clock)
-    with everything_heard() as heard, served(app) as address, httpx2.Client(base_url=address) as client:
+    with (
+        everything_heard() as heard,
+        served(app) as address,
+        httpx2.Client(base_url=address, trust_env=False) as client,
+    ):
         client.headers["user-agent"] = FIREFOX.user_agent or ""
         client.event_hooks["response"] = [seen]
         live(Ada(Browser(client), clock), canaries, sql)

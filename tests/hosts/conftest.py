@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
 
+from tests.attacks.processes import started
 from tests.databases import ROOT, Database
+from tests.hosts.typed import typed
 from twofold.schema import spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-TYPED = Path(__file__).with_name("typed.py")
 OURS = set(spec.NAMES)
 
 
@@ -35,17 +34,13 @@ class Host:
         """Run commands until one fails: the exit code of the last one, and all that it said; never a traceback."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TWOFOLD_")}
         environment |= {"TWOFOLD_DATABASE_URL": self.database.url, "TWOFOLD_USERS": self.users}
-        done = subprocess.run(
-            [sys.executable, TYPED, *commands],
-            cwd=self.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert "Traceback" not in done.stdout, done.stdout
-        return done.returncode, done.stdout.rpartition("\n$ ")[2]
+        said = self.folder.with_suffix(".said")
+        with started(typed, self.folder, environment, said, commands) as child:
+            code = child.end()
+        output = said.read_text(encoding="utf-8")
+        assert "Traceback" not in output, output
+        assert code is not None, output
+        return code, output.rpartition("\n$ ")[2]
 
     def do(self, *commands: str) -> str:
         """Commands that have to succeed; what the last one said."""

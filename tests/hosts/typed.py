@@ -1,13 +1,20 @@
-"""Runs commands as they are typed, one after the other until one fails; importing everything once is what takes long.
+"""Types commands in a host's folder, one after the other until one fails, as a process that knows nothing of the test.
 
-`python typed.py "alembic upgrade head" "twofold db verify"`; what each says stands under its own line.
+What each says stands under its own line.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from multiprocessing.connection import Connection
+    from pathlib import Path
 
 
 def run(command: str) -> int | str | None:
@@ -21,8 +28,15 @@ def run(command: str) -> int | str | None:
     return 0
 
 
-if __name__ == "__main__":
-    for line in sys.argv[1:]:
+def typed(_: Connection, folder: Path, environment: Mapping[str, str], said: Path, commands: Sequence[str]) -> None:
+    """Be the process: stand in the folder, and write into a file whatever would be on the screen."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    with said.open("wb") as screen:
+        os.dup2(screen.fileno(), 1)
+        os.dup2(screen.fileno(), 2)
+    for line in commands:
         sys.stdout.write(f"$ {line}\n")
         sys.stdout.flush()
         if failed := run(line):

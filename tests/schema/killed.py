@@ -24,6 +24,7 @@ from sqlalchemy import event
 # Every child would import it anew.
 from twofold.cli import db as db  # noqa: PLC0414
 from twofold.cli import main
+from twofold.database import create_engine
 from twofold.schema import adoption
 
 if TYPE_CHECKING:
@@ -122,6 +123,8 @@ def _changes(statement: str) -> bool:
 
 def run(command: Callable[[Die], None]) -> int:
     """Fork children until one comes through."""
+    # It brings the driver, which every child would import anew, and does not connect.
+    create_engine(os.environ["TWOFOLD_DATABASE_URL"])
     died: set[str] = set()
     while len(died) < _MOST:
         reads, writes = os.pipe()

@@ -168,12 +168,15 @@ def test_people_read_what_differs_what_is_done_about_it_and_are_asked_once(datab
     assert shell("db", "verify").code == 0
 
 
-PEOPLE = 10_000
+# More than one batch of rows that are adopted, and more than one of ids that are widened.
+PEOPLE = 2_500
 
 
 def test_people_of_the_incident_keep_their_phones_codes_and_browsers(
-    database: Database, clock: Clock, keys: str
+    database: Database, clock: Clock, keys: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # More rows than a plan counts one by one.
+    monkeypatch.setattr("twofold.schema.survey._COUNTED", 1_000)
     engine, shell = database.engine(), Shell({"database_url": database.url, "keys": keys})
     with engine.begin() as connection:
         models().create_all(connection)
@@ -182,13 +185,14 @@ def test_people_of_the_incident_keep_their_phones_codes_and_browsers(
     assert shell("db", "verify").code == 2
     planned = shell("db", "adopt", "--json")
     assert (planned.code, planned.data["legacy_rows"]) == (2, PEOPLE)
+    assert planned.data["sizes"]["mfa_events"]["rows"] > 1_000
     answer = shell("db", "adopt", "--apply", "--yes", "--allow", "heavy", "--json")
     assert answer.code == 0, answer.data
     assert answer.data["rows"] == {"adopted": PEOPLE, "left": []}
     assert shell("db", "verify").code == 0
 
     mfa = MFA(engine, plain_settings(keys=keys), clock=clock)
-    for user in (1, 7777, PEOPLE):
+    for user in (1, 1777, PEOPLE):
         assert not mfa.challenge(user, device_token=f"cookie-{user}", request=FIREFOX)
         assert log_in(mfa, user, phones[user].code()).factor == "totp"
         assert log_in(mfa, user, f"abcd-{user:04}").factor == "backup_codes"

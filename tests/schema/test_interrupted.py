@@ -88,7 +88,8 @@ def test_a_lock_that_does_not_come_ends_with_a_code_of_its_own(
     happen_in_part(database, "user_mfa_secrets", "mfa_events")
     engine = database.engine()
     if database.backend == "sqlite":
-        event.listen(sa.Engine, "connect", _impatient)
+        # Whoever makes the connection tells it to wait for ten seconds, so it is told otherwise when it is taken.
+        event.listen(sa.Engine, "checkout", _impatient)
     with engine.connect() as writer:
         if database.backend == "sqlite":
             writer.execution_options(isolation_level="AUTOCOMMIT")
@@ -101,11 +102,11 @@ def test_a_lock_that_does_not_come_ends_with_a_code_of_its_own(
         assert time.monotonic() - began < 30
         writer.rollback()
     if database.backend == "sqlite":
-        event.remove(sa.Engine, "connect", _impatient)
+        event.remove(sa.Engine, "checkout", _impatient)
     assert Shell({"database_url": database.url})(*ARGUMENTS).code == 0
 
 
-def _impatient(connection: object, _record: object) -> None:
+def _impatient(connection: object, _record: object, _proxy: object) -> None:
     connection.cursor().execute("PRAGMA busy_timeout = 100")  # type: ignore[attr-defined]
 
 
