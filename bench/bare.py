@@ -16,8 +16,10 @@ import sqlalchemy as sa
 
 from bench.clients import Measured, Stopwatch
 from twofold.driver import _Text  # pyright: ignore[reportPrivateUsage]
+from twofold.events.chain import Link
 from twofold.metadata import tables
-from twofold.statements import Schema
+from twofold.state import Account
+from twofold.statements import LOGIN, Schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,16 +41,18 @@ class _Writes:
         events = tables(sa.MetaData()).events
         with engine.connect() as connection:
             query = sa.select(events).order_by(events.c.id.desc()).limit(1)
-            self._event = tuple(connection.execute(query).one())[3:]
+            event = connection.execute(query).mappings().one()
         engine.dispose()
-        self._count = [column.name for column in self._schema.state].index("event_count")
+        # Number, moment and MAC are those of the state.
+        self._moment, self._told = event["created_at"], tuple(event[name] for name in Link._fields[2:-1])
+        self._count = Account._fields.index("event_count")
 
     def after(self, row: Sequence[Any]) -> Any:
         """What the second statement is given."""
         values = list(row)
         values[self._count] += 1
-        moment = self._event[-2]
-        return self.write.bound((*values[1:], moment, row[0], row[self._count], values[self._count], *self._event))
+        state = (*values[LOGIN], row[-1], self._moment)
+        return self.write.bound((*state, row[0], row[self._count], *self._told))
 
 
 class Psycopg:

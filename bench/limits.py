@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from bench.clients import Measured, Stopwatch
 from twofold.driver import _Text  # pyright: ignore[reportPrivateUsage]
-from twofold.statements import Schema
+from twofold.statements import LOGIN, Schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,8 @@ class Loop:
         self._connection.execute("PRAGMA synchronous = FULL")
         dialect, schema = sa.create_engine("sqlite://").dialect, Schema("users.id", sa.BigInteger())
         self._read, self._swap, self._append = (
-            _Text(statement.core, statement.names, dialect) for statement in (schema.read, schema.swap, schema.append)
+            _Text(statement.core, statement.names, dialect)
+            for statement in (schema.read, schema.swap_at_login, schema.append)
         )
         self._in_order = itemgetter(*self._swap.places)
         self._count = schema.state.index(schema.tables.secrets.c.event_count)
@@ -67,7 +68,7 @@ class Loop:
                 row: list[Any] = list(send(self._read.words, (user,)).fetchone())
                 seen = row[self._count]
                 row[self._count] += 1
-                after = (*row[1:], "2026-01-01 00:00:00.000000", user, seen)
+                after = (*row[LOGIN], row[-1], "2026-01-01 00:00:00.000000", user, seen)
                 swapped = send(self._swap.words, self._in_order(after))
                 if swapped.rowcount != 1:
                     raise RuntimeError("the row was not written")

@@ -21,13 +21,12 @@ if TYPE_CHECKING:
     from bench.server import Server
 
 # What differs from one verification to the next is computed by pgbench from the row that it has just read.
-_COMPUTED = frozenset({"user", "seen", "new_event_count", "event_seq"})
+_COMPUTED = frozenset({"user", "seen", "new_event_count"})
 _SCRIPT = """\\set user :first + :client_id * :each + random(0, :each - 1)
 {read} \\gset
 \\set seen :event_count
 \\set new_event_count :event_count + 1
-\\set event_seq :event_count + 1
-{swap_and_append};
+{write};
 """
 
 
@@ -98,4 +97,4 @@ def _script(schema: Schema, values: dict[str, Any]) -> tuple[str, dict[str, str]
         for name, value in given.items()
         if value is not None
     }
-    return _SCRIPT.format(read=read, swap_and_append=text), variables
+    return _SCRIPT.format(read=read, write=text), variables

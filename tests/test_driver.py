@@ -33,7 +33,7 @@ from twofold.database import _prepare_sqlite
 from twofold.driver import Statement, _is_heard
 from twofold.keyring import generate_key
 from twofold.state import Account
-from twofold.statements import Schema
+from twofold.statements import LOGIN, Schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -164,7 +164,7 @@ def test_what_is_sent_is_what_core_would_send(driven: Driven, migrated: Database
             compared += 1
         return compared
 
-    assert driven.connected(compare) == (9 if migrated.backend == "postgresql" else 7)
+    assert driven.connected(compare) == (10 if migrated.backend == "postgresql" else 8)
 
 
 def test_what_is_read_is_what_core_would_read(
@@ -201,11 +201,13 @@ def test_what_is_counted_is_what_core_would_count(driven: Driven, mfa: MFA, cloc
         row = schema.read.first(connection, (ada,))
         assert row is not None
         seen = row[Account._fields.index("event_count")]
-        for given, found in (((*row[1:], clock.now, ada, seen), 1), ((*row[1:], clock.now, ada, seen + 1), 0)):
-            savepoint = connection.begin_nested()
-            assert schema.swap.count(connection, given) == found
-            savepoint.rollback()
-            assert connection.execute(schema.swap.core, schema.swap.named(given)).rowcount == found
+        for swap, state in ((schema.swap, row[1:]), (schema.swap_at_login, (*row[LOGIN], row[-1]))):
+            for count, found in ((seen, 1), (seen + 1, 0)):
+                given = (*state, clock.now, ada, count)
+                savepoint = connection.begin_nested()
+                assert swap.count(connection, given) == found
+                savepoint.rollback()
+                assert connection.execute(swap.core, swap.named(given)).rowcount == found
         assert schema.rotate.count(connection, values(schema.rotate, clock)) == 0
 
     driven.connected(compare)

@@ -70,28 +70,28 @@ class Moment(datetime):
 @pytest.mark.parametrize(
     ("value", "stored"),
     [
-        (None, b"n0:"),
-        (True, b"b1:1"),
-        (False, b"b1:0"),
-        (0, b"i1:0"),
-        (-12, b"i3:-12"),
-        (Number(12), b"i2:12"),
+        (None, b"n"),
+        (True, b"b1"),
+        (False, b"b0"),
+        (0, b"i0"),
+        (-12, b"i-12"),
+        (Number(12), b"i12"),
         ("", b"s0:"),
-        ("é", b"s2:\xc3\xa9"),
-        ("\ud800", b"s3:\xed\xa0\x80"),
-        (Text("é\ud800"), b"s5:\xc3\xa9\xed\xa0\x80"),
+        ("é", b"s1:\xc3\xa9"),
+        ("\ud800", b"s1:\xed\xa0\x80"),
+        (Text("é\ud800"), b"s2:\xc3\xa9\xed\xa0\x80"),
         (Kind.RESET, b"s5:reset"),
-        (b"\0x", b"y2:\0x"),
-        (1.5, b"f3:1.5"),
-        (SOMEBODY, b"u32:00000000000000000000000000000005"),
-        (AT, b"t32:2026-11-22T12:00:05.123456+00:00"),
-        (AT.replace(microsecond=0), b"t32:2026-11-22T12:00:05.000000+00:00"),
-        (Moment(2026, 11, 22, 14, 0, 5, tzinfo=AT.tzinfo), b"t32:2026-11-22T12:00:05.000000+00:00"),
+        (b"\0x", b"y0078"),
+        (1.5, b"f1.5"),
+        (SOMEBODY, b"u00000000000000000000000000000005"),
+        (AT, b"t1795348805123456"),
+        (AT.replace(microsecond=0), b"t1795348805000000"),
+        (Moment(2026, 11, 22, 14, 0, 5, tzinfo=AT.tzinfo), b"t1795348805000000"),
     ],
 )
 def test_each_type_has_one_encoding(value: Any, stored: bytes) -> None:
     assert canonical(value) == stored
-    assert canonical(value, "x", value) == stored + b"s1:x" + stored
+    assert canonical(value, "x", value) == stored + b",s1:x," + stored
 
 
 def test_what_is_none_of_the_types_has_no_encoding() -> None:
@@ -100,19 +100,19 @@ def test_what_is_none_of_the_types_has_no_encoding() -> None:
 
 
 def test_what_was_sealed_opens() -> None:
-    assert RING.open("v1:k1:NqPGi4abWmtIO9wq5HxSNt73qkLqx-pUhhZ1Uv9jY1W4Qw", b"here") == b"secret"
+    assert RING.open("v1:k1:qP44yBDi45fiZroC8rij_zk_YFOFb9EbzpeXuFAsAYZA2A", b"here") == b"secret"
 
 
 def test_the_state_of_a_user_is_authenticated_in_this_form() -> None:
-    state = b"s7:state 1i1:7n0:n0:n0:s4:SHA1i1:6i2:30b1:0b1:0n0:i1:0n0:i1:0n0:n0:i1:0n0:n0:n0:"
+    state = b"s7:state 1,i7,n,n,n,s4:SHA1,i6,i30,b0,b0,n,i0,n,i0,n,n,i0,n,n,n"
     assert Account(7).message() == state
 
 
 def test_a_secret_is_sealed_for_its_place_in_this_form() -> None:
-    place = b"s16:user_mfa_secrets" + b"s6:secret" + b"i1:7" + b"s6:SHA256" + b"i1:8" + b"i2:60"
+    place = b"s16:user_mfa_secrets,s6:secret,i7,s6:SHA256,i8,i60"
     parameters = Parameters("SHA256", 8, 60)
-    assert factor._context(Account(7), "secret", parameters, None) == place + b"n0:"
-    assert factor._context(Account(7), "secret", parameters, "hers") == place + b"s4:hers"
+    assert factor._context(Account(7), "secret", parameters, None) == place + b",n"
+    assert factor._context(Account(7), "secret", parameters, "hers") == place + b",s4:hers"
 
 
 def test_an_event_is_chained_in_this_form() -> None:
@@ -120,8 +120,8 @@ def test_an_event_is_chained_in_this_form() -> None:
     assert text == '{"by":"grace@example.com","reason":"lost phone"}'
     assert chain.details_text({}) is None
     link = chain.Link(7, 1, "reset", "success", text, "192.0.2.1", "curl/8", None, AT)
-    first = "v1:k1:f5d0d753ae99b96156cf988530aebaa47f016d0849c255a5147f6f232e2cfa82"
-    second = "v1:k1:e23907ab867bf257aacc875478df5db9aaa99239a8368b13b03e74b311a9f38c"
+    first = "v1:k1:f56ef913632ef2925534567bc1b30272cb9c503f22fc3a28c329acf78057f56d"
+    second = "v1:k1:e25557ce5b2ccfef23178ce9b14b158baf35680d07dac991e43c92e912c2b97f"
     assert (chain.mac(RING, link, None), chain.mac(RING, link, first)) == (first, second)
     assert chain.fits(RING, link, first, second)
     assert not chain.fits(RING, link, None, second)
@@ -130,11 +130,11 @@ def test_an_event_is_chained_in_this_form() -> None:
 
 def test_a_backup_code_is_hashed_in_this_form() -> None:
     code = "ABCDEFGHJKMNPQRSTVWXYZ012"
-    good = "v1:k1:fdff1f10762ae27f7490f77cf3c1445f80d40d18c6de6be12d7c1c22e48a9fe1"
-    spent = "v1:k1:58df8624d2c4da4668ea5dc6629d0dba13ad8a89713f937430702b504dd4687d"
+    good = "v1:k1:2421a3828e7be756732a3284e26c176719e70016bb2afc54a6e5fc2e92c7949b"
+    spent = "v1:k1:af50c1dcf536cfff4e4ed1793354db89f9196cdc97de3b04c31d12fb55d9addd"
     assert codec.digests(RING, 7, code) == (good,)
     assert codec.digests(RING, 7, code, is_spent=True) == (spent,)
-    assert codec.marks(RING, 7, code) == ("4dd4687d",)
+    assert codec.marks(RING, 7, code) == ("55d9addd",)
     legacy = "e0bebd22819993425814866b62701e2919ea26f1370499c1037b53b9d49c2c8a"
     assert codec.legacy_digest("ABC123") == legacy
 
@@ -149,14 +149,10 @@ def test_the_token_of_a_device_is_hashed_in_this_form() -> None:
 
 
 def test_a_challenge_is_signed_in_this_form() -> None:
-    first = (
-        "v1~k1~eyJ1IjpbInYiLDddLCJuIjozLCJlIjoiMjAyNi0xMS0yMlQxNDowMDowNS4xMjM0NTYrMDI6MDAifQ"
-        "~a820eae1f35caf5f379da20db8a582b2d1e71bdec6953a57b56d39d869205009"
-    )
+    first = "v1~k1~MywxNzk1MzQ4ODA1MTIzNDU2LCxpNw~a1304dd8763708bc58958d04a340f2cbdce10f4fac7a7f674ceae69ebf954d80"
     again = (
-        "v1~k1~eyJ1IjpbInUiLCIwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwNSJdLCJuIjozLCJlIjoiMjAyNi0xMS0yMlQxNDowMDowNS4x"
-        "MjM0NTYrMDI6MDAiLCJzIjoiMjAyNi0xMS0yMlQxMjowMDowNS4xMjM0NTYrMDA6MDAifQ"
-        "~e15bb0f7320f0415c2cde8182ad76536adac00ffab3b3b7ceb918a35e9fc06bc"
+        "v1~k1~MywxNzk1MzQ4ODA1MTIzNDU2LDE3OTUzNDg4MDUxMjM0NTYsdTAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA1"
+        "~53a35d236299d13c1a749c16c4e0ad590f2de8cb933820634ed56059fb174d05"
     )
     for token, text in ((ChallengeToken(7, 3, AT, None), first), (ChallengeToken(SOMEBODY, 3, AT, AT), again)):
         assert write_challenge(RING, token) == text
@@ -167,9 +163,8 @@ def test_a_challenge_is_signed_in_this_form() -> None:
 
 def test_a_proof_is_signed_in_this_form() -> None:
     text = (
-        "v1~k1~eyJ1IjpbInYiLCJhZGEiXSwiZiI6InRvdHAiLCJ0IjoiMjAyNi0xMS0yMlQxMjowMDowNS4xMjM0NTYrMDA6MDAiLCJzIjoiMjAyNi0x"
-        "MS0yMlQxMjowMDowNS4xMjM0NTYrMDA6MDAiLCJuIjo0fQ"
-        "~815fbd757e39273d6ef99a5f9319a0d68cc7e8bebed85e19b274407ec02e2ca2"
+        "v1~k1~dG90cCwxNzk1MzQ4ODA1MTIzNDU2LDE3OTUzNDg4MDUxMjM0NTYsNCxzYWRh"
+        "~9ad21ce0765914cdb1eb20ac13ec2b83c6da1032237580b3ad575c142119f52c"
     )
     token = ProofToken("ada", "totp", AT, AT, 4)
     assert write_proof(RING, token) == text
@@ -179,9 +174,8 @@ def test_a_proof_is_signed_in_this_form() -> None:
 
 def test_a_tombstone_is_signed_in_this_form() -> None:
     text = (
-        "v1~k1~eyJ1IjpbInUiLCIwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwNSJdLCJuIjo5LCJoIjoidjE6azE6MDAiLCJpIjp0cnVlLCJ0"
-        "IjoiMjAyNi0xMS0yMlQxMjowMDowNS4xMjM0NTYrMDA6MDAifQ"
-        "~63369e795e2688dd1fa3c13051636d23f239ee0603265d2cd49424c2fa97d821"
+        "v1~k1~OSx2MTprMTowMCwxLDE3OTUzNDg4MDUxMjM0NTYsdTAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA1"
+        "~9c10012d8e221caba8c1d2038833cc7bfb5833d2e9dcd3dde122dc0ba636105a"
     )
     tombstone = Tombstone(SOMEBODY, 9, "v1:k1:00", True, AT)  # noqa: FBT003 -- All of it, in order.
     assert write_tombstone(RING, tombstone) == text
@@ -190,10 +184,10 @@ def test_a_tombstone_is_signed_in_this_form() -> None:
 
 def test_a_token_is_read_up_to_its_longest_and_nothing_else_is_one() -> None:
     ring = Keyring.parse(f"k01:{_BYTES}")
-    tokens = [write_challenge(ring, ChallengeToken("x" * length, 3, AT, None)) for length in range(6000, 6060)]
-    assert 8192 in {len(token) for token in tokens}
+    tokens = [write_challenge(ring, ChallengeToken("x" * length, 3, AT, None)) for length in range(1431, 1491)]
+    assert 2048 in {len(token) for token in tokens}
     for token in tokens:
-        assert (read_challenge(ring, token) is not None) == (len(token) <= 8192)
+        assert (read_challenge(ring, token) is not None) == (len(token) <= 2048)
     good = write_challenge(RING, ChallengeToken(7, 3, AT, None))
     for text in (good + "é", good + "~", "v1~k1~e30", "", b"", None, "v2" + good[2:], "v1~k9" + good[5:]):
         assert read_challenge(RING, text) is None
@@ -213,13 +207,13 @@ def test_a_checkpoint_file_is_written_in_this_form() -> None:
         b'{"type":"checkpoint","version":1,"begun_at":"2026-11-22T12:00:05.123456+00:00",'
         b'"at":"2026-11-22T12:00:06.123456+00:00","users":2,"root":"00ff",'
         b'"previous":"3ccee7494b7f16aaf28011b85d1f8cba8ac7849b70c71edf95374473f508437a","key":"56475aa75463474c",'
-        b'"signature":"cDSaPCd9ejHsVGPf6j1Q/qF6Yq7lTEzD1ozgqS/8SotPo4fVvXOponFrhclqCx7/cowS0qRpFl9NfnKvBvWEAg=="}\n'
+        b'"signature":"4xo0NogwplK/kXMKgobP51Eg+b6RGFDJjpC4Y/JQto8xTt9cXbBrZw+AWEvpdeZZejBBMl21zi/G1U43R5BmDw=="}\n'
     )
     erased = (
         b'{"type":"tombstone","version":1,"user":"ada","count":9,"mac":null,"is_intact":false,'
         b'"at":"2026-11-22T12:00:05.123456+00:00",'
-        b'"previous":"6eaafb57cab8adde1e07da7a89fe8f08404ae3b7378f2811abde3f235a883697","key":"56475aa75463474c",'
-        b'"signature":"0+Dq1+8+5VRcZyjLsWlqQFMjDBLEnSX4OiX5V5WdnmGISrH9KOltZWBIANMdi5d/A/uooLA/HRRtbXnpEETUAQ=="}\n'
+        b'"previous":"08dfa75670e1c132cd22c9a75c53620828cc5ea1e58612adb6f9d5ba0daab457","key":"56475aa75463474c",'
+        b'"signature":"G6g2D9JORFBqbNsJUuBz1frxB7ZJjwEQEGtEsOyQ45mJXeiTjxkV0j5xFWIiYPTBqPgPpSo4mvRnHGyXMUWnCQ=="}\n'
     )
     public = PublicKey.parse(str(SIGNER.public))
     previous = None
@@ -231,7 +225,7 @@ def test_a_checkpoint_file_is_written_in_this_form() -> None:
         assert checkpoint.write(entry, previous, SIGNER) == line
         assert checkpoint.read(line, previous, public) == entry
         previous = checkpoint.digest(line)
-    assert Head(7, 2, "v1:k1:00").leaf() == b"s4:headi1:1i1:7i1:2s8:v1:k1:00"
+    assert Head(7, 2, "v1:k1:00").leaf() == b"s4:head,i1,i7,i2,s8:v1:k1:00"
     read = checkpoint.read(closing, checkpoint.digest(heads), public)
     assert isinstance(read, Checkpoint)
     assert (read.at.tzinfo, read.begun_at.tzinfo) == (UTC, UTC)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ from twofold.events import chain
 from twofold.events.kinds import Kind, Status
 from twofold.request import Request
 from twofold.state import Account
-from twofold.statements import STATE
+from twofold.statements import LOGIN, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,8 +38,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("twofold")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A statement that belongs to the same write. One that `is_exact` must find its one row, or the write is void."""
 
     statement: sa.Executable | Statement[Any]
@@ -64,13 +64,12 @@ class OneByOne(Exception):
     """A batch cannot be read or written in one go. Never leaves the library."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """What an operation tells the audit log."""
 
     kind: Kind
     status: Status = Status.SUCCESS
-    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    details: Mapping[str, Any] = MappingProxyType({})
     device_fingerprint: str | None = None
 
 
@@ -236,10 +235,13 @@ def save(
 def _write(work: Work, seen: Account | None, writing: Writing, also: Also) -> None:
     connection, schema = work.connection, work.schema
     if seen is None:
-        row = {"user_id": writing.after.user_id, "created_at": work.now, **dict(zip(STATE, writing.swap, strict=False))}
+        row = dict(zip(("user_id", "created_at", *STATE), (writing.user_id, work.now, *writing.state), strict=True))
         connection.execute(sa.insert(schema.tables.secrets), row)
-    elif schema.swap.count(connection, writing.swap) != 1:
-        raise Conflict
+    else:
+        is_login = writing.is_login(seen)
+        swap, values = (schema.swap_at_login, writing.login) if is_login else (schema.swap, writing.swap)
+        if swap.count(connection, values) != 1:
+            raise Conflict
     schema.append.count(connection, writing.append)
     for change in also:
         # The row that was decided on is still as it was, even where this transaction read an older snapshot.
@@ -257,18 +259,53 @@ def _write_at_once(work: Work, seen: Account | None, writing: Writing, also: Als
         case _:
             raise Conflict
     statement = work.schema.at_once.get(change)
-    if statement is None or seen is None:
+    if statement is None or seen is None or not writing.is_login(seen):
         raise Conflict
-    if statement.count(work.connection, writing.swap + writing.append[1:] + values) != 1:
+    if statement.count(work.connection, writing.login + writing.told + values) != 1:
         raise Conflict
 
 
 class Writing(NamedTuple):
-    """What `save` is about to write: the state that will stand, and the values of `Schema.swap` and `.append`."""
+    """What `save` is about to write: the state that will stand, its MAC, and the event."""
 
     after: Account
-    swap: tuple[Any, ...]
-    append: tuple[Any, ...]
+    state_mac: str
+    link: chain.Link
+
+    def is_login(self, seen: Account) -> bool:
+        """Whether nothing changes but what a login changes."""
+        return self.after[: LOGIN.start] == seen[: LOGIN.start] and self.after[LOGIN.stop :] == seen[LOGIN.stop :]
+
+    @property
+    def user_id(self) -> UserId:
+        """Whose row it is."""
+        return self.after.user_id
+
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """The columns of STATE."""
+        return (*self.after[1:], self.state_mac, self.link.created_at)
+
+    @property
+    def swap(self) -> tuple[Any, ...]:
+        """The values of `Schema.swap`."""
+        return (*self.state, self.user_id, self.link.seq - 1)
+
+    @property
+    def login(self) -> tuple[Any, ...]:
+        """The values of `Schema.swap_at_login`."""
+        state: tuple[Any, ...] = self.after
+        return (*state[LOGIN], self.state_mac, self.link.created_at, self.user_id, self.link.seq - 1)
+
+    @property
+    def append(self) -> tuple[Any, ...]:
+        """The values of `Schema.append`."""
+        return (*self.link, self.after.event_head)
+
+    @property
+    def told(self) -> tuple[Any, ...]:
+        """What the event holds that the state does not, for `Schema.at_once`."""
+        return self.link[2:-1]
 
 
 def written(work: Work, seen: Account | None, after: Account, fact: Fact, request: Any = None) -> Writing:
@@ -276,20 +313,18 @@ def written(work: Work, seen: Account | None, after: Account, fact: Fact, reques
     origin = Request.of(request)
     before, head = (seen.event_count, seen.event_head) if seen else (0, None)
     link = chain.Link(
-        user_id=after.user_id,
-        seq=before + 1,
-        event_type=str(fact.kind),
-        event_status=str(fact.status),
-        event_details=chain.details_text(fact.details),
-        ip_address=origin.ip_address,
-        user_agent=origin.user_agent,
-        device_fingerprint=fact.device_fingerprint,
-        created_at=work.now,
+        after.user_id,
+        before + 1,
+        str(fact.kind),
+        str(fact.status),
+        chain.details_text(fact.details),
+        origin.ip_address,
+        origin.user_agent,
+        fact.device_fingerprint,
+        work.now,
     )
-    mac = chain.mac(work.keyring, link, head)
-    after = after._replace(event_count=link.seq, event_head=mac)
-    state_mac = work.keyring.mac("state", after.message())
-    return Writing(after, (*after[1:], state_mac, work.now, after.user_id, before), (*link, mac))
+    after = after._replace(event_count=link.seq, event_head=chain.mac(work.keyring, link, head))
+    return Writing(after, work.keyring.mac("state", after.message()), link)
 
 
 def save_all(work: Work, writings: Sequence[Writing]) -> None:

@@ -6,9 +6,8 @@ costs a wait that doubles; at the cap the factor is suspended until it is bound 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from twofold.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(NamedTuple):
     """The policy: `free` failures without a wait, waits from `first` to `longest`, suspension after `cap` failures."""
 
     free: int

@@ -8,7 +8,6 @@ nonce; the context that a value belongs to is its associated data. Every value n
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import os
 import re
@@ -20,10 +19,12 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from twofold.confidential import Confidential
 from twofold.errors import ConfigurationError, MissingKey, Tampered
+from twofold.moments import microseconds
 
 Purpose = Literal[
     "secrets", "backup codes", "device tokens", "events", "state", "challenges", "proofs", "forms", "tombstones"
@@ -46,52 +47,49 @@ def generate_key(kid: str | None = None) -> str:
 
 
 def canonical(*parts: str | bool | bytes | float | datetime | UUID | None) -> bytes:
-    """Encode values so that no two different sequences read alike: each with its type and its length.
+    """Encode values so that no two different sequences read alike: each with its type, and a text with its length.
 
-    Moments are UTC to the microsecond. The encoding is part of what is stored: a change needs a new version.
+    Moments are microseconds since 1970. The encoding is part of what is stored: a change needs a new version.
     """
-    framed = bytearray()
+    written: list[str] = []
     values: tuple[Any, ...] = parts
     for part in values:
         # Nearly all of every row is of five types, which are told apart faster by identity than by a match.
         kind = type(part)
         if part is None:
-            framed += b"n0:"
+            written.append("n")
         elif kind is str:
-            # A lone surrogate is no text, and yet what a caller may be given as one.
-            body = part.encode("utf-8", "surrogatepass")
-            framed += b"s%d:" % len(body) + body
-        elif kind is bool:
-            framed += b"b1:1" if part else b"b1:0"
+            written.append(f"s{len(part)}:{part}")
         elif kind is int:
-            body = b"%d" % part
-            framed += b"i%d:" % len(body) + body
+            written.append(f"i{part}")
+        elif kind is bool:
+            written.append("b1" if part else "b0")
         elif kind is datetime:
-            framed += b"t32:" + part.astimezone(UTC).isoformat("T", "microseconds").encode()
+            written.append(f"t{microseconds(part)}")
         else:
-            framed += _framed(part)
-    return bytes(framed)
+            written.append(_written(part))
+    # A lone surrogate is no text, and yet what a caller may be given as one.
+    return ",".join(written).encode("utf-8", "surrogatepass")
 
 
-def _framed(part: object) -> bytes:
+def _written(part: object) -> str:
     """The encoding of a value of a rarer type, or of a type derived from a common one."""
     match part:
         case str():
-            tag, body = b"s", part.encode("utf-8", "surrogatepass")
+            return f"s{len(part)}:{str.__str__(part)}"
         case int():
-            tag, body = b"i", b"%d" % part
-        case bytes():
-            tag, body = b"y", part
-        case UUID():
-            tag, body = b"u", part.hex.encode()
+            return f"i{int(part)}"
         case datetime():
-            tag, body = b"t", part.astimezone(UTC).isoformat("T", "microseconds").encode()
+            return f"t{microseconds(part)}"
+        case bytes():
+            return f"y{part.hex()}"
+        case UUID():
+            return f"u{part.hex}"
         case float():
             # Nothing of ours is one, but SQLite gives back whatever was put into a column.
-            tag, body = b"f", repr(part).encode()
+            return f"f{part!r}"
         case _:
             raise TypeError(f"{type(part).__name__} has no canonical form.")
-    return b"%b%d:%b" % (tag, len(body), body)
 
 
 class Keyring(Confidential):
@@ -104,7 +102,7 @@ class Keyring(Confidential):
         self._sealing = {kid: AESGCM(derived["secrets"]) for kid, derived in self._keys.items()}
         # Each has taken its key in, and is copied for every message.
         self._macs = {
-            kid: {purpose: hmac.new(key, digestmod=hashlib.sha256) for purpose, key in derived.items()}
+            kid: {purpose: HMAC(key, SHA256()) for purpose, key in derived.items()}
             for kid, derived in self._keys.items()
         }
         self.active = next(iter(keys))
@@ -149,7 +147,7 @@ class Keyring(Confidential):
         The form is `v1:<kid>:<base64url(nonce ‖ ciphertext ‖ tag)>`.
         """
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._sealing[self.active].encrypt(nonce, plaintext, canonical(self.active, context))
+        sealed = self._sealing[self.active].encrypt(nonce, plaintext, _bound(self.active, context))
         return f"v1:{self.active}:{base64.urlsafe_b64encode(nonce + sealed).decode().rstrip('=')}"
 
     def open(self, value: str, context: bytes) -> bytes:
@@ -160,7 +158,7 @@ class Keyring(Confidential):
         kid, body = self._split(value)
         try:
             raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
-            return self._sealing[kid].decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], canonical(kid, context))
+            return self._sealing[kid].decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bound(kid, context))
         except (InvalidTag, ValueError):
             raise Tampered from None
 
@@ -180,7 +178,7 @@ class Keyring(Confidential):
     def _mac(self, kid: str, purpose: Purpose, message: bytes) -> str:
         mac = self._macs[kid][purpose].copy()
         mac.update(message)
-        return f"v1:{kid}:{mac.hexdigest()}"
+        return f"v1:{kid}:{mac.finalize().hex()}"
 
     def _split(self, value: str) -> tuple[str, str]:
         match value.split(":"):
@@ -190,6 +188,11 @@ class Keyring(Confidential):
                 return kid, body
             case _:
                 raise Tampered
+
+
+def _bound(kid: str, context: bytes) -> bytes:
+    """The associated data of a sealed value. A key id has no colon, so nothing else reads alike."""
+    return b"%b:%b" % (kid.encode(), context)
 
 
 def _derive_all(master: bytes) -> dict[Purpose, bytes]:

@@ -20,7 +20,10 @@ from twofold.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy.sql.type_api import _BindProcessorType  # pyright: ignore[reportPrivateUsage]
+    from sqlalchemy.sql.type_api import (
+        _BindProcessorType,  # pyright: ignore[reportPrivateUsage]
+        _ResultProcessorType,  # pyright: ignore[reportPrivateUsage]
+    )
 
 NAMES = ("user_mfa_secrets", "mfa_backup_codes", "mfa_device_trusts", "mfa_events")
 POSTGRESQL_INDEX = "ix_mfa_events_created_at_brin"
@@ -50,11 +53,17 @@ class UTCDateTime(TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
 
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> _ResultProcessorType[datetime] | None:
+        """Read UTC, in one step on PostgreSQL, whose drivers give a moment in the zone of the session."""
+        return _in_utc if dialect.name == "postgresql" else super().result_processor(dialect, coltype)
+
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
         """Read UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return _in_utc(value if value is None or value.tzinfo else value.replace(tzinfo=UTC))
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    return None if value is None else value.astimezone(UTC)
 
 
 def _aware(value: datetime | None) -> datetime | None:

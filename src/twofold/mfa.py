@@ -194,10 +194,13 @@ def _prove(
         raise ConfigurationError(
             "A failure that the caller can roll back does not count; verify outside of within(), or say may_guess=True."
         )
-    canonical = codec.canonical(code)
-    older = codec.legacy(code) if canonical is None and not totp.is_code(account, code) else None
+    is_totp = totp.is_code(account, code)
+    canonical = None if is_totp else codec.canonical(code)
+    older = codec.legacy(code) if canonical is None and not is_totp else None
     factor: Factor = "totp" if canonical is None and older is None else "backup_codes"
     also: accounts.Also = ()
+    # In a session that is open no challenge is spent.
+    spent = account.last_challenge if serial is None else serial
     details: dict[str, Any] = {"factor": factor, "occasion": occasion}
     if canonical is not None:
         # A code of 125 bits cannot be guessed, so it stays good during a wait and after a suspension: the owner has a
@@ -206,7 +209,7 @@ def _prove(
         match = backup_codes.judge(work, account, canonical)
         if isinstance(match, Reason):
             raise refuse(work, account, match, occasion, factor=factor, request=request)
-        after, also = account._replace(last_used_at=work.now), backup_codes.spending(work, match)
+        after, also = backup_codes.spend(work, account, match, spent)
         details |= {"codes": match.mark}
     else:
         if Budget.of(work.settings).is_suspended(account.failed_attempts):
@@ -222,12 +225,10 @@ def _prove(
         if isinstance(judged, Reason):
             raise refuse(work, account, judged, occasion, factor=factor, request=request)
         if isinstance(judged, totp.Match):
-            after = totp.spend(work, account, judged)
+            after = totp.spend(work, account, judged, spent)
         else:
-            after, also = account._replace(last_used_at=work.now), backup_codes.spending(work, judged)
+            after, also = backup_codes.spend(work, account, judged, spent)
             details |= {"codes": judged.mark}
-    if serial is not None:
-        after = after._replace(last_challenge=serial)
     fact = Fact(Kind.CODE_ACCEPTED, details=details)
     saved = accounts.save(work, account, after, fact, request, also)
     return proofs.issue(work, user_id, saved, factor)

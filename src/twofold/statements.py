@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
     Select = sa.Select[*tuple[Any, ...]]
 
-# What a swap writes, and what an event holds beside the user's id.
+# What a swap writes, and what it writes where only that has changed which a login changes.
 STATE: Final = (*Account._fields[1:], "state_mac", "updated_at")
+LOGIN: Final = slice(Account._fields.index("last_used_step"), Account._fields.index("event_head") + 1)
+# What an event holds beside the user's id. Number, moment and MAC stand in the state as well.
 EVENT: Final = (*Link._fields[1:], "mac")
+_SHARED: Final = {"seq": "event_count", "created_at": "updated_at", "mac": "event_head"}
 
 
 class HeldDevice(NamedTuple):
@@ -62,7 +65,7 @@ class Schema:
         self.state = tuple(secrets.c[name] for name in Account._fields)
         self.held_device = (*(devices.c[name] for name in HeldDevice._fields[:-1]), self._said())
 
-        user = sa.bindparam("user", type_=user_id_type)
+        self._user = user = sa.bindparam("user", type_=user_id_type)
         read = sa.select(*self.state, secrets.c.state_mac).where(secrets.c.user_id == user)
         self.read = Statement(read, ["user"])
         self.read_locked = Statement(read.with_for_update(), ["user"])
@@ -72,15 +75,14 @@ class Schema:
         self.known = sa.select(self.users_id).where(self.users_id == user)
         self.traces = sa.select(self.traces_of(user))
 
-        state = _binds(secrets, STATE, "new")
-        swap = sa.update(secrets).values(state).where(secrets.c.user_id == user, secrets.c.event_count == _SEEN)
-        self.swap = Statement(swap, [*(bind.key for bind in state.values()), "user", "seen"])
+        self.swap = self._swap(STATE)
+        self.swap_at_login = self._swap((*Account._fields[LOGIN], "state_mac", "updated_at"))
         event = _binds(events, EVENT, "event")
         self.append = Statement(
             sa.insert(events).values(user_id=user, **event), ["user", *(bind.key for bind in event.values())]
         )
         self.rotate = self._rotate()
-        # PostgreSQL does all of it in one statement: two round trips for a whole verification.
+        # PostgreSQL does all of a login in one statement: two round trips for a whole verification.
         self.at_once = {change: self._at_once(change) for change in (None, self.rotate)}
 
     def _with_codes(self, read: Select) -> Select:
@@ -114,6 +116,13 @@ class Schema:
         )
         return read.add_columns(*self.held_device).select_from(secrets.outerjoin(devices, is_this))
 
+    def _swap(self, columns: Iterable[str]) -> Statement[sa.Update]:
+        """Write these columns of the row, if nobody has written since it was seen."""
+        secrets = self.tables.secrets
+        state = _binds(secrets, columns, "new")
+        swap = sa.update(secrets).values(state).where(secrets.c.user_id == self._user, secrets.c.event_count == _SEEN)
+        return Statement(swap, [*(bind.key for bind in state.values()), "user", "seen"])
+
     def _rotate(self) -> Statement[sa.Update]:
         """Give a device its next token, if it still has the one that was seen."""
         devices = self.tables.devices
@@ -133,19 +142,22 @@ class Schema:
     def _at_once(self, change: Statement[sa.Update] | None) -> Statement[sa.Insert]:
         """Swap the state, append the event, and make a change that must find its row, or do nothing of it."""
         secrets, _, _, events = self.tables
-        swap, event = self.swap.core, _binds(events, EVENT, "event")
+        swap = self.swap_at_login.core
         if change is not None:
             is_there: Any = change.core.whereclause
             swap = swap.where(sa.exists(sa.select(sa.true()).where(is_there)))
         swapped = swap.returning(secrets.c.user_id).cte("swapped")
-        row: dict[str, Any] = dict(event)
+        # Each value is sent once.
+        told = _binds(events, (name for name in EVENT if name not in _SHARED), "event")
+        shared = {name: _binds(secrets, [state], "new")[state] for name, state in _SHARED.items()}
+        row: dict[str, Any] = {name: (told | shared)[name] for name in EVENT}
         if change is not None:
             # Whoever writes the other row by hand may be faster still: then this divides by zero, and nothing is done.
             made = change.core.where(sa.exists(sa.select(swapped.c.user_id))).returning(sa.literal(1)).cte("changed")
             found = sa.select(sa.func.count()).select_from(made).scalar_subquery()
-            row["seq"] = sa.cast(event["seq"].op("/")(found), sa.BigInteger())
+            row["seq"] = sa.cast(row["seq"].op("/")(found), sa.BigInteger())
         append = sa.insert(events).from_select(["user_id", *row], sa.select(swapped.c.user_id, *row.values()))
-        names = (*self.swap.names, *(bind.key for bind in event.values()), *(change.names if change else ()))
+        names = (*self.swap_at_login.names, *(bind.key for bind in told.values()), *(change.names if change else ()))
         return Statement(append.execution_options(preserve_rowcount=True), names)
 
     def traces_of(self, user_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from twofold.state import Account
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A code that is right and unused: the row that it spends, what that holds afterwards, and its mark in the log."""
 
     id: int
@@ -48,11 +46,15 @@ def judge(work: Work, account: Account, code: str, *, is_legacy: bool = False) -
     return _said(work, account, set(marks)) or Match(row.id, spent[0], marks[0])
 
 
-def spending(work: Work, match: Match) -> Also:
-    """The statement that marks a code used; it goes with the write of the user's row, which decides the race."""
+def spend(work: Work, account: Account, match: Match, challenge: int) -> tuple[Account, Also]:
+    """The state after the code was accepted, for that challenge, and the statement that marks the code used.
+
+    The two are written together, and the user's row decides the race.
+    """
     codes = work.schema.tables.codes
     statement = sa.update(codes).where(codes.c.id == match.id, codes.c.is_used.is_(sa.false()))
-    return (Change(statement.values(is_used=True, used_at=work.now, code_hash=match.spent), is_exact=True),)
+    marking = statement.values(is_used=True, used_at=work.now, code_hash=match.spent)
+    return account._replace(last_used_at=work.now, last_challenge=challenge), (Change(marking, is_exact=True),)
 
 
 def new_batch(work: Work, account: Account) -> tuple[tuple[str, ...], Also]:

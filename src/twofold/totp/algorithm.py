@@ -6,10 +6,18 @@ import hmac
 import secrets
 from typing import Literal, NamedTuple
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.hmac import HMAC
+
 Algorithm = Literal["SHA1", "SHA256", "SHA512"]
 
 # RFC 4226 §4 recommends 160 bits; RFC 6238 §5.1 asks for keys of the length of the hash.
 SECRET_BYTES: dict[Algorithm, int] = {"SHA1": 20, "SHA256": 32, "SHA512": 64}
+_HASHES: dict[Algorithm, hashes.HashAlgorithm] = {
+    "SHA1": hashes.SHA1(),  # noqa: S303 - the hash of RFC 4226, and the one that every app knows.
+    "SHA256": hashes.SHA256(),
+    "SHA512": hashes.SHA512(),
+}
 
 
 class Parameters(NamedTuple):
@@ -32,8 +40,17 @@ def step_at(seconds: float, parameters: Parameters) -> int:
 
 def code_at(secret: bytes, step: int, parameters: Parameters) -> str:
     """The code of one time step, leading zeros kept (RFC 4226 §5.3 with the hash of RFC 6238 §1.2)."""
-    # OpenSSL finds a hash by its name in small letters in two thirds of the time.
-    digest = hmac.digest(secret, step.to_bytes(8, "big"), parameters.algorithm.lower())
+    return _code(_keyed(secret, parameters), step, parameters)
+
+
+def _keyed(secret: bytes, parameters: Parameters) -> HMAC:
+    return HMAC(secret, _HASHES[parameters.algorithm])
+
+
+def _code(keyed: HMAC, step: int, parameters: Parameters) -> str:
+    mac = keyed.copy()
+    mac.update(step.to_bytes(8, "big"))
+    digest = mac.finalize()
     offset = digest[-1] & 0x0F
     truncated = int.from_bytes(digest[offset : offset + 4], "big") & 0x7FFF_FFFF
     return str(truncated % 10**parameters.digits).zfill(parameters.digits)
@@ -50,9 +67,9 @@ def matching_step(secret: bytes, code: str, *, step: int, window: int, parameter
 
     Every step is computed and compared, so that the time taken does not tell which one matched (ASVS 11.2.4).
     """
-    given = code.encode()
+    given, keyed = code.encode(), _keyed(secret, parameters)
     matched = None
     for candidate in range(max(step - window, 0), step + window + 1):
-        if hmac.compare_digest(code_at(secret, candidate, parameters).encode(), given):
+        if hmac.compare_digest(_code(keyed, candidate, parameters).encode(), given):
             matched = candidate
     return matched

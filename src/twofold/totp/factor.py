@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twofold import account as accounts
 from twofold import proof, trusted_devices
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from twofold.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A code that is right and unused: the step that it spends."""
 
     step: int
@@ -56,10 +54,11 @@ def judge(work: Work, account: Account, code: str, request: Any = None) -> Match
     return match
 
 
-def spend(work: Work, account: Account, match: Match) -> Account:
-    """The state after the code was accepted: its step is used, the budget is whole again."""
+def spend(work: Work, account: Account, match: Match, challenge: int) -> Account:
+    """The state after the code was accepted, for that challenge: its step is used, the budget is whole again."""
     return account._replace(
         last_used_step=match.step,
+        last_challenge=challenge,
         last_used_at=work.now,
         failed_attempts=0,
         last_failed_at=None,
@@ -125,7 +124,8 @@ def confirm(work: Work, user_id: UserId, code: str, *, session: str | None = Non
     match = _match(work, secret, parameters, code)
     if isinstance(match, Reason):
         raise refuse(work, account, match, "enrollment", request=request)
-    after = spend(work, account, match)._replace(
+    # A challenge or a proof of the factor before this one ends with it.
+    after = spend(work, account, match, account.event_count)._replace(
         secret=_seal(work, account, "secret", secret, parameters),
         pending_secret=None,
         pending_at=None,
@@ -134,8 +134,6 @@ def confirm(work: Work, user_id: UserId, code: str, *, session: str | None = Non
         period=parameters.period,
         is_enabled=True,
         is_verified=True,
-        # A challenge or a proof of the factor before this one ends with it.
-        last_challenge=account.event_count,
         enabled_at=work.now,
         disabled_at=None,
     )
