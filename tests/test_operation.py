@@ -220,11 +220,20 @@ def test_nothing_is_left_of_an_operation_that_nobody_waits_for(
 
 @pytest.mark.parametrize("kind", [MFA, AsyncMFA])
 def test_an_operation_says_what_it_does_and_is_bound_once(kind: Any, keys: str) -> None:
-    bound = kind(sa.create_engine("sqlite://"), plain_settings(keys=keys))
+    engine: Any = sa.create_engine("sqlite://") if kind is MFA else create_async_engine("sqlite:///never-opened.db")
+    bound = kind(engine, plain_settings(keys=keys))
     assert kind.verify.__doc__
     assert (bound.verify.__doc__, bound.verify.__name__) == (kind.verify.__doc__, "verify")
     assert bound.verify is bound.verify
     assert bound._core.clock().tzinfo is UTC
+
+
+def test_an_engine_of_the_other_kind_is_refused_at_once(keys: str) -> None:
+    other: Any = create_async_engine("sqlite:///never-opened.db")
+    with pytest.raises(TypeError, match=r"^MFA takes an Engine, not AsyncEngine"):
+        MFA(other, plain_settings(keys=keys))
+    with pytest.raises(TypeError, match=r"^AsyncMFA takes an AsyncEngine, not Engine"):
+        AsyncMFA(other.sync_engine, plain_settings(keys=keys))
 
 
 def test_a_key_file_has_a_key_on_each_line(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """How one plain function becomes an operation of both faces, `MFA` and `AsyncMFA`.
 
 An operation is a function whose first parameter is its `Work`. `Operation` binds it: called on the blocking face it
-runs, called on the awaited face it is awaited and runs through SQLAlchemy's `run_sync`. Both run it in a short
-transaction of its own, so that a caller who rolls back after a wrong code takes neither the failure count nor the
-event with him.
+runs, called on the awaited face it is awaited and runs in a greenlet, as SQLAlchemy itself runs on asyncio. Both run it
+in a short transaction of its own, so that a caller who rolls back after a wrong code takes neither the failure count
+nor the event with him.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, Ty
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
+from sqlalchemy.util import greenlet_spawn
 
 from twofold.account import Conflict, Work
 from twofold.driver import Statement, Translated
 from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError, SchemaDrift
 from twofold.keyring import Keyring
+from twofold.settings import read_key_file
 from twofold.statements import Schema
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ R = TypeVar("R")
 _BEGIN_IMMEDIATE = Statement(sa.text("BEGIN IMMEDIATE"), ())
 # The second try locks the row, so only a database that aborts transactions by itself needs more.
 _TRIES = 10
+# PQTRANS_IDLE: the driver's own name for it would need the driver.
+_IDLE = 0
 
 
 @dataclass(slots=True)
@@ -78,19 +82,15 @@ def read_keys(settings: Settings) -> Keyring:
         return Keyring.parse(settings.keys.get_secret_value())
     if settings.keys_file is None:
         raise ConfigurationError("There are no keys; make one with `twofold keys generate` and set TWOFOLD_KEYS.")
-    try:
-        text = settings.keys_file.read_text(encoding="ascii", errors="replace")
-    except OSError as error:
-        raise ConfigurationError(
-            f"The key file {settings.keys_file} cannot be read ({type(error).__name__})."
-        ) from None
-    return Keyring.parse(",".join(line.strip() for line in text.splitlines() if line.strip()))
+    return Keyring.parse(",".join(read_key_file(settings.keys_file)))
 
 
 class Blocking:
     """The face of an `Engine`, or of a `Connection` whose transaction the caller owns."""
 
     def __init__(self, core: Core, source: sa.Engine | sa.Connection) -> None:
+        if not isinstance(source, sa.Connection | sa.Engine):
+            raise TypeError(f"MFA takes an Engine, not {type(source).__name__}; AsyncMFA takes an AsyncEngine.")
         _refuse_one_for_all(source)
         self._core = core
         self._source = source
@@ -111,24 +111,24 @@ class Awaited:
     """The face of an `AsyncEngine`, or of an `AsyncConnection` whose transaction the caller owns. For asyncio."""
 
     def __init__(self, core: Core, source: AsyncEngine | AsyncConnection) -> None:
-        from sqlalchemy.ext.asyncio import AsyncEngine
+        from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-        _refuse_one_for_all(source.sync_engine if isinstance(source, AsyncEngine) else None)
+        if not isinstance(source, AsyncConnection | AsyncEngine):
+            raise TypeError(f"AsyncMFA takes an AsyncEngine, not {type(source).__name__}.")
         self._core = core
-        self._source = source
+        self._joined = source if isinstance(source, AsyncConnection) else None
+        self._engine = source.sync_engine
+        _refuse_one_for_all(None if self._joined else self._engine)
 
     async def _perform(self, function: Callable[Concatenate[Work, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        from sqlalchemy.ext.asyncio import AsyncConnection
-        from sqlalchemy.util import greenlet_spawn
-
         call: Callable[[Work], R] = lambda work: function(work, *args, **kwargs)  # noqa: E731
         try:
             with _TRANSLATED:
-                if isinstance(self._source, AsyncConnection):
-                    return await self._source.run_sync(lambda connection: _within(self._core, connection, call))
+                if self._joined is not None:
+                    return await self._joined.run_sync(lambda connection: _within(self._core, connection, call))
                 # A request that goes away must not leave a transaction half done, nor take back a guess that was made:
                 # what has begun is finished, whoever still waits for it.
-                task = asyncio.ensure_future(greenlet_spawn(_alone, self._core, self._source.sync_engine, call))
+                task = asyncio.ensure_future(greenlet_spawn(_alone, self._core, self._engine, call))
                 _UNDER_WAY.add(task)
                 task.add_done_callback(_done)
                 return await asyncio.shield(task)
@@ -222,7 +222,7 @@ class _EachAlone:
         self._is_ours = not driver.autocommit
         # psycopg knows what the server has begun, and nothing is the rule.
         told: Any = getattr(connection.connection.driver_connection, "info", None)
-        self._is_idle = getattr(told, "transaction_status", None) == 0
+        self._is_idle = getattr(told, "transaction_status", None) == _IDLE
 
     def __enter__(self) -> Self:
         with Translated(self._connection):
@@ -298,7 +298,8 @@ def _codes(error: DBAPIError) -> set[str]:
     return {name for name in named if name}
 
 
-# Serialization failure, deadlock; on MariaDB lock wait timeout, deadlock, a row or a table changed since the snapshot.
+# Division by zero, which a device's rotation is written to meet where its row has changed; serialization failure,
+# deadlock; on MariaDB lock wait timeout, deadlock, a row or a table changed since the snapshot.
 _RETRIED = frozenset({"22012", "40001", "40P01", "1205", "1213", "1020", "1412"})
 # Undefined table and column, in the words of the three databases.
 _DRIFTED = frozenset({"42P01", "42703", "1146", "1054", "no such table", "no such column"})

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from twofold.confidential import Confidential
+from twofold.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
@@ -120,3 +121,12 @@ class Settings(BaseSettings, Confidential):
         if longest < info.data.get("first_wait", longest):
             raise ValueError("no wait may be shorter than the first")
         return longest
+
+
+def read_key_file(file: Path) -> list[str]:
+    """The lines of a file of keys, those with nothing on them left out. Raises ConfigurationError."""
+    try:
+        text = file.read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise ConfigurationError(f"The key file {file} cannot be read ({type(error).__name__}).") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]

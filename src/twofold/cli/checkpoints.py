@@ -22,6 +22,7 @@ from twofold.events.checkpoint import Checkpoint, Heads
 from twofold.events.merkle import Tree
 from twofold.operation import read_keys
 from twofold.schema.sentences import as_mfa_errors
+from twofold.settings import read_key_file
 from twofold.statements import Schema
 from twofold.tokens import Tombstone, read_tombstone
 
@@ -189,7 +190,7 @@ def _private_key(settings: Settings) -> signing.PrivateKey:
     if settings.checkpoint_key is not None:
         return signing.PrivateKey.parse(settings.checkpoint_key.get_secret_value())
     if settings.checkpoint_key_file is not None:
-        return signing.PrivateKey.parse(_text(settings.checkpoint_key_file))
+        return signing.PrivateKey.parse("\n".join(read_key_file(settings.checkpoint_key_file)))
     raise ConfigurationError(
         "There is no checkpoint key; make one with `twofold events checkpoint --new-key PATH` "
         "and set TWOFOLD_CHECKPOINT_KEY_FILE."
@@ -198,17 +199,10 @@ def _private_key(settings: Settings) -> signing.PrivateKey:
 
 def _public_key(settings: Settings, file: Path | None) -> signing.PublicKey:
     if file is not None:
-        return signing.PublicKey.parse(_text(file))
+        return signing.PublicKey.parse("\n".join(read_key_file(file)))
     if settings.checkpoint_key is None and settings.checkpoint_key_file is None:
         raise ConfigurationError("There is no checkpoint key of your own; name the public one with --public-key FILE.")
     return _private_key(settings).public
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="ascii", errors="replace")
-    except OSError as error:
-        raise ConfigurationError(f"The key file {file} cannot be read ({type(error).__name__}).") from None
 
 
 def _added(given: list[Tombstone], fresh: list[Tombstone]) -> str:

@@ -13,8 +13,8 @@ from twofold.cli.failures import INTERRUPTED, REFUSED
 from twofold.cli.keys import counted
 from twofold.cli.operator import Operator
 from twofold.cli.terminal import Terminal, command, noun
-from twofold.errors import ConfigurationError
 from twofold.request import printable
+from twofold.settings import read_key_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,8 +106,4 @@ def with_fernet_keys(settings: Settings, file: Path | None) -> Settings:
     """The settings with the Fernet keys of a file, one on each line. Raises ConfigurationError without the file."""
     if file is None:
         return settings
-    try:
-        lines = file.read_text(encoding="ascii", errors="replace").split()
-    except OSError as error:
-        raise ConfigurationError(f"The key file {file} cannot be read ({type(error).__name__}).") from None
-    return settings.model_copy(update={"legacy_fernet_key": SecretStr(",".join(lines))})
+    return settings.model_copy(update={"legacy_fernet_key": SecretStr(",".join(read_key_file(file)))})
