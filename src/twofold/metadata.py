@@ -43,8 +43,14 @@ class UTCDateTime(TypeDecorator[datetime]):
         return dialect.type_descriptor(sa.DateTime(timezone=True))
 
     def bind_processor(self, dialect: sa.Dialect) -> _BindProcessorType[datetime] | None:
-        """Bind as is on PostgreSQL, whose drivers take a moment in any zone, but never without one."""
-        return _aware if dialect.name == "postgresql" else super().bind_processor(dialect)
+        """Bind in one step where that is all: a moment of any zone on PostgreSQL, text in UTC on SQLite."""
+        match dialect.name:
+            case "postgresql":
+                return _aware
+            case "sqlite":
+                return _as_text
+            case _:
+                return super().bind_processor(dialect)
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         """Store UTC; refuse a moment without an offset, which could mean anything."""
@@ -70,6 +76,13 @@ def _aware(value: datetime | None) -> datetime | None:
     if value is not None and value.tzinfo is None:
         raise ValueError("a timestamp needs a time zone")
     return value
+
+
+def _as_text(value: datetime | None) -> str | None:
+    """The text that SQLAlchemy's own type for SQLite writes and reads."""
+    if _aware(value) is None or value is None:
+        return None
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
