@@ -215,6 +215,22 @@ def test_a_secret_that_cannot_be_opened_is_listed_and_left(
     assert sql("SELECT * FROM user_mfa_secrets") == before
 
 
+@pytest.mark.parametrize("spelled", ["sha1", "SHA-1", "Sha1"])
+def test_the_algorithm_of_an_app_may_be_spelled_in_any_way(
+    mfa: MFA, older: Older, sql: Sql, clock: Clock, spelled: str
+) -> None:
+    sql("UPDATE user_mfa_secrets SET algorithm = :spelled", spelled=spelled)
+    assert adopt_all(mfa) == (1, [])
+    clock.forward(seconds=30)
+    assert log_in(mfa, older.user_id, older.phone.code()).factor == "totp"
+
+
+def test_a_secret_of_an_algorithm_that_no_app_knows_is_listed_and_left(mfa: MFA, older: Older, sql: Sql) -> None:
+    sql("UPDATE user_mfa_secrets SET algorithm = 'MD5'")
+    done, left = adopt_all(mfa)
+    assert (done, left) == (0, [str(older.user_id)])
+
+
 def test_a_trial_writes_nothing(mfa: MFA, older: Older, sql: Sql) -> None:
     before = sql("SELECT * FROM user_mfa_secrets")
     assert adopt_all(mfa, trial=True) == (1, [])

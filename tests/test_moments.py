@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -64,3 +65,21 @@ def test_no_column_takes_a_moment_without_a_zone(dialect: sa.Dialect) -> None:
     assert write(None) is None
     with pytest.raises(ValueError, match="time zone"):
         write(datetime(2026, 1, 1))  # noqa: DTZ001 -- That is the mistake.
+
+
+class Own(datetime):
+    """As calendars of other libraries do, it answers with an interval of its own."""
+
+    def __sub__(self, other: object) -> Any:
+        return "an interval"
+
+
+def test_a_moment_of_a_derived_type_counts_like_any_other() -> None:
+    assert microseconds(Own(1970, 1, 1, microsecond=5, tzinfo=UTC)) == 5
+
+
+def test_what_asyncpg_gives_for_infinity_is_a_moment_too() -> None:
+    read = UTCDateTime().result_processor(POSTGRESQL, None)
+    assert read is not None
+    for end in (datetime(1, 1, 1), datetime(9999, 12, 31)):  # noqa: DTZ001 -- So it gives them.
+        assert read(end) == end.replace(tzinfo=UTC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from datetime import UTC, datetime, timedelta, timezone
+from enum import Enum
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -182,12 +183,50 @@ def test_a_tombstone_is_signed_in_this_form() -> None:
     assert read_tombstone(RING, text) == tombstone
 
 
+class Ada(int, Enum):
+    ID = 7
+
+
+class Odd(int):
+    def __str__(self) -> str:
+        return "somebody"
+
+    def __format__(self, _: str) -> str:
+        return "8"
+
+
+class Ring(str, Enum):  # noqa: UP042 -- This one prints its own name.
+    ID = "a,b~c"
+
+
+@pytest.mark.parametrize("user_id", [7, "7", "", ",", "i7", "a,b~c", 2**63 - 1, -(2**63), Ada.ID, Odd(7), Ring.ID])
+def test_a_token_names_whom_it_was_written_for(user_id: Any) -> None:
+    challenge = read_challenge(RING, write_challenge(RING, ChallengeToken(user_id, 3, AT, None)))
+    proof = read_proof(RING, write_proof(RING, ProofToken(user_id, "totp", AT, AT, 4)))
+    mac = "v1:k1:00,1,1767225600000000,svictim"
+    tombstone = read_tombstone(RING, write_tombstone(RING, Tombstone(user_id, 9, mac, False, AT)))  # noqa: FBT003
+    assert challenge
+    assert proof
+    assert tombstone
+    assert challenge.user_id == proof.user_id == tombstone.user_id == user_id
+    assert type(challenge.user_id) is (str if isinstance(user_id, str) else int)
+    assert (tombstone.count, tombstone.mac, tombstone.is_intact) == (9, mac, False)
+
+
+@pytest.mark.parametrize("payload", [b'{"n":1}', b"1,2", b"x,y,z,i7", b"1,99999999999999999999,,i7", b"\xff,1,,i7"])
+def test_a_signed_token_of_another_form_is_none(payload: bytes) -> None:
+    for purpose, read in (("challenges", read_challenge), ("proofs", read_proof), ("tombstones", read_tombstone)):
+        body = base64.urlsafe_b64encode(payload).decode().rstrip("=")
+        version, kid, mac = RING.mac(purpose, body.encode()).split(":")  # type: ignore[arg-type]
+        assert read(RING, f"{version}~{kid}~{body}~{mac}") is None
+
+
 def test_a_token_is_read_up_to_its_longest_and_nothing_else_is_one() -> None:
     ring = Keyring.parse(f"k01:{_BYTES}")
-    tokens = [write_challenge(ring, ChallengeToken("x" * length, 3, AT, None)) for length in range(1431, 1491)]
-    assert 2048 in {len(token) for token in tokens}
+    tokens = [write_challenge(ring, ChallengeToken("x" * length, 3, AT, None)) for length in range(6060, 6100)]
+    assert 8192 in {len(token) for token in tokens}
     for token in tokens:
-        assert (read_challenge(ring, token) is not None) == (len(token) <= 2048)
+        assert (read_challenge(ring, token) is not None) == (len(token) <= 8192)
     good = write_challenge(RING, ChallengeToken(7, 3, AT, None))
     for text in (good + "é", good + "~", "v1~k1~e30", "", b"", None, "v2" + good[2:], "v1~k9" + good[5:]):
         assert read_challenge(RING, text) is None

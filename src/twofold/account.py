@@ -161,7 +161,7 @@ def read(
         statement, values = work.schema.read_locked, ()
     try:
         row = statement.first(work.connection, (stored, *values))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         # SQLite keeps whatever is written into a column, and a moment that is none does not read.
         raise _tampered(stored) from None
     # A collation may hold two ids for one that are two to everybody else.

@@ -76,9 +76,9 @@ def _written(part: object) -> str:
     """The encoding of a value of a rarer type, or of a type derived from a common one."""
     match part:
         case str():
-            return f"s{len(part)}:{str.__str__(part)}"
+            return canonical(str.__str__(part)).decode("utf-8", "surrogatepass")
         case int():
-            return f"i{int(part)}"
+            return f"i{int.__repr__(part)}"
         case datetime():
             return f"t{microseconds(part)}"
         case bytes():
@@ -87,7 +87,7 @@ def _written(part: object) -> str:
             return f"u{part.hex}"
         case float():
             # Nothing of ours is one, but SQLite gives back whatever was put into a column.
-            return f"f{part!r}"
+            return f"f{float.__repr__(part)}"
         case _:
             raise TypeError(f"{type(part).__name__} has no canonical form.")
 

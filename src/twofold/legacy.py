@@ -24,6 +24,7 @@ from twofold.errors import ConfigurationError, MFAError, Tampered, UnknownUser
 from twofold.events.kinds import Kind
 from twofold.state import Account
 from twofold.totp import factor as totp
+from twofold.totp.algorithm import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -144,7 +145,7 @@ class _Page:
         query = query.where(secrets.c.user_id.in_(self.users), _legacy_rows(work))
         try:
             rows = work.rows(query)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             # SQLite keeps whatever is written into a column, and a moment that is none does not read.
             raise OneByOne from None
         for *state, traces in rows:
@@ -193,8 +194,11 @@ def _adopt(work: Work, account: Account) -> Account:
 
 def _begun(work: Work, account: Account) -> Account:
     """The state with which the user's chain begins. Raises Unreadable."""
-    secret = _opened(work, account)
+    secret, algorithm = _opened(work, account), named(account.algorithm)
+    if algorithm is None and secret is not None:
+        raise Unreadable
     before = account._replace(
+        algorithm=algorithm or "SHA1",
         pending_secret=None,
         pending_at=None,
         enabled_at=(account.enabled_at or work.now) if account.is_enabled else account.enabled_at,

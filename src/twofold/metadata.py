@@ -65,11 +65,14 @@ class UTCDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
         """Read UTC."""
-        return _in_utc(value if value is None or value.tzinfo else value.replace(tzinfo=UTC))
+        return _in_utc(value)
 
 
 def _in_utc(value: datetime | None) -> datetime | None:
-    return None if value is None else value.astimezone(UTC)
+    if value is None:
+        return None
+    # An infinite moment comes from asyncpg without a zone, as every moment does from SQLite and MariaDB.
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def _aware(value: datetime | None) -> datetime | None:

@@ -10,7 +10,8 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def microseconds(moment: datetime) -> int:
     """The microseconds since 1970. Raises TypeError for a moment without a zone."""
-    return (moment - _EPOCH) // _MICROSECOND
+    # A type derived from datetime may answer with an interval of its own.
+    return datetime.__sub__(moment, _EPOCH) // _MICROSECOND
 
 
 def moment_at(microseconds: int) -> datetime:

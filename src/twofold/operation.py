@@ -64,12 +64,15 @@ class Core:
         """Begin one attempt on a connection."""
         if self.schema is None:
             self.schema = Schema.of(connection, self.settings.users)
+        now = self.clock()
+        if now.tzinfo is None:
+            raise ConfigurationError("The clock gives a moment without a time zone.")
         return Work(
             connection,
             self.schema,
             self.keyring,
             self.settings,
-            self.clock(),
+            now,
             is_locking,
             in_transaction=in_transaction,
             may_guess=may_guess,

@@ -115,7 +115,7 @@ def _together(work: Work, users: Sequence[UserId]) -> list[str]:
     query = sa.select(*work.schema.state, secrets.c.state_mac).where(secrets.c.user_id.in_(users))
     try:
         rows = work.rows(query)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         # SQLite keeps whatever is written into a column, and a moment that is none does not read.
         raise OneByOne from None
     skipped, writings = list[str](), list[Writing]()

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from urllib.parse import quote, unquote
 from uuid import UUID
 
 from twofold.errors import MissingKey, Tampered
 from twofold.moments import microseconds, moment_at
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from twofold.keyring import Keyring, Purpose
     from twofold.outcomes import Factor, UserId
 
-# A user id of 255 characters of four bytes fits in.
-_LONGEST = 2048
+T = TypeVar("T")
+
+# The longest user id that a column of a reasonable length holds fits in.
+_LONGEST = 8192
 
 
 class ChallengeToken(NamedTuple):
@@ -65,12 +69,12 @@ def write_challenge(keyring: Keyring, token: ChallengeToken) -> str:
 
 def read_challenge(keyring: Keyring, text: object) -> ChallengeToken | None:
     """Read a challenge that this keyring signed; None for anything else. The caller looks at `expires_at`."""
-    fields = _unsign(keyring, "challenges", text, 4)
-    if fields is None:
-        return None
-    serial, expires_at, enabled_at, user_id = fields
-    enabled = moment_at(int(enabled_at)) if enabled_at else None
-    return ChallengeToken(_unpack(user_id), int(serial), moment_at(int(expires_at)), enabled)
+
+    def made(serial: str, expires_at: str, enabled_at: str, user_id: str) -> ChallengeToken:
+        enabled = moment_at(int(enabled_at)) if enabled_at else None
+        return ChallengeToken(_unpack(user_id), int(serial), moment_at(int(expires_at)), enabled)
+
+    return _unsign(keyring, "challenges", text, made, 4)
 
 
 def write_proof(keyring: Keyring, token: ProofToken) -> str:
@@ -81,27 +85,27 @@ def write_proof(keyring: Keyring, token: ProofToken) -> str:
 
 def read_proof(keyring: Keyring, text: object) -> ProofToken | None:
     """Read a proof that this keyring signed; None for anything else. The caller looks at its age."""
-    fields = _unsign(keyring, "proofs", text, 5)
-    if fields is None:
-        return None
-    factor, at, enabled_at, serial, user_id = fields
-    named = cast("Factor", factor)
-    return ProofToken(_unpack(user_id), named, moment_at(int(at)), moment_at(int(enabled_at)), int(serial))
+
+    def made(factor: Factor, at: str, enabled_at: str, serial: str, user_id: str) -> ProofToken:
+        return ProofToken(_unpack(user_id), factor, moment_at(int(at)), moment_at(int(enabled_at)), int(serial))
+
+    return _unsign(keyring, "proofs", text, made, 5)
 
 
 def write_tombstone(keyring: Keyring, token: Tombstone) -> str:
     """Sign a tombstone."""
-    is_intact, at = int(token.is_intact), microseconds(token.at)
-    return _sign(keyring, "tombstones", token.count, token.mac or "", is_intact, at, _pack(token.user_id))
+    # The MAC is what the table of events holds, whoever wrote it there.
+    mac, is_intact, at = quote(token.mac or "", safe=":"), int(token.is_intact), microseconds(token.at)
+    return _sign(keyring, "tombstones", token.count, mac, is_intact, at, _pack(token.user_id))
 
 
 def read_tombstone(keyring: Keyring, text: object) -> Tombstone | None:
     """Read a tombstone that this keyring signed; None for anything else."""
-    fields = _unsign(keyring, "tombstones", text, 5)
-    if fields is None:
-        return None
-    count, mac, is_intact, at, user_id = fields
-    return Tombstone(_unpack(user_id), int(count), mac or None, is_intact == "1", moment_at(int(at)))
+
+    def made(count: str, mac: str, is_intact: str, at: str, user_id: str) -> Tombstone:
+        return Tombstone(_unpack(user_id), int(count), unquote(mac) or None, is_intact == "1", moment_at(int(at)))
+
+    return _unsign(keyring, "tombstones", text, made, 5)
 
 
 def _sign(keyring: Keyring, purpose: Purpose, *fields: str | int) -> str:
@@ -113,7 +117,7 @@ def _sign(keyring: Keyring, purpose: Purpose, *fields: str | int) -> str:
     return f"{version}~{kid}~{body}~{mac}"
 
 
-def _unsign(keyring: Keyring, purpose: Purpose, text: object, number: int) -> list[str] | None:
+def _unsign(keyring: Keyring, purpose: Purpose, text: object, made: Callable[..., T], fields: int) -> T | None:
     if not isinstance(text, str) or len(text) > _LONGEST or not text.isascii():
         return None
     match text.split("~"):
@@ -121,11 +125,12 @@ def _unsign(keyring: Keyring, purpose: Purpose, text: object, number: int) -> li
             try:
                 if not keyring.check(purpose, body.encode(), f"{version}:{kid}:{mac}"):
                     return None
-                # The signature holds, so the payload is one that this module wrote.
                 payload = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode()
-            except (MissingKey, Tampered, ValueError):
+                values = payload.split(",", fields - 1)
+                # The signature holds, but another release may have written other fields.
+                return made(*values) if len(values) == fields else None
+            except (MissingKey, Tampered, ValueError, OverflowError):
                 return None
-            return payload.split(",", number - 1)
         case _:
             return None
 
@@ -135,9 +140,9 @@ def _pack(user_id: UserId) -> str:
         case UUID():
             return f"u{user_id.hex}"
         case int():
-            return f"i{user_id}"
+            return f"i{int.__repr__(user_id)}"
         case _:
-            return f"s{user_id}"
+            return f"s{str.__str__(user_id)}"
 
 
 def _unpack(packed: str) -> UserId:

@@ -46,7 +46,7 @@ def test_what_is_at_rest_is_what_is_documented(mfa: MFA, enrolled: Enrolment, ke
     _, kid, body = sealed.split(":")
     raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
     place = canonical("user_mfa_secrets", "secret", enrolled.user_id, "SHA1", 6, 30, None)
-    secret = AESGCM(derived(keys, "secrets")).decrypt(raw[:12], raw[12:], canonical(kid, place))
+    secret = AESGCM(derived(keys, "secrets")).decrypt(raw[:12], raw[12:], f"{kid}:".encode() + place)
     assert base64.b32encode(secret).decode() == enrolled.phone.secret
     hashes = {row.code_hash for row in sql("SELECT code_hash FROM mfa_backup_codes")}
     for code in enrolled.backup_codes:

@@ -150,6 +150,9 @@ def end(work: Work, user_id: UserId) -> tuple[int, str | None]:
 def tombstone(work: Work, user_id: UserId) -> Tombstone:
     """Where the chain of a user ends who is about to be erased, and whether the user's row agrees."""
     count, mac = end(work, user_id)
+    if not isinstance(count, int):
+        # SQLite keeps whatever is written into a column.
+        count, mac = 0, None
     try:
         account = accounts.find(work, user_id)
         known = (account.event_count, account.event_head) if account else (0, None)
@@ -199,7 +202,7 @@ def read(work: Work, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
     """Lines of the log. Raises Tampered where SQLite holds what Twofold cannot have written into a column."""
     try:
         return work.connection.execute(query).all()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise Tampered("A line of the log holds no moment of time; look into it.") from None
 
 

@@ -20,6 +20,12 @@ _HASHES: dict[Algorithm, hashes.HashAlgorithm] = {
 }
 
 
+def named(name: str) -> Algorithm | None:
+    """The algorithm that an application called so: `sha1`, `SHA-1`; None for one that no authenticator app knows."""
+    found = name.upper().replace("-", "")
+    return next((algorithm for algorithm in SECRET_BYTES if algorithm == found), None)
+
+
 class Parameters(NamedTuple):
     """What an authenticator app must know beside the secret: `period` in seconds, `digits` from 6 to 8."""
 
