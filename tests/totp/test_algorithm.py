@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twofold.totp.algorithm import SECRET_BYTES, Parameters, code_at, generate_secret, is_code, matching_step, step_at
+from twofold.totp.algorithm import (
+    SECRET_BYTES,
+    Parameters,
+    code_at,
+    generate_secret,
+    is_code,
+    matching_step,
+    named,
+    step_at,
+)
 
 SEED = b"12345678901234567890"
 
@@ -120,3 +129,11 @@ def test_what_is_not_six_ascii_digits_is_no_code(text: str) -> None:
 @pytest.mark.parametrize("value", [None, 123456, 123456.0, ["1"], b"123456", True])
 def test_what_is_not_text_is_no_code(value: object) -> None:
     assert not is_code(value, Parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "algorithm"),
+    [("SHA1", "SHA1"), ("sha-256", "SHA256"), ("Sha512", "SHA512"), ("MD5", None), ("", None), (b"SHA1", None)],
+)
+def test_an_algorithm_is_known_however_it_is_spelled(name: object, algorithm: str | None) -> None:
+    assert named(name) == algorithm

@@ -20,9 +20,10 @@ _HASHES: dict[Algorithm, hashes.HashAlgorithm] = {
 }
 
 
-def named(name: str) -> Algorithm | None:
+def named(name: object) -> Algorithm | None:
     """The algorithm that an application called so: `sha1`, `SHA-1`; None for one that no authenticator app knows."""
-    found = name.upper().replace("-", "")
+    # SQLite keeps whatever is written into a column.
+    found = name.upper().replace("-", "") if isinstance(name, str) else None
     return next((algorithm for algorithm in SECRET_BYTES if algorithm == found), None)
 
 
