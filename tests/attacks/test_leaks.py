@@ -185,8 +185,8 @@ def test_nothing_secret_is_logged_echoed_printed_or_raised(
 
 def echoing(mfa: MFA) -> MFA:
     """Let the engine of a face log every statement, parameter and row, as a host's may: it hides nothing."""
-    engine: Any = getattr(mfa, "_face", mfa)._source
-    engine = getattr(engine, "sync_engine", engine)
+    face: Any = getattr(mfa, "_face", mfa)
+    engine: Any = face._source if isinstance(face, MFA) else face._engine
     engine.echo, engine.hide_parameters = "debug", False
     return mfa
 
