@@ -340,13 +340,17 @@ def test_tables_that_are_gone_and_lines_that_are_forged_are_told_as_core_tells_t
         mfa.reverify(ada, enrolled.phone.code())
 
 
+def end_every_other_connection(sql: Sql) -> None:
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+
+
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg_async", "asyncpg"])
 def test_a_connection_that_the_server_ended_is_an_outage_and_the_next_one_serves(
     driven: Driven, mfa: MFA, clock: Clock, ada: int, sql: Sql
 ) -> None:
     enrolled = enroll(mfa, ada, clock)
-    others = "datname = current_database() AND pid <> pg_backend_pid()"
-    sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+    end_every_other_connection(sql)
     with pytest.raises(DatabaseUnavailable):
         mfa.reverify(ada, enrolled.phone.code())
     assert mfa.reverify(ada, enrolled.phone.code())
@@ -380,8 +384,7 @@ def test_a_pool_that_resets_nothing_heals_when_its_connections_are_lost(
         driven = Driven(migrated, driver, runner, pool_reset_on_return=None)
         mfa = driven.face(keys, clock)
         enrolled = enroll(mfa, ada, clock)
-        others = "datname = current_database() AND pid <> pg_backend_pid()"
-        sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+        end_every_other_connection(sql)
         with pytest.raises(DatabaseUnavailable):
             mfa.reverify(ada, enrolled.phone.code())
         assert mfa.reverify(ada, enrolled.phone.code())

@@ -76,7 +76,8 @@ def _written(part: object) -> str:
     """The encoding of a value of a rarer type, or of a type derived from a common one."""
     match part:
         case str():
-            return canonical(str.__str__(part)).decode("utf-8", "surrogatepass")
+            text = str.__str__(part)
+            return f"s{len(text)}:{text}"
         case int():
             return f"i{int.__repr__(part)}"
         case datetime():
