@@ -18,6 +18,7 @@ from pyotp.totp import TOTP
 from twofold import MFA, AsyncMFA, Challenge, Enrolled, Request, Settings, Verified
 from twofold.database import create_async_engine
 from twofold.keyring import generate_key
+from twofold.metadata import UTCDateTime
 
 if TYPE_CHECKING:
     from tests.databases import Database
@@ -135,11 +136,9 @@ def sql(migrated: Database) -> Sql:
 
 def add_user(database: Database, subject: str) -> int:
     with database.engine().begin() as connection:
-        moment = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
-        connection.execute(
-            sa.text("INSERT INTO users (subject, created_at) VALUES (:subject, :moment)"),
-            {"subject": subject, "moment": moment},
-        )
+        insert = sa.text("INSERT INTO users (subject, created_at) VALUES (:subject, :moment)")
+        typed = insert.bindparams(sa.bindparam("moment", type_=UTCDateTime()))
+        connection.execute(typed, {"subject": subject, "moment": datetime(2026, 1, 1, tzinfo=UTC)})
         found = connection.execute(sa.text("SELECT id FROM users WHERE subject = :subject"), {"subject": subject})
         return int(found.scalar_one())
 
