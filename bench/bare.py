@@ -15,11 +15,11 @@ import psycopg
 import sqlalchemy as sa
 
 from bench.clients import Measured, Stopwatch
-from twofold.driver import _Text  # pyright: ignore[reportPrivateUsage]
-from twofold.events.chain import Link
+from twofold.account.driver import _Text  # pyright: ignore[reportPrivateUsage]
+from twofold.account.chain import Link
 from twofold.metadata import tables
-from twofold.state import Account
-from twofold.statements import LOGIN, Schema
+from twofold.account.row import Account
+from twofold.account.statements import Schema, login_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

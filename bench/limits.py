@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import sqlalchemy as sa
 
 from bench.clients import Measured, Stopwatch
-from twofold.driver import _Text  # pyright: ignore[reportPrivateUsage]
-from twofold.statements import LOGIN, Schema
+from twofold.account.driver import _Text  # pyright: ignore[reportPrivateUsage]
+from twofold.account.statements import Schema, login_columns
 
 if TYPE_CHECKING:
     from pathlib import Path

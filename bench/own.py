@@ -16,8 +16,8 @@ from pyotp.totp import TOTP
 
 from bench.people import BROWSER, Clock, settings
 from twofold import MFA
-from twofold.state import Account
-from twofold.statements import Schema
+from twofold.account.row import Account
+from twofold.account.statements import Schema
 from twofold.tokens import ChallengeToken, write_challenge
 from twofold.totp import factor
 from twofold.totp.algorithm import Parameters

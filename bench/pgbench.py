@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from bench.clients import Measured
-from twofold.statements import Schema
+from twofold.account.statements import Schema
 
 if TYPE_CHECKING:
     from bench.server import Server

@@ -14,7 +14,7 @@ from tests.databases import ROOT
 from tests.people import FIREFOX, Clock
 from twofold import MFA, Reason, Rejected, Settings, Stale
 from twofold.errors import MFAError
-from twofold.events.kinds import Kind
+from twofold.kinds import Kind
 
 if TYPE_CHECKING:
     from tests.databases import Database

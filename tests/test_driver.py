@@ -30,10 +30,10 @@ from twofold import (
     Tampered,
 )
 from twofold.database import _prepare_sqlite
-from twofold.driver import Statement, _is_heard
+from twofold.account.driver import Statement, _has_listeners
 from twofold.keyring import generate_key
-from twofold.state import Account
-from twofold.statements import LOGIN, Schema
+from twofold.account.row import Account
+from twofold.account.statements import Schema, login_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -245,9 +245,9 @@ def test_each_way_to_listen_is_enough(
     monkeypatch.setattr(sa.Engine, "_has_events", False)
 
     def compare(connection: sa.Connection) -> None:
-        assert not _is_heard(connection)
+        assert not _has_listeners(connection)
         ways[how](connection)
-        assert _is_heard(connection)
+        assert _has_listeners(connection)
 
     driven.connected(compare)
 

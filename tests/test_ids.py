@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from twofold import UnknownUser
-from twofold.statements import Schema
+from twofold.account.statements import Schema
 
 BIG, SOMEBODY = 2**63, UUID(int=5)
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from tests.people import plain_settings
 from twofold import MFA, AsyncMFA, ConfigurationError, DatabaseUnavailable, NotEnrolled, SchemaDrift, operation
-from twofold.account import Conflict
+from twofold.account.attempt import Conflict
 from twofold.database import create_async_engine
 from twofold.keyring import Keyring, generate_key
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tests.databases import Database
     from tests.people import Clock
-    from twofold.account import Work
+    from twofold.account.attempt import Attempt
 
 MARIADB: Any = importlib.import_module("pymysql.err")
 
@@ -63,7 +63,7 @@ def test_an_operation_is_tried_ten_times_and_locks_after_the_first(
     mfa = MFA(hosted, plain_settings(keys=keys), clock=clock)
     tries, levels = list[tuple[bool, ...]](), set[str]()
 
-    def never(work: Work) -> None:
+    def never(work: Attempt) -> None:
         tries.append((work.is_locking, work.in_transaction, work.may_guess, commits_each(work.connection)))
         if migrated.backend == "postgresql" and work.in_transaction:
             levels.add(work.connection.get_isolation_level())
@@ -80,7 +80,7 @@ def test_an_operation_is_tried_ten_times_and_locks_after_the_first(
 def test_within_a_transaction_every_try_locks(mfa: MFA, migrated: Database) -> None:
     tries: list[tuple[bool, ...]] = []
 
-    def never(work: Work) -> None:
+    def never(work: Attempt) -> None:
         tries.append((work.is_locking, work.in_transaction, work.may_guess, commits_each(work.connection)))
         raise Conflict
 
@@ -110,7 +110,7 @@ def test_a_host_that_begins_transactions_on_sqlite_does_not_begin_ours(
     mfa = MFA(engine, plain_settings(keys=keys), clock=clock)
     other = migrated.engine().connect()
 
-    def write_elsewhere(work: Work) -> None:
+    def write_elsewhere(work: Attempt) -> None:
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.connection.cursor().execute("BEGIN IMMEDIATE")
 
@@ -139,7 +139,7 @@ def test_a_host_that_begins_transactions_on_sqlite_does_not_begin_ours(
 def test_what_a_database_took_back_by_itself_is_tried_again(mfa: MFA, error: Exception, tries: int) -> None:
     seen: list[bool] = []
 
-    def fail(work: Work) -> None:
+    def fail(work: Attempt) -> None:
         seen.append(work.is_locking)
         raise DBAPIError("", None, error)
 
@@ -172,7 +172,7 @@ def test_what_a_database_took_back_by_itself_is_tried_again(mfa: MFA, error: Exc
 def test_an_error_of_the_database_is_told_as_one_of_ours(
     mfa: MFA, raised: Exception, told: type[Exception], cause: Exception
 ) -> None:
-    def fail(work: Work) -> None:
+    def fail(work: Attempt) -> None:
         raise raised
 
     with pytest.raises(told) as seen:
@@ -182,7 +182,7 @@ def test_an_error_of_the_database_is_told_as_one_of_ours(
 
 @pytest.mark.backends("sqlite")
 def test_an_error_of_somebody_else_stays_what_it_is(mfa: MFA) -> None:
-    def fail(work: Work) -> None:
+    def fail(work: Attempt) -> None:
         raise KeyError("x")
 
     with pytest.raises(KeyError):

@@ -17,10 +17,10 @@ from twofold.backup_codes import codec
 from twofold.errors import ConfigurationError
 from twofold.events import chain, checkpoint
 from twofold.events.checkpoint import Checkpoint, Head, Heads
-from twofold.events.kinds import Kind
+from twofold.kinds import Kind
 from twofold.events.signing import PrivateKey, PublicKey
 from twofold.keyring import Keyring, canonical
-from twofold.state import Account
+from twofold.account.row import Account
 from twofold.tokens import (
     ChallengeToken,
     ProofToken,

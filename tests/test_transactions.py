@@ -23,15 +23,16 @@ from twofold import (
     UnknownUser,
     operation,
 )
-from twofold import account as accounts
-from twofold.account import Change, Fact
+from twofold.account import store
+from twofold.account.attempt import Fact
+from twofold.account.store import Change
 from twofold.database import create_async_engine
-from twofold.events.kinds import Kind
+from twofold.kinds import Kind
 from twofold.metadata import NAMES
 
 if TYPE_CHECKING:
     from tests.databases import Database
-    from twofold.account import Work
+    from twofold.account.attempt import Attempt
 
 
 @pytest.fixture
@@ -245,14 +246,14 @@ def test_a_write_that_misses_its_row_or_its_device_writes_nothing(
     mfa.trusted_devices.trust(mfa.reverify(enrolled.user_id, enrolled.phone.code()), request=FIREFOX)
     before = [sql(f"SELECT * FROM {name}") for name in NAMES]
 
-    def write(work: Work) -> None:
+    def write(work: Attempt) -> None:
         account = accounts.require(work, enrolled.user_id)
         ((device, held),) = work.connection.execute(sa.text("SELECT id, trust_token FROM mfa_device_trusts"))
         seen = account._replace(event_count=account.event_count - 1) if missed == "row" else account
         device, held = device + (missed == "device"), held + "x" * (missed == "token")
         rotated = ("v1:next", held, work.now, work.now, None, None, None, device, held)
         also = (Change(work.schema.rotate, rotated, is_exact=True),)
-        accounts.save(work, seen, account, Fact(Kind.DEVICE_RECOGNIZED), also=also)
+        store.save(work, seen, account, Fact(Kind.DEVICE_RECOGNIZED), also=also)
 
     with pytest.raises(DatabaseUnavailable, match="too busy to decide"):
         mfa._perform(write)

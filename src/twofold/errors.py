@@ -10,6 +10,7 @@ programmer or the operator, and its message names the next step.
     ├── EnrollmentExpired      no secret waits for confirmation
     ├── Stale                  the second factor was not proven recently enough
     ├── UnknownUser            no such user
+    ├── NotAdopted             the user's rows are of before Twofold
     ├── Tampered               a row was changed behind the library's back
     │   └── Altered            a file of checkpoints was changed (in `twofold.events.ledger`)
     ├── DatabaseUnavailable    the database does not answer
@@ -53,6 +54,7 @@ class Reason(StrEnum):
     SUSPENDED = "suspended"
     CHALLENGE_EXPIRED = "challenge_expired"
     NOT_ENROLLED = "not_enrolled"
+    ALTERED = "altered"
 
 
 class Rejected(MFAError):
@@ -87,6 +89,10 @@ class Stale(MFAError):
 
 class UnknownUser(MFAError):
     """There is no such user; give the value that users.id holds."""
+
+
+class NotAdopted(MFAError):
+    """This user's rows are of before Twofold; run `twofold secrets import-legacy`, or set TWOFOLD_LEGACY_ROWS."""
 
 
 class Tampered(MFAError):

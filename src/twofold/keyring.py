@@ -185,7 +185,10 @@ class Keyring(Confidential):
         match value.split(":"):
             case ["v1", kid, body] if body.isascii():
                 if kid not in self._keys:
-                    raise MissingKey(f"A stored value needs the key {kid[:16]!r}; put it back into TWOFOLD_KEYS.")
+                    raise MissingKey(
+                        f"A stored value names the key {kid[:16]!r}, which is not configured: put it back into "
+                        "TWOFOLD_KEYS, or the row was altered."
+                    )
                 return kid, body
             case _:
                 raise Tampered

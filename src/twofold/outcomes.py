@@ -106,7 +106,11 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How one user stands. `waiting_until` is None unless codes are refused for a while after wrong ones."""
+    """How one user stands. `waiting_until` is None unless codes are refused for a while after wrong ones.
+
+    `altered` names the tables whose rows of this user are not those that the user's row names: none of them counts, and
+    setting up anew, or making new codes, or revoking all devices ends them.
+    """
 
     user_id: UserId
     is_enrolled: bool
@@ -118,6 +122,7 @@ class Status:
     is_suspended: bool
     backup_codes_remaining: int
     trusted_devices: int
+    altered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

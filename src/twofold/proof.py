@@ -5,18 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
-from twofold import account as accounts
 from twofold import tokens
+from twofold.account import store
 from twofold.errors import NotEnrolled, Stale
-from twofold.events.kinds import Kind
 from twofold.outcomes import Verified
 
 if TYPE_CHECKING:
-    from twofold.account import Work
+    from twofold.account.attempt import Attempt
+    from twofold.account.row import Account
     from twofold.outcomes import Factor, UserId
-    from twofold.state import Account
 
 # The processes of one deployment may disagree by so much; a proof of a later moment is none.
 _CLOCKS_APART = timedelta(minutes=1)
@@ -25,25 +22,29 @@ _CLOCKS_APART = timedelta(minutes=1)
 _AMR: dict[Factor, tuple[str, ...]] = {"totp": ("pwd", "otp", "mfa"), "backup_codes": ("pwd", "backup_code", "mfa")}
 
 
-def issue(work: Work, user_id: UserId, account: Account, factor: Factor) -> Verified:
+def issue(work: Attempt, user_id: UserId, account: Account, factor: Factor) -> Verified:
     """Sign that the factor was given now, for the enrolment that is in force."""
     enabled_at = account.enabled_at or work.now
-    token = tokens.ProofToken(user_id, factor, work.now, enabled_at, account.event_count)
+    token = tokens.ProofToken(user_id, factor, work.now, enabled_at, account.version)
     signed = tokens.write_proof(work.keyring, token)
     return Verified(user_id, factor, work.now, _AMR[factor], signed)
 
 
-def proof(work: Work, token: str, *, max_age: timedelta | None = None) -> Verified:
+def proof(work: Attempt, token: str, *, max_age: timedelta | None = None) -> Verified:
     """Read back the proof that `verify`, `reverify` or `confirm` gave, while it is younger than `max_age`.
 
     The default age is TWOFOLD_PROOF_MAX_AGE. Raises Stale for a proof that is older, forged, or of a factor that was
     disabled, reset or replaced since, or given before the password was changed. A trusted device gives no proof (NIST
-    SP 800-63B-4 §5.1).
+    SP 800-63B-4 §5.1). Read from the primary: a standby, which may not know yet of a changed password, is refused with
+    DatabaseUnavailable.
     """
-    return _read(work, token, max_age)[1]
+    _, verified = _read(work, token, max_age)
+    # Nothing is written, so nothing else would notice that what was read is of before.
+    store.refuse_standby(work)
+    return verified
 
 
-def fresh(work: Work, verified: Verified) -> Account:
+def fresh(work: Attempt, verified: Verified) -> Account:
     """The row of the user who proved the factor a moment ago. Raises Stale for everybody else.
 
     Only the signature of the token counts, not what else the caller put into the value. Raises TypeError for what is no
@@ -57,7 +58,7 @@ def fresh(work: Work, verified: Verified) -> Account:
     return account
 
 
-def _read(work: Work, token: str, max_age: timedelta | None) -> tuple[Account, Verified]:
+def _read(work: Attempt, token: str, max_age: timedelta | None) -> tuple[Account, Verified]:
     read = tokens.read_proof(work.keyring, token)
     if read is None:
         raise Stale
@@ -65,20 +66,11 @@ def _read(work: Work, token: str, max_age: timedelta | None) -> tuple[Account, V
     if age < -_CLOCKS_APART or age > (work.settings.proof_max_age if max_age is None else max_age):
         raise Stale
     try:
-        account = accounts.require(work, read.user_id)
+        account = store.require(work, read.user_id)
     except NotEnrolled:
         raise Stale from None
-    if account.enabled_at != read.enabled_at or not _stands(work, account, read.serial):
+    # What ends proofs is a number in the row; one above the row's version is of a row that was put back since.
+    is_standing = account.proofs_after < read.serial <= account.version
+    if account.enabled_at != read.enabled_at or not is_standing:
         raise Stale
     return account, Verified(read.user_id, read.factor, read.at, _AMR[read.factor], token)
-
-
-def _stands(work: Work, account: Account, serial: int) -> bool:
-    """Whether the password was not changed since that event; where it was pruned, nobody knows what followed it."""
-    events = work.schema.tables.events
-    query = sa.select(events.c.seq).where(
-        events.c.user_id == account.user_id,
-        events.c.seq >= serial,
-        (events.c.seq == serial) | (events.c.event_type == Kind.PASSWORD_CHANGED),
-    )
-    return list(work.connection.execute(query.limit(2)).scalars()) == [serial]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from twofold import account as accounts
-from twofold.account import Fact
+from twofold.account import store
+from twofold.account.attempt import Fact
 from twofold.budget import Budget, remaining
 from twofold.errors import Reason, Rejected
-from twofold.events.kinds import Kind, Status
+from twofold.kinds import Kind, Status
 
 if TYPE_CHECKING:
-    from twofold.account import Work
+    from twofold.account.attempt import Attempt
+    from twofold.account.row import Account
     from twofold.outcomes import Factor
-    from twofold.state import Account
 
 Occasion = Literal["login", "step_up", "enrollment"]
 
@@ -22,7 +22,7 @@ _COUNTED = frozenset({Reason.WRONG_CODE, Reason.CODE_ALREADY_USED, Reason.CLOCK_
 
 
 def refuse(
-    work: Work,
+    work: Attempt,
     account: Account,
     reason: Reason,
     occasion: Occasion,
@@ -49,5 +49,5 @@ def refuse(
     became_suspended = budget.is_suspended(after.failed_attempts) and not budget.is_suspended(account.failed_attempts)
     # Nobody's codes are accepted until a clock that went back is right again, so somebody has to hear of it.
     status = Status.ALARM if became_suspended or reason is Reason.CLOCK_WENT_BACK else Status.REFUSED
-    accounts.save(work, account, after, Fact(Kind.CODE_REFUSED, status, details), request)
+    store.save(work, account, after, Fact(Kind.CODE_REFUSED, status, details), request)
     return Rejected(reason, remaining(after.locked_until, work.now))

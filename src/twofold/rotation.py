@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from twofold import account as accounts
-from twofold.account import Fact, OneByOne, Writing
+from twofold.account import store
+from twofold.account.attempt import BatchUnsupported, Fact
+from twofold.account.row import Account
+from twofold.account.store import Update
 from twofold.errors import MissingKey, Tampered
-from twofold.events.kinds import Kind
-from twofold.state import Account
+from twofold.kinds import Kind
 from twofold.totp import factor as totp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twofold.account import Work
+    from twofold.account.attempt import Attempt
     from twofold.outcomes import UserId
 
 
@@ -62,7 +63,7 @@ class Rotated:
     last_id: int | None
 
 
-def status(work: Work) -> tuple[KeyUse, ...]:
+def status(work: Attempt) -> tuple[KeyUse, ...]:
     """Count what is written under each key, the configured keys first in their order, then keys that are missing."""
     secrets, codes, devices, events = work.schema.tables
     live = devices.c.revoked_at.is_(None) & (devices.c.trusted_until > work.now)
@@ -85,13 +86,13 @@ def status(work: Work) -> tuple[KeyUse, ...]:
     )
 
 
-def rotate(work: Work, *, after: int = 0, limit: int = 100) -> Rotated:
+def rotate(work: Attempt, *, after: int = 0, limit: int = 100) -> Rotated:
     """Re-seal the next rows, in the order of their ids after `after`, that another key than the active one wrote.
 
     A batch is written together, or row by row where one of them stands in the way, and logins go on meanwhile. Give
     `last_id` back as `after` until it is None. A row that does not open is named in `skipped` and left as it is.
     """
-    work.need_transaction()
+    work.need_lock()
     secrets = work.schema.tables.secrets
     # A key id may hold an underscore, which LIKE would read as any character.
     written = (secrets.c.state_mac, secrets.c.secret, secrets.c.pending_secret)
@@ -100,51 +101,51 @@ def rotate(work: Work, *, after: int = 0, limit: int = 100) -> Rotated:
     rows = work.connection.execute(query.order_by(secrets.c.id).limit(limit)).all()
     users: list[UserId] = [row.user_id for row in rows]
     try:
-        with work.apart():
+        with work.savepoint():
             skipped = _together(work, users)
-    except (OneByOne, Tampered):
+    except (BatchUnsupported, Tampered):
         skipped = _one_by_one(work, users)
     return Rotated(len(rows) - len(skipped), tuple(skipped), rows[-1].id if rows else None)
 
 
-def _together(work: Work, users: Sequence[UserId]) -> list[str]:
+def _together(work: Attempt, users: Sequence[UserId]) -> list[str]:
     """Re-seal a batch with a handful of statements; returns the users whose rows do not open."""
-    if not accounts.counts_many(work):
-        raise OneByOne
+    if not store.counts_many(work):
+        raise BatchUnsupported
     secrets = work.schema.tables.secrets
     query = sa.select(*work.schema.state, secrets.c.state_mac).where(secrets.c.user_id.in_(users))
     try:
         rows = work.rows(query)
     except (TypeError, ValueError, OverflowError):
         # SQLite keeps whatever is written into a column, and a moment that is none does not read.
-        raise OneByOne from None
-    skipped, writings = list[str](), list[Writing]()
+        raise BatchUnsupported from None
+    skipped, writings = list[str](), list[Update]()
     for *state, state_mac in rows:
         account = Account(*state)
         try:
-            accounts.prove(work, account, state_mac)
-            writings.append(accounts.written(work, account, totp.resealed(work, account), Fact(Kind.RESEALED)))
+            store.prove(work, account, state_mac)
+            writings.append(store.build_update(work, account, totp.resealed(work, account), Fact(Kind.RESEALED)))
         except (MissingKey, Tampered):
             skipped.append(str(account.user_id))
-    accounts.save_all(work, writings)
+    store.save_all(work, writings)
     return skipped
 
 
-def _one_by_one(work: Work, users: Sequence[UserId]) -> list[str]:
+def _one_by_one(work: Attempt, users: Sequence[UserId]) -> list[str]:
     """Re-seal each by itself, so that those which can be are; returns the users whose rows do not open."""
     skipped: list[str] = []
     for user_id in users:
         try:
-            with work.apart():
-                account = accounts.find(work, user_id)
+            with work.savepoint():
+                account = store.find(work, user_id)
                 if account is not None:
-                    accounts.save(work, account, totp.resealed(work, account), Fact(Kind.RESEALED))
+                    store.save(work, account, totp.resealed(work, account), Fact(Kind.RESEALED))
         except (MissingKey, Tampered):
             skipped.append(str(user_id))
     return skipped
 
 
-def _kids(work: Work, *columns: sa.Column[str], where: sa.ColumnElement[bool] | None = None) -> Counter[str]:
+def _kids(work: Attempt, *columns: sa.Column[str], where: sa.ColumnElement[bool] | None = None) -> Counter[str]:
     counted: Counter[str] = Counter()
     for column in columns:
         # The key id is found in the prefix; that it ends at the second colon is known here and not to every database.

@@ -52,6 +52,11 @@ class Settings(BaseSettings, Confidential):
     )
     users: str = Field(default="users.id", description="The column that `user_id` references: `table.column`.")
 
+    deadline: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(minutes=1))] = Field(
+        default=timedelta(seconds=5),
+        description="How long an operation is tried again while the database refuses it for the sake of others.",
+    )
+
     legacy_rows: bool = Field(
         default=False,
         description="Adopt, at their login, rows that an older program still writes. For the days of a move alone.",

@@ -16,7 +16,7 @@ from tests.attacks.processes import PATIENCE, Child, started
 from tests.people import FIREFOX, Blocked, Clock, Enrolment, Phone, plain_settings
 from twofold import MFA, AsyncMFA, DatabaseUnavailable, Settings
 from twofold.database import create_async_engine, create_engine
-from twofold.events.kinds import Kind
+from twofold.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -12,7 +12,7 @@ from tests.attacks.test_cryptography import rewrite
 from tests.people import FIREFOX, Clock, Enrolment, Open, Phone, Sql, challenged, enroll, kinds, log_in
 from tests.test_legacy import leave
 from twofold import MFA, Event, MFAError, Rejected, Request, Verified
-from twofold.events.kinds import Kind, Status
+from twofold.kinds import Kind, Status
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:

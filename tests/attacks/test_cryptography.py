@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tests.databases import ROOT
 from tests.people import FIREFOX, Clock, Enrolment, Open, Sql, challenged, enroll, kinds, log_in
 from twofold import MFA, MissingKey, Reason, Rejected, Tampered
-from twofold import account as accounts
-from twofold.account import Fact
+from twofold.account import store
+from twofold.account.attempt import Fact
 from twofold.backup_codes import codec
-from twofold.events.kinds import Kind
+from twofold.kinds import Kind
 from twofold.keyring import Keyring, Purpose, canonical, generate_key
 from twofold.totp.algorithm import SECRET_BYTES
 
@@ -58,9 +58,9 @@ def rewrite(mfa: MFA, engine: sa.Engine, user_id: int, **changes: Any) -> None:
     """Change a row as nobody but the holder of the keys could: its MAC fits again."""
     with engine.begin() as connection:
         work = mfa._core.work(connection, is_locking=False, in_transaction=True)
-        account = accounts.find(work, user_id)
+        account = store.find(work, user_id)
         assert account is not None
-        accounts.save(work, account, account._replace(**changes), Fact(Kind.RESEALED))
+        store.save(work, account, account._replace(**changes), Fact(Kind.RESEALED))
 
 
 def flipped(sealed: str, position: int) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.databases import Database
     from tests.people import Enrolment
     from twofold import MFA
-    from twofold.account import Work
+    from twofold.account.attempt import Attempt
 
 pytestmark = pytest.mark.backends("sqlite")
 
@@ -94,7 +94,7 @@ def test_a_run_that_is_stopped_keeps_what_it_did(
     enroll(mfa, grace, clock)
     stops, delete = iter((False, True)), retention._delete
 
-    def delete_or_stop(work: Work, ids: Sequence[int]) -> None:
+    def delete_or_stop(work: Attempt, ids: Sequence[int]) -> None:
         if next(stops):
             raise KeyboardInterrupt
         delete(work, ids)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.people import FIREFOX, Clock, Enrolment, Open, Sql, enroll, kinds, log_in
 from twofold import MFA, Event, MissingKey, Rejected, Request, UnknownUser
-from twofold.events.kinds import Kind, Status
+from twofold.kinds import Kind, Status
 from twofold.keyring import generate_key
 
 

@@ -54,22 +54,24 @@ def legacy(text: object) -> str | None:
 
 
 def legacy_digest(code: str) -> str:
-    """What the row of such a code holds: the SHA-256 of the code in hex, the same for every owner."""
+    """What the row of such a code held before it was adopted: the SHA-256 of the code in hex, the same for everybody."""
     return hashlib.sha256(code.encode()).hexdigest()
 
 
-def digests(keyring: Keyring, user_id: UserId, code: str, *, is_spent: bool = False) -> tuple[str, ...]:
-    """What a row of this user may hold for a canonical code, the active key's digest first.
+def digests(keyring: Keyring, user_id: UserId, code: str, *, is_older: bool = False) -> tuple[str, ...]:
+    """What a row of this user may hold for a code, the active key's digest first.
 
-    The owner is part of what is hashed, so a row that is copied to another user matches nothing. So is whether the code
-    is spent: a row whose mark is removed by hand still holds the digest of a spent code.
+    The owner is part of what is hashed, so a row that is copied to another user matches nothing.
     """
-    return keyring.macs("backup codes", framed("spent backup code" if is_spent else "backup code", user_id, code))
+    if is_older:
+        return keyring.macs("backup codes", _older(user_id, legacy_digest(code)))
+    return keyring.macs("backup codes", framed("backup code", user_id, code))
 
 
-def marks(keyring: Keyring, user_id: UserId, code: str) -> tuple[str, ...]:
-    """What the log may call a canonical code when it is issued and when it is spent, the active key's word first.
+def adopted(keyring: Keyring, user_id: UserId, hash_: str) -> str:
+    """A hash of before Twofold, hashed again under the active key: it opens nothing by itself, and nobody else's door."""
+    return keyring.mac("backup codes", _older(user_id, hash_.lower()))
 
-    The end of the digest of the spent code, which tells nobody the code.
-    """
-    return tuple(digest[-8:] for digest in digests(keyring, user_id, code, is_spent=True))
+
+def _older(user_id: UserId, hash_: str) -> bytes:
+    return framed("older backup code", user_id, hash_)

@@ -2,145 +2,133 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
-from twofold import account as accounts
 from twofold import proof
-from twofold.account import Change, Fact
+from twofold.account import store
+from twofold.account.attempt import Fact
+from twofold.account.statements import HeldCode
+from twofold.account.store import Change
 from twofold.backup_codes import codec
 from twofold.errors import Reason, Tampered
-from twofold.events.anchor import Anchor
-from twofold.events.kinds import Kind
+from twofold.kinds import Kind
 
 if TYPE_CHECKING:
-    from twofold.account import Also, Work
-    from twofold.outcomes import UserId, Verified
-    from twofold.state import Account
+
+    from twofold.account.attempt import Attempt
+    from twofold.account.row import Account
+    from twofold.outcomes import Factor, UserId, Verified
 
 
-class Match(NamedTuple):
-    """A code that is right and unused: the row that it spends, what that holds afterwards, and its mark in the log."""
+class Answer(NamedTuple):
+    """A backup code that somebody typed. One of before Twofold is short enough to be guessed, and waits like TOTP."""
 
-    id: int
-    spent: str
-    mark: str
+    code: str
+    is_older: bool = False
+
+    @property
+    def factor(self) -> Factor:
+        """Whose code it is."""
+        return "backup_codes"
+
+    @property
+    def is_guessable(self) -> bool:
+        """A code of 125 bits cannot be guessed, so it stays good during a wait: the owner has a way in."""
+        return self.is_older
+
+    def spend(
+        self, work: Attempt, seen: store.Login, account: Account, challenge: int, request: Any
+    ) -> tuple[Account, Change | None] | Reason:
+        """Look the code up among those of its owner; the state after it was spent for that challenge, or why not."""
+        codes = seen.codes
+        if codes is None:
+            # Its form let it pass for a code of the app, so the codes were not read with the row.
+            work.need_lock()
+            codes = store.held_codes(work, account)
+        comparison = store.compared_codes(work, account, codes)
+        if codes is None or not comparison.is_intact:
+            store.alarm(work, account, "mfa_backup_codes", comparison, request)
+            return Reason.ALTERED
+        digests = codec.digests(work.keyring, account.user_id, self.code, is_older=self.is_older)
+        held = next((code for code in codes if code.code_hash in digests), None)
+        if held is None or (held.expires_at is not None and held.expires_at <= work.now):
+            return Reason.WRONG_CODE
+        if held.is_used:
+            return Reason.CODE_ALREADY_USED
+        left = [code for code in codes if code.id != held.id]
+        after = account._replace(last_used_at=work.now, last_challenge=challenge, codes_digest=store.codes_digest(left))
+        return after, Change(work.schema.spend, (work.now, held.id))
 
 
-def judge(work: Work, account: Account, code: str, *, is_legacy: bool = False) -> Match | Reason:
-    """Look a canonical code up among those of its owner."""
+def read(text: object) -> Answer | None:
+    """What was typed, as a backup code; None for what has not the form of one."""
+    canonical = codec.canonical(text)
+    if canonical is not None:
+        return Answer(canonical)
+    older = codec.legacy(text)
+    return None if older is None else Answer(older, is_older=True)
+
+
+def tell_altered(work: Attempt, account: Account, request: Any) -> Account:
+    """Tell of codes that are not those that the user's row names, before they are ended or replaced; the state then."""
+    work.need_lock()
+    comparison = store.compared_codes(work, account, store.held_codes(work, account))
+    return store.alarm(work, account, "mfa_backup_codes", comparison, request)
+
+
+def replaced(work: Attempt, account: Account) -> tuple[Account, tuple[str, ...]]:
+    """Put a new batch in the place of every older one; the state that seals it, and the codes to show."""
+    account = ended(work, account)
     codes = work.schema.tables.codes
-    unused = (codec.legacy_digest(code),) if is_legacy else codec.digests(work.keyring, account.user_id, code)
-    spent = codec.digests(work.keyring, account.user_id, code, is_spent=True)
-    query = sa.select(codes.c.id, codes.c.code_hash, codes.c.is_used, codes.c.expires_at).where(
-        codes.c.user_id == account.user_id, codes.c.code_hash.in_((*unused, *spent))
-    )
-    row = next(iter(work.rows(query)), None)
-    if row is None or (row.expires_at is not None and row.expires_at <= work.now):
-        return Reason.WRONG_CODE
-    if row.is_used or row.code_hash in spent:
-        return Reason.CODE_ALREADY_USED
-    marks = codec.marks(work.keyring, account.user_id, code)
-    return _said(work, account, set(marks)) or Match(row.id, spent[0], marks[0])
-
-
-def spend(work: Work, account: Account, match: Match, challenge: int) -> tuple[Account, Also]:
-    """The state after the code was accepted, for that challenge, and the statement that marks the code used.
-
-    The two are written together, and the user's row decides the race.
-    """
-    codes = work.schema.tables.codes
-    statement = sa.update(codes).where(codes.c.id == match.id, codes.c.is_used.is_(sa.false()))
-    marking = statement.values(is_used=True, used_at=work.now, code_hash=match.spent)
-    return account._replace(last_used_at=work.now, last_challenge=challenge), (Change(marking, is_exact=True),)
-
-
-def new_batch(work: Work, account: Account) -> tuple[tuple[str, ...], Also]:
-    """Make a batch of codes, and the statements that put it in place of every older one."""
     issued = codec.generate(work.settings.backup_code_count)
-    insert = sa.insert(work.schema.tables.codes).values(
-        [
-            {
-                "user_id": account.user_id,
-                "code_hash": codec.digests(work.keyring, account.user_id, code.replace("-", ""))[0],
-                "is_used": False,
-                "created_at": work.now,
-            }
-            for code in issued
-        ]
-    )
-    return issued, (*deleting_all(work, account), Change(insert))
+    rows = [
+        {
+            "user_id": account.user_id,
+            "code_hash": codec.digests(work.keyring, account.user_id, code.replace("-", ""))[0],
+            "is_used": False,
+            "created_at": work.now,
+        }
+        for code in issued
+    ]
+    written = work.connection.execute(sa.insert(codes).returning(codes.c.id, codes.c.code_hash), rows)
+    held = sorted(HeldCode(id_, hash_, None, is_used=False) for id_, hash_ in written)
+    if {code.code_hash for code in held} != {row["code_hash"] for row in rows}:
+        # A trigger of somebody else changed what was written.
+        raise Tampered("The backup codes that the database wrote are not the ones that it was given.")
+    return account._replace(codes_digest=store.codes_digest(held)), issued
 
 
-def issuing(work: Work, account: Account, codes: tuple[str, ...]) -> dict[str, Any]:
-    """What the event says that issues these codes."""
-    marks = (codec.marks(work.keyring, account.user_id, code.replace("-", ""))[0] for code in codes)
-    return {"backup_codes": len(codes), "codes": " ".join(marks)}
-
-
-def deleting_all(work: Work, account: Account) -> Also:
-    """The statement that removes every code of a user."""
+def ended(work: Attempt, account: Account) -> Account:
+    """Remove every code of a user; the state that says so."""
+    work.need_lock()
     codes = work.schema.tables.codes
-    return (Change(sa.delete(codes).where(codes.c.user_id == account.user_id)),)
+    work.connection.execute(sa.delete(codes).where(codes.c.user_id == account.user_id))
+    return account._replace(codes_digest=None)
 
 
-def count(work: Work, account: Account) -> int:
-    """How many codes still work."""
-    codes = work.schema.tables.codes
-    unexpired = sa.or_(codes.c.expires_at.is_(None), codes.c.expires_at > work.now)
-    return len(
-        work.rows(
-            sa.select(codes.c.id).where(codes.c.user_id == account.user_id, codes.c.is_used.is_(sa.false()), unexpired)
-        )
-    )
+def count(work: Attempt, account: Account) -> int | None:
+    """How many codes still work; None where they are not those that the user's row names."""
+    codes = store.held_codes(work, account)
+    if codes is None or not store.compared_codes(work, account, codes).is_intact:
+        return None
+    return sum(not code.is_used and (code.expires_at is None or code.expires_at > work.now) for code in codes)
 
 
-def regenerate(work: Work, verified: Verified, *, request: Any = None) -> tuple[str, ...]:
+def regenerate(work: Attempt, verified: Verified, *, request: Any = None) -> tuple[str, ...]:
     """Replace all backup codes of the user who proved a factor a moment ago; the old ones are void.
 
     The new ones are returned once. Raises Stale where `verified` is too old (NIST SP 800-63B-4 §3.1.2.1).
     """
-    account = proof.fresh(work, verified)
-    codes, replacing = new_batch(work, account)
-    fact = Fact(Kind.BACKUP_CODES_REGENERATED, details=issuing(work, account, codes))
-    accounts.save(work, account, account, fact, request, replacing)
+    account = tell_altered(work, proof.fresh(work, verified), request)
+    after, codes = replaced(work, account)
+    fact = Fact(Kind.BACKUP_CODES_REGENERATED, details={"backup_codes": len(codes)})
+    store.save(work, account, after, fact, request)
     return codes
 
 
-def remaining(work: Work, user_id: UserId) -> int:
-    """How many backup codes a user has left; 0 for one who is not enrolled."""
-    account = accounts.find(work, user_id)
-    return count(work, account) if account else 0
-
-
-def _said(work: Work, account: Account, marks: set[str]) -> Reason | None:
-    """What the log has against a code whose row says that it is good: a row can be put back from an older copy.
-
-    Raises Tampered where a line does not read.
-    """
-    events = work.schema.tables.events
-    query = sa.select(events.c.event_type, events.c.event_details).where(
-        events.c.user_id == account.user_id,
-        events.c.seq.between(1, account.event_count),
-        events.c.event_type.in_((Kind.TOTP_CONFIRMED, Kind.BACKUP_CODES_REGENERATED, Kind.CODE_ACCEPTED, Kind.PRUNED)),
-        (events.c.event_type == Kind.PRUNED) | events.c.event_details.like('%"codes":%'),
-    )
-    anchor: Anchor | None = None
-    for row in work.connection.execute(query.order_by(events.c.seq.desc())):
-        if row.event_type == Kind.PRUNED:
-            anchor = anchor or Anchor.read(row.event_details)
-            continue
-        try:
-            said = set(json.loads(row.event_details)["codes"].split())
-        except (ValueError, TypeError, AttributeError):
-            raise Tampered from None
-        if row.event_type != Kind.CODE_ACCEPTED:
-            return Reason.WRONG_CODE if said.isdisjoint(marks) else None
-        if not said.isdisjoint(marks):
-            return Reason.CODE_ALREADY_USED
-    if anchor is None:
-        return None
-    is_spent = marks.isdisjoint(anchor.codes) if anchor.codes is not None else not marks.isdisjoint(anchor.spent)
-    return Reason.CODE_ALREADY_USED if is_spent else None
+def remaining(work: Attempt, user_id: UserId) -> int:
+    """How many backup codes a user has left; 0 for one who is not enrolled, or whose codes were altered."""
+    account = store.find(work, user_id)
+    return count(work, account) or 0 if account else 0

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from twofold.account.runtime import read_keys
+from twofold.account.statements import Schema
 from twofold.cli.keys import counted, write_key_file
 from twofold.cli.terminal import Terminal, command
 from twofold.errors import ConfigurationError
 from twofold.events import heads, ledger, signing
 from twofold.events.checkpoint import Checkpoint, Heads
 from twofold.events.merkle import Tree
-from twofold.operation import read_keys
 from twofold.schema.sentences import as_mfa_errors
 from twofold.settings import read_key_file
-from twofold.statements import Schema
 from twofold.tokens import Tombstone, read_tombstone
 
 if TYPE_CHECKING:

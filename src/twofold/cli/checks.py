@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from twofold.account.runtime import read_keys
 from twofold.budget import Budget
 from twofold.cli import keys
 from twofold.errors import DatabaseUnavailable
 from twofold.metadata import UsersColumn
-from twofold.operation import read_keys
 from twofold.schema import commands
 from twofold.schema.catalog import read
 from twofold.schema.sentences import as_mfa_errors

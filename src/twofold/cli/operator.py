@@ -17,13 +17,13 @@ from twofold.operation import Operation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.account import Work
+    from twofold.account.attempt import Attempt
     from twofold.outcomes import UserId
 
 _PAGE = 1000
 
 
-def user(work: Work, text: str) -> UserId:
+def user(work: Attempt, text: str) -> UserId:
     """The id that a person typed, as `users.id` holds it. Raises UnknownUser where it cannot hold it or does not."""
     for typed in _readings(work, text):
         with suppress(UnknownUser):
@@ -35,7 +35,7 @@ def user(work: Work, text: str) -> UserId:
     raise UnknownUser
 
 
-def _readings(work: Work, text: str) -> Iterator[UserId]:
+def _readings(work: Attempt, text: str) -> Iterator[UserId]:
     """What the text can mean, in the type of the column. Where UUIDs are kept as text, either spelling finds them."""
     if isinstance(work.schema.user_id_type, sa.Integer):
         if re.fullmatch(r"-?[0-9]{1,19}", text):
@@ -47,7 +47,7 @@ def _readings(work: Work, text: str) -> Iterator[UserId]:
         yield UUID(text)
 
 
-def users(work: Work, *, after: UserId | None = None) -> tuple[UserId, ...]:
+def users(work: Attempt, *, after: UserId | None = None) -> tuple[UserId, ...]:
     """The next thousand users with a row or an event, in the order of their ids. Empty after the last one."""
     known = _known(work)
     query = sa.select(known.c.user_id).order_by(known.c.user_id).limit(_PAGE)
@@ -56,12 +56,12 @@ def users(work: Work, *, after: UserId | None = None) -> tuple[UserId, ...]:
     return tuple(work.connection.execute(query).scalars())
 
 
-def how_many_users(work: Work) -> int:
+def how_many_users(work: Attempt) -> int:
     """How many users have a row or an event."""
     return work.connection.execute(sa.select(sa.func.count()).select_from(_known(work))).scalar_one()
 
 
-def _known(work: Work) -> sa.Subquery:
+def _known(work: Attempt) -> sa.Subquery:
     secrets, _, _, events = work.schema.tables
     logged = sa.select(events.c.user_id).where(events.c.seq.is_not(None))
     return sa.select(secrets.c.user_id).union(logged).subquery()
@@ -70,7 +70,7 @@ def _known(work: Work) -> sa.Subquery:
 class Operator(MFA):
     """`MFA`, with what the command line alone asks for."""
 
-    user = Operation(user)
-    users = Operation(users)
-    how_many_users = Operation(how_many_users)
-    how_many_old_events = Operation(retention.how_many)
+    user = Operation(user, writes="nothing")
+    users = Operation(users, writes="nothing")
+    how_many_users = Operation(how_many_users, writes="nothing")
+    how_many_old_events = Operation(retention.how_many, writes="nothing")

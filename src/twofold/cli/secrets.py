@@ -13,6 +13,7 @@ from twofold.cli.failures import INTERRUPTED, REFUSED
 from twofold.cli.keys import counted
 from twofold.cli.operator import Operator
 from twofold.cli.terminal import Terminal, command, noun
+from twofold.legacy import Rowless
 from twofold.request import printable
 from twofold.settings import read_key_file
 
@@ -72,7 +73,8 @@ class Brought:
 
 def bring(terminal: Terminal, mfa: Operator, *, batch: int = 100, trial: bool = False) -> Brought:
     """Adopt every legacy row, batch by batch, with a bar."""
-    brought, after = Brought(), 0
+    brought = Brought()
+    after: int | Rowless = 0
     with terminal.progress("Opening" if trial else "Sealing", mfa.legacy.survey().rows) as step:
         try:
             while True:

@@ -13,14 +13,14 @@ import sqlalchemy as sa
 from twofold.errors import ConfigurationError, Tampered, UnknownUser
 from twofold.events.anchor import Anchor
 from twofold.events.checkpoint import Head
-from twofold.events.kinds import Kind
+from twofold.kinds import Kind
 from twofold.outcomes import ChainReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from twofold.account.statements import Schema
     from twofold.outcomes import UserId
-    from twofold.statements import Schema
     from twofold.tokens import Tombstone
 
 

@@ -9,25 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from twofold import account as accounts
-from twofold.errors import MissingKey, Tampered
-from twofold.events import chain
+from twofold.account import chain, store
+from twofold.account.attempt import Conflict
+from twofold.errors import MissingKey, NotAdopted, Tampered
 from twofold.events.anchor import Anchor
-from twofold.events.kinds import Kind
+from twofold.kinds import Kind
 from twofold.outcomes import ChainReport, Event
 from twofold.tokens import Tombstone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from twofold.account import Work
+    from twofold.account.attempt import Attempt
+    from twofold.account.row import Account
     from twofold.outcomes import UserId
 
 _PAGE = 1000
+LARGEST = 2**62
 _LARGEST = 2**63 - 1
 
 
-def recent(work: Work, user_id: UserId, *, limit: int = 20, before: int | None = None) -> tuple[Event, ...]:
+def recent(work: Attempt, user_id: UserId, *, limit: int = 20, before: int | None = None) -> tuple[Event, ...]:
     """The latest events of a user, the newest first, at most 1000.
 
     `before` is the `seq` that the page before ended with.
@@ -40,7 +42,7 @@ def recent(work: Work, user_id: UserId, *, limit: int = 20, before: int | None =
     return tuple(_event(row) for row in work.connection.execute(query))
 
 
-def export(work: Work, *, after: int = 0, limit: int = _PAGE) -> tuple[Event, ...]:
+def export(work: Attempt, *, after: int = 0, limit: int = _PAGE) -> tuple[Event, ...]:
     """The events of all users in the order of their ids, those after the id `after`, at most 1000.
 
     Give the last id back as `after` for the next page. An id may become visible a moment after a larger one, so
@@ -51,8 +53,10 @@ def export(work: Work, *, after: int = 0, limit: int = _PAGE) -> tuple[Event, ..
     return tuple(_event(row) for row in work.connection.execute(query))
 
 
-def verify(work: Work, user_id: UserId) -> ChainReport:
+def verify(work: Attempt, user_id: UserId) -> ChainReport:
     """Follow a user's chain from the first event to the head in the user's row; name the first line that does not fit.
+
+    Rows of backup codes and trusted devices that are not those that the row names break it, too.
 
     Where events were pruned, the first is the one behind the last that went, which a `pruned` line in the chain names.
 
@@ -65,16 +69,16 @@ def verify(work: Work, user_id: UserId) -> ChainReport:
         report = _broken(user_id, 0, 0, None, str(error))
     if not report.is_intact and _counted(work, user_id) != counted:
         # The lines are of one moment and the row of a later one: somebody wrote in between.
-        raise accounts.Conflict
+        raise Conflict
     return report
 
 
-def _counted(work: Work, user_id: UserId) -> Sequence[Any]:
+def _counted(work: Attempt, user_id: UserId) -> Sequence[Any]:
     secrets = work.schema.tables.secrets
     return work.rows(sa.select(secrets.c.event_count).where(secrets.c.user_id == work.schema.stored(user_id)))
 
 
-def _followed(work: Work, user_id: UserId) -> ChainReport:
+def _followed(work: Attempt, user_id: UserId) -> ChainReport:
     lines = _lines(work, user_id)
     first = next(lines, None)
     start, previous = (0, None) if first is None else _start(work, first)
@@ -91,7 +95,7 @@ def _followed(work: Work, user_id: UserId) -> ChainReport:
     return _against_the_row(work, user_id, start, last, previous)
 
 
-def _start(work: Work, first: Any) -> tuple[int, str | None]:
+def _start(work: Attempt, first: Any) -> tuple[int, str | None]:
     """Number and MAC of the event before the first that is there, as a `pruned` line names it; 0 and None else.
 
     That line need not be proven here: it stands in the chain that is followed.
@@ -108,7 +112,7 @@ def _start(work: Work, first: Any) -> tuple[int, str | None]:
     return next(fitting, None) or max(named, key=itemgetter(0))
 
 
-def misfit(work: Work, row: Any, last: int, previous: str | None) -> str | None:
+def misfit(work: Attempt, row: Any, last: int, previous: str | None) -> str | None:
     """What is wrong with a line that is to follow the event `last` with the MAC `previous`; None where it does.
 
     Raises MissingKey.
@@ -137,7 +141,7 @@ def link(row: Any) -> chain.Link:
     )
 
 
-def end(work: Work, user_id: UserId) -> tuple[int, str | None]:
+def end(work: Attempt, user_id: UserId) -> tuple[int, str | None]:
     """The number and the MAC of the last event that is there, or 0 and None."""
     events = work.schema.tables.events
     query = sa.select(events.c.seq, events.c.mac).where(
@@ -147,16 +151,16 @@ def end(work: Work, user_id: UserId) -> tuple[int, str | None]:
     return (row.seq, row.mac) if row else (0, None)
 
 
-def tombstone(work: Work, user_id: UserId) -> Tombstone:
+def tombstone(work: Attempt, user_id: UserId) -> Tombstone:
     """Where the chain of a user ends who is about to be erased, and whether the user's row agrees."""
     count, mac = end(work, user_id)
     if not isinstance(count, int):
         # SQLite keeps whatever is written into a column.
         count, mac = 0, None
     try:
-        account = accounts.find(work, user_id)
+        account = store.find(work, user_id)
         known = (account.event_count, account.event_head) if account else (0, None)
-    except (Tampered, MissingKey):
+    except (Tampered, MissingKey, NotAdopted):
         known = None
     return Tombstone(work.schema.stored(user_id), count, mac, known == (count, mac), work.now)
 
@@ -166,11 +170,14 @@ def _held(number: int) -> int:
     return max(-_LARGEST, min(number, _LARGEST))
 
 
-def _against_the_row(work: Work, user_id: UserId, start: int, last: int, head: str | None) -> ChainReport:
+def _against_the_row(work: Attempt, user_id: UserId, start: int, last: int, head: str | None) -> ChainReport:
     try:
-        account = accounts.find(work, user_id)
+        account = store.find(work, user_id)
     except Tampered:
         return _broken(user_id, start, last, None, "the user's row was altered or removed")
+    except NotAdopted:
+        # Lines without a number prove nothing, and this user has no others.
+        account = None
     count, known = (account.event_count, account.event_head) if account else (0, None)
     if count > last:
         return _broken(user_id, start, last, last + 1, f"event {last + 1} is missing; the row counts {count}")
@@ -178,7 +185,20 @@ def _against_the_row(work: Work, user_id: UserId, start: int, last: int, head: s
         return _broken(user_id, start, last, count + 1, f"event {count + 1} is not counted by the user's row")
     if head != known:
         return _broken(user_id, start, last, last, "the last event is not the one that the user's row names")
+    if account and (altered := _altered(work, account)):
+        return _broken(
+            user_id, start, last, None, f"the user's rows in {altered} are not those that the user's row names"
+        )
     return ChainReport(user_id, is_intact=True, length=last - start, pruned=start)
+
+
+def _altered(work: Attempt, account: Account) -> str | None:
+    """The first table whose rows of this user are not those that the user's row names."""
+    if not store.compared_codes(work, account, store.held_codes(work, account)).is_intact:
+        return "mfa_backup_codes"
+    if not store.compared_devices(work, account, store.held_devices(work, account)).is_intact:
+        return "mfa_device_trusts"
+    return None
 
 
 def _broken(user_id: UserId, start: int, last: int, first_bad: int | None, problem: str) -> ChainReport:
@@ -186,7 +206,7 @@ def _broken(user_id: UserId, start: int, last: int, first_bad: int | None, probl
     return ChainReport(user_id, is_intact=False, length=length, first_bad=first_bad, problem=problem, pruned=start)
 
 
-def _lines(work: Work, user_id: UserId) -> Iterator[Any]:
+def _lines(work: Attempt, user_id: UserId) -> Iterator[Any]:
     # A line without a number is one of before Twofold, and proves nothing; one below the first was put in.
     events, stored, after = work.schema.tables.events, work.schema.stored(user_id), -_LARGEST - 1
     while True:
@@ -198,7 +218,7 @@ def _lines(work: Work, user_id: UserId) -> Iterator[Any]:
         after = page[-1].seq
 
 
-def read(work: Work, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
+def read(work: Attempt, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
     """Lines of the log. Raises Tampered where SQLite holds what Twofold cannot have written into a column."""
     try:
         return work.connection.execute(query).all()
@@ -206,7 +226,7 @@ def read(work: Work, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
         raise Tampered("A line of the log holds no moment of time; look into it.") from None
 
 
-def _fits(work: Work, link: chain.Link, previous: str | None, mac: str | None) -> bool:
+def _fits(work: Attempt, link: chain.Link, previous: str | None, mac: str | None) -> bool:
     try:
         return mac is not None and chain.fits(work.keyring, link, previous, mac)
     except MissingKey:

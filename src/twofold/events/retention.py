@@ -1,8 +1,9 @@
 """Retention: events older than a moment go, and the chains stay whole.
 
 What goes is a beginning of a user's chain, proven before it goes, in the transaction that writes a `pruned` event in
-its place. That event names the last one that went, by number and MAC, so that whoever follows the chain can begin
-there; and it says what decisions rest on (`twofold.events.anchor`). What cannot be proven is evidence, and stays.
+its place, so that the newest line always stays. That event names the last one that went, by number and MAC, so that
+whoever follows the chain can begin there. No decision rests on a line, so none changes when it goes. What cannot be
+proven is evidence, and stays.
 """
 
 from __future__ import annotations
@@ -14,25 +15,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
-from twofold import account as accounts
 from twofold import legacy
-from twofold.account import Fact
+from twofold.account import store
+from twofold.account.attempt import Conflict, Fact
 from twofold.errors import ConfigurationError, Tampered
 from twofold.events import anchor as anchors
 from twofold.events import log
-from twofold.events.kinds import Kind
+from twofold.events.anchor import Anchor
+from twofold.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from twofold.account import Work
-    from twofold.events.anchor import Anchor
+    from twofold.account.attempt import Attempt
+    from twofold.account.row import Account
     from twofold.outcomes import UserId
-    from twofold.state import Account
 
 _BATCH = 1000
-# So many fingerprints fit into the column on every database; Twofold itself trusts a hundred devices at most.
-_MOST_DEVICES = 300
 
 
 class Place(NamedTuple):
@@ -63,7 +62,7 @@ class Pruned:
         return bool(self.events or self.unchained)
 
 
-def prunable(work: Work, before: datetime, *, after: Place | None = None, limit: int = _BATCH) -> Prunable:
+def prunable(work: Attempt, before: datetime, *, after: Place | None = None, limit: int = _BATCH) -> Prunable:
     """The next users who have events older than `before`; `limit` such events are looked at, at most 1000.
 
     Give `after` back until it is None. A user may come more than once, and one whose old events are all `pruned` ones
@@ -86,7 +85,7 @@ def prunable(work: Work, before: datetime, *, after: Place | None = None, limit:
     return Prunable((), None)
 
 
-def how_many(work: Work, before: datetime) -> int:
+def how_many(work: Attempt, before: datetime) -> int:
     """How many events are older than `before`, those apart that say what was pruned."""
     _check(work, before)
     events, found = work.schema.tables.events, 0
@@ -98,7 +97,7 @@ def how_many(work: Work, before: datetime) -> int:
     return found
 
 
-def prune(work: Work, user_id: UserId, before: datetime) -> Pruned:
+def prune(work: Attempt, user_id: UserId, before: datetime) -> Pruned:
     """Delete the beginning of a user's log that is older than `before`, at most a thousand events; `has_more` tells.
 
     Each batch is one transaction on one user: it leaves a `pruned` event, and `events.verify` goes on finding every
@@ -108,21 +107,21 @@ def prune(work: Work, user_id: UserId, before: datetime) -> Pruned:
     where the key of a line is not configured, UnknownUser, ConfigurationError like `prunable`.
     """
     _check(work, before)
-    work.need_transaction()
+    work.need_lock()
     account = _chained(work, user_id)
-    going, anchor = ([], anchors.Anchor()) if account is None else _beginning(work, account, before)
+    going, anchor = ([], Anchor()) if account is None else _beginning(work, account, before)
     unchained = _unchained(work, user_id, before)
     pruned = Pruned(len(going), len(unchained), _BATCH in {len(going), len(unchained)})
     if not pruned:
         return pruned
     if account is not None:
         counts = {"events": len(going), "unchained": len(unchained), "before": before.isoformat()}
-        accounts.save(work, account, account, Fact(Kind.PRUNED, details=anchor.details() | counts))
+        store.save(work, account, account, Fact(Kind.PRUNED, details=anchor.details() | counts))
     _delete(work, [*(line.id for line in going), *unchained])
     return pruned
 
 
-def _check(work: Work, before: datetime) -> None:
+def _check(work: Attempt, before: datetime) -> None:
     if not isinstance(before, datetime):
         raise TypeError(f"before is a datetime, not {type(before).__name__}.")
     if before.tzinfo is None:
@@ -131,7 +130,7 @@ def _check(work: Work, before: datetime) -> None:
         raise ConfigurationError("The moment before which events go is still to come.")
 
 
-def _next_kind(work: Work, kind: str | None) -> str | None:
+def _next_kind(work: Attempt, kind: str | None) -> str | None:
     """The next type of event that there is, whoever named it: one look into the index that begins with the type."""
     column = work.schema.tables.events.c.event_type
     query = sa.select(sa.func.min(column))
@@ -139,15 +138,12 @@ def _next_kind(work: Work, kind: str | None) -> str | None:
     return _next_kind(work, found) if found == Kind.PRUNED else found
 
 
-def _chained(work: Work, user_id: UserId) -> Account | None:
+def _chained(work: Attempt, user_id: UserId) -> Account | None:
     """The row of a user who has a chain; None for one of before Twofold."""
-    account = accounts.find(work, user_id, trusting=True)
-    if account is not None and account.event_count == 0 and legacy.is_legacy(work, account):
-        return None
-    return accounts.find(work, user_id)
+    return None if legacy.is_legacy(work, user_id) else store.find(work, user_id)
 
 
-def _beginning(work: Work, account: Account, before: datetime) -> tuple[Sequence[Any], Anchor]:
+def _beginning(work: Attempt, account: Account, before: datetime) -> tuple[Sequence[Any], Anchor]:
     """The lines that are to go, proven, and the anchor that takes their place. Raises Tampered, MissingKey."""
     events = work.schema.tables.events
     query = sa.select(events).where(events.c.user_id == account.user_id, events.c.seq.is_not(None))
@@ -158,17 +154,15 @@ def _beginning(work: Work, account: Account, before: datetime) -> tuple[Sequence
     if len(going) < _BATCH and all(line.event_type == Kind.PRUNED for line in going):
         # Where nothing but such events is old, one of them would take the place of another, for ever.
         return [], anchor
-    memory = anchors.Memory.of(anchor)
     length, mac = anchor.through, anchor.mac
     for line in going:
         if problem := log.misfit(work, line, length, mac):
             raise Tampered(f"Nothing was pruned: {problem}.")
-        memory.hear(log.link(line))
         length, mac = line.seq, line.mac
-    return going, memory.anchor(length, mac, _active(work, account))
+    return going, Anchor(length, mac)
 
 
-def _prove(work: Work, account: Account, seq: int, anchor: Anchor) -> None:
+def _prove(work: Attempt, account: Account, seq: int, anchor: Anchor) -> None:
     """Raise Tampered unless the line that says what was pruned before is one of ours: its word is taken along."""
     if seq == 0:
         return
@@ -180,15 +174,7 @@ def _prove(work: Work, account: Account, seq: int, anchor: Anchor) -> None:
         raise Tampered(f"Nothing was pruned: {problem}.")
 
 
-def _active(work: Work, account: Account) -> Sequence[str]:
-    devices = work.schema.tables.devices
-    query = sa.select(devices.c.device_fingerprint).where(
-        devices.c.user_id == account.user_id, devices.c.revoked_at.is_(None), devices.c.trusted_until > work.now
-    )
-    return work.connection.execute(query.order_by(devices.c.id.desc()).limit(_MOST_DEVICES)).scalars().all()
-
-
-def _unchained(work: Work, user_id: UserId, before: datetime) -> Sequence[int]:
+def _unchained(work: Attempt, user_id: UserId, before: datetime) -> Sequence[int]:
     events = work.schema.tables.events
     query = sa.select(events.c.id).where(
         events.c.user_id == work.schema.stored(user_id), events.c.seq.is_(None), events.c.created_at < before
@@ -196,7 +182,7 @@ def _unchained(work: Work, user_id: UserId, before: datetime) -> Sequence[int]:
     return work.connection.execute(query.order_by(events.c.id).limit(_BATCH)).scalars().all()
 
 
-def _delete(work: Work, ids: Sequence[int]) -> None:
+def _delete(work: Attempt, ids: Sequence[int]) -> None:
     """Delete what was looked at, and nothing else: where it is not all there, somebody else was faster.
 
     MariaDB locks what it passes on its way to many lines, and others could write none; on its way to one it passes
@@ -207,4 +193,4 @@ def _delete(work: Work, ids: Sequence[int]) -> None:
     parts = [[line] for line in ids] if one_by_one else [ids]
     delete = sa.delete(column.table).where(column.in_(sa.bindparam("ids", expanding=True)))
     if sum(work.connection.execute(delete, {"ids": part}).rowcount for part in parts) != len(ids):
-        raise accounts.Conflict
+        raise Conflict

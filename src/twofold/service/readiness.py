@@ -7,8 +7,8 @@ import time
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
+from twofold.account.runtime import read_keys
 from twofold.errors import MFAError, SchemaDrift
-from twofold.operation import read_keys
 from twofold.schema import commands
 
 if TYPE_CHECKING:

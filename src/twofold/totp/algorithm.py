@@ -69,6 +69,11 @@ def is_code(text: object, parameters: Parameters) -> bool:
     return isinstance(text, str) and len(text) == parameters.digits and text.isascii() and text.isdigit()
 
 
+def may_be_code(text: object) -> bool:
+    """Whether `text` can be a code of any app: six to eight ASCII digits."""
+    return isinstance(text, str) and 6 <= len(text) <= 8 and text.isascii() and text.isdigit()
+
+
 def matching_step(secret: bytes, code: str, *, step: int, window: int, parameters: Parameters) -> int | None:
     """The newest step within `window` of `step` whose code this is, or None.
 

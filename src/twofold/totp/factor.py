@@ -1,25 +1,23 @@
-"""TOTP of one user: begin, confirm, judge a code, disable."""
+"""TOTP of one user: begin, prove a secret that waits, judge and spend a code."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from twofold import account as accounts
-from twofold import proof, trusted_devices
-from twofold.account import Fact, Work
-from twofold.backup_codes import factor as backup_codes
-from twofold.budget import remaining
+from twofold import proof
+from twofold.account import store
+from twofold.account.attempt import Fact
+from twofold.account.row import Account
 from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MissingKey, Reason, Tampered
-from twofold.events.kinds import Kind, Status
 from twofold.keyring import canonical
-from twofold.outcomes import Enrolled
-from twofold.refusal import refuse
-from twofold.state import Account
+from twofold.kinds import Kind, Status
 from twofold.totp import algorithm
 from twofold.totp.provisioning import Enrollment, base32, uri
 
 if TYPE_CHECKING:
-    from twofold.outcomes import UserId, Verified
+    from twofold.account.attempt import Attempt
+    from twofold.account.store import Change, Login
+    from twofold.outcomes import Factor, UserId, Verified
     from twofold.settings import Settings
 
 
@@ -29,17 +27,45 @@ class Match(NamedTuple):
     step: int
 
 
+class Answer(NamedTuple):
+    """A code of the app that somebody typed."""
+
+    code: str
+
+    @property
+    def factor(self) -> Factor:
+        """Whose code it is."""
+        return "totp"
+
+    @property
+    def is_guessable(self) -> bool:
+        """Six digits can be guessed, so they wait while the budget says so."""
+        return True
+
+    def spend(
+        self,
+        work: Attempt,
+        seen: Login,
+        account: Account,
+        challenge: int,
+        request: Any,
+    ) -> tuple[Account, Change | None] | Reason:
+        """Judge the code; the state after its step was spent for that challenge, or why not."""
+        match = judge(work, account, self.code, request)
+        return match if isinstance(match, Reason) else (spend(work, account, match, challenge), None)
+
+
 def is_code(account: Account, code: object) -> bool:
     """Whether this has the form of a code of the user's app."""
     return algorithm.is_code(code, _parameters(account))
 
 
-def adopted(work: Work, account: Account, secret: bytes) -> Account:
+def adopted(work: Attempt, account: Account, secret: bytes) -> Account:
     """The state with a secret of before Twofold in force, sealed."""
     return account._replace(secret=_seal(work, account, "secret", secret, _parameters(account)))
 
 
-def judge(work: Work, account: Account, code: str, request: Any = None) -> Match | Reason:
+def judge(work: Attempt, account: Account, code: str, request: Any = None) -> Match | Reason:
     """Compare a code with the secret in force.
 
     Nothing is written but the alarm of a key that is missing or a seal that is broken.
@@ -54,7 +80,7 @@ def judge(work: Work, account: Account, code: str, request: Any = None) -> Match
     return match
 
 
-def spend(work: Work, account: Account, match: Match, challenge: int) -> Account:
+def spend(work: Attempt, account: Account, match: Match, challenge: int) -> Account:
     """The state after the code was accepted, for that challenge: its step is used, the budget is whole again."""
     return account._replace(
         last_used_step=match.step,
@@ -67,7 +93,7 @@ def spend(work: Work, account: Account, match: Match, challenge: int) -> Account
 
 
 def begin(
-    work: Work,
+    work: Attempt,
     user_id: UserId,
     *,
     account_name: str,
@@ -82,7 +108,7 @@ def begin(
     one is confirmed. With a `session`, a value that only this session of the host has, no other one can read or
     confirm the secret. Raises AlreadyEnrolled without `verified`, Stale where it is too old, UnknownUser.
     """
-    account = accounts.find(work, user_id)
+    account = store.find(work, user_id)
     if account and account.is_enabled:
         if verified is None:
             raise AlreadyEnrolled
@@ -97,35 +123,40 @@ def begin(
     )
     fact = Fact(Kind.TOTP_BEGUN, details={"replaces": True} if before.is_enabled else {})
     enrollment = _enrollment(work, after, secret, parameters, account_name)
-    accounts.save(work, account, after, fact, request)
+    store.save(work, account, after, fact, request)
     return enrollment
 
 
-def pending(work: Work, user_id: UserId, *, account_name: str, session: str | None = None) -> Enrollment:
+def pending(work: Attempt, user_id: UserId, *, account_name: str, session: str | None = None) -> Enrollment:
     """The secret that waits for confirmation, to be shown once more.
 
     Raises EnrollmentExpired where none does, or not for this `session`.
     """
-    account = _waiting(work, accounts.find(work, user_id))
+    account = waiting(work, store.find(work, user_id))
     secret, parameters = _open_pending(work, account, session)
     return _enrollment(work, account, secret, parameters, account_name)
 
 
-def confirm(work: Work, user_id: UserId, code: str, *, session: str | None = None, request: Any = None) -> Enrolled:
-    """Prove that the app has the secret, with a code. From now on every login is challenged.
+def waiting(work: Attempt, account: Account | None) -> Account:
+    """The row of a user whose secret waits for its confirmation. Raises EnrollmentExpired for everybody else."""
+    if account is None or account.pending_secret is None or account.pending_at is None:
+        raise EnrollmentExpired
+    if work.now - account.pending_at > work.settings.enrollment_lifetime:
+        raise EnrollmentExpired
+    return account
 
-    The code is spent. Backup codes are made and returned, once; all trusted devices are revoked. Raises Rejected for
-    a wrong code, which counts, and EnrollmentExpired where no secret waits, or not for this `session`.
+
+def confirmed(work: Attempt, account: Account, code: str, session: str | None) -> Account | Reason:
+    """The state with the secret that waits in force, proven by a code, which is spent; or why not.
+
+    Raises EnrollmentExpired where the secret does not wait for this `session`.
     """
-    account = _waiting(work, accounts.find(work, user_id))
-    if remaining(account.locked_until, work.now):
-        raise refuse(work, account, Reason.WAITING, "enrollment", request=request)
     secret, parameters = _open_pending(work, account, session)
     match = _match(work, secret, parameters, code)
     if isinstance(match, Reason):
-        raise refuse(work, account, match, "enrollment", request=request)
+        return match
     # A challenge or a proof of the factor before this one ends with it.
-    after = spend(work, account, match, account.event_count)._replace(
+    return spend(work, account, match, account.version)._replace(
         secret=_seal(work, account, "secret", secret, parameters),
         pending_secret=None,
         pending_at=None,
@@ -134,44 +165,13 @@ def confirm(work: Work, user_id: UserId, code: str, *, session: str | None = Non
         period=parameters.period,
         is_enabled=True,
         is_verified=True,
+        proofs_after=account.version,
         enabled_at=work.now,
         disabled_at=None,
     )
-    codes, replacing = backup_codes.new_batch(work, after)
-    revoking = trusted_devices.revoking_all(work, after, "the authenticator app was set up")
-    details = backup_codes.issuing(work, after, codes) | {"replaced": account.is_enabled}
-    saved = accounts.save(
-        work, account, after, Fact(Kind.TOTP_CONFIRMED, details=details), request, (*replacing, *revoking)
-    )
-    return Enrolled(codes, proof.issue(work, user_id, saved, "totp"))
 
 
-def disable(work: Work, verified: Verified, *, request: Any = None) -> None:
-    """End the second factor of the user who proved it a moment ago: secret, backup codes and trusted devices go.
-
-    Raises Stale where `verified` is too old.
-    """
-    account = proof.fresh(work, verified)
-    ended, also = ending(work, account, "the second factor was turned off")
-    accounts.save(work, account, ended, Fact(Kind.TOTP_DISABLED), request, also)
-
-
-def ending(work: Work, account: Account, reason: str) -> tuple[Account, accounts.Also]:
-    """The state without any factor, and the statements that remove backup codes and revoke devices."""
-    ended = Account(
-        user_id=account.user_id,
-        last_used_step=account.last_used_step,
-        last_challenge=account.event_count,
-        last_used_at=account.last_used_at,
-        event_count=account.event_count,
-        event_head=account.event_head,
-        enabled_at=account.enabled_at,
-        disabled_at=work.now,
-    )
-    return ended, (*backup_codes.deleting_all(work, account), *trusted_devices.revoking_all(work, account, reason))
-
-
-def resealed(work: Work, account: Account) -> Account:
+def resealed(work: Attempt, account: Account) -> Account:
     """The state with its secret sealed under the active key.
 
     A secret that waits may be bound to a session that only its owner has; it is left as it is, and dropped once
@@ -181,21 +181,13 @@ def resealed(work: Work, account: Account) -> Account:
     if secret is not None:
         secret = _seal(work, account, "secret", *_open(work, account))
     try:
-        waiting = _waiting(work, account).pending_secret
+        pending = waiting(work, account).pending_secret
     except EnrollmentExpired:
-        waiting = None
-    return account._replace(secret=secret, pending_secret=waiting)
+        pending = None
+    return account._replace(secret=secret, pending_secret=pending)
 
 
-def _waiting(work: Work, account: Account | None) -> Account:
-    if account is None or account.pending_secret is None or account.pending_at is None:
-        raise EnrollmentExpired
-    if work.now - account.pending_at > work.settings.enrollment_lifetime:
-        raise EnrollmentExpired
-    return account
-
-
-def _match(work: Work, secret: bytes, parameters: algorithm.Parameters, code: str) -> Match | Reason:
+def _match(work: Attempt, secret: bytes, parameters: algorithm.Parameters, code: str) -> Match | Reason:
     if not algorithm.is_code(code, parameters):
         return Reason.WRONG_CODE
     now = algorithm.step_at(work.now.timestamp(), parameters)
@@ -212,7 +204,7 @@ def _new_parameters(settings: Settings) -> algorithm.Parameters:
 
 
 def _seal(
-    work: Work,
+    work: Attempt,
     account: Account,
     column: str,
     secret: bytes,
@@ -235,19 +227,19 @@ def _context(account: Account, column: str, parameters: algorithm.Parameters, se
     )
 
 
-def _open(work: Work, account: Account, request: Any = None) -> tuple[bytes, algorithm.Parameters]:
+def _open(work: Attempt, account: Account, request: Any = None) -> tuple[bytes, algorithm.Parameters]:
     parameters = _parameters(account)
     try:
         return work.keyring.open(account.secret or "", _context(account, "secret", parameters, None)), parameters
     except MissingKey:
-        accounts.save(work, account, account, Fact(Kind.KEY_MISSING, Status.ALARM), request)
+        store.save(work, account, account, Fact(Kind.KEY_MISSING, Status.ALARM), request)
         raise
     except Tampered:
-        accounts.save(work, account, account, Fact(Kind.SEAL_BROKEN, Status.ALARM), request)
+        store.save(work, account, account, Fact(Kind.SEAL_BROKEN, Status.ALARM), request)
         raise
 
 
-def _open_pending(work: Work, account: Account, session: str | None) -> tuple[bytes, algorithm.Parameters]:
+def _open_pending(work: Attempt, account: Account, session: str | None) -> tuple[bytes, algorithm.Parameters]:
     # It was sealed with the parameters of the settings and for one session; where either is another now, one begins
     # again.
     parameters = _new_parameters(work.settings)
@@ -259,7 +251,7 @@ def _open_pending(work: Work, account: Account, session: str | None) -> tuple[by
 
 
 def _enrollment(
-    work: Work, account: Account, secret: bytes, parameters: algorithm.Parameters, account_name: str
+    work: Attempt, account: Account, secret: bytes, parameters: algorithm.Parameters, account_name: str
 ) -> Enrollment:
     text = uri(secret, issuer=work.settings.issuer, account=account_name, parameters=parameters)
     return Enrollment(base32(secret), text, (account.pending_at or work.now) + work.settings.enrollment_lifetime)

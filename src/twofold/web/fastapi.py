@@ -22,7 +22,7 @@ from twofold.web.visit import SignedIn, Visit, Waiting
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from twofold.operation import Core
+    from twofold.account.runtime import Runtime
     from twofold.outcomes import DeviceToken, Verified
 
 __all__ = [
@@ -88,7 +88,7 @@ def router(
     this site that the step-up page may lead back to: with `{"export": "/export"}`, a page sends people to
     `reverify?next=export`.
     """
-    core = _core(mfa)
+    core = _runtime(mfa)
     site = Site(
         mfa=mfa if isinstance(mfa, AsyncMFA) else cast("AsyncMFA", _InThreads(mfa)),
         settings=core.settings,
@@ -132,14 +132,14 @@ def forget_device(request: Request, response: Response) -> None:
 
 def form_token(mfa: MFA | AsyncMFA, session_id: str) -> str:
     """The value of the field `csrf` in a form of the host's own, for `read_form`."""
-    return forms.token(_core(mfa).keyring, session_id)
+    return forms.token(_runtime(mfa).keyring, session_id)
 
 
 async def read_form(mfa: MFA | AsyncMFA, request: Request, session_id: str) -> dict[str, str]:
     """Read a form of the host's own as the pages read theirs: of this site and of this session. Raises BadForm."""
     forms.check_origin(request.headers)
     form = forms.read(request.headers, await _read_body(request))
-    forms.check_token(_core(mfa).keyring, session_id, form.get("csrf", ""))
+    forms.check_token(_runtime(mfa).keyring, session_id, form.get("csrf", ""))
     return form
 
 
@@ -170,8 +170,8 @@ class _InThreads:
         return call
 
 
-def _core(mfa: MFA | AsyncMFA) -> Core:
-    return mfa._core  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+def _runtime(mfa: MFA | AsyncMFA) -> Runtime:
+    return mfa._runtime  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def _endpoint(site: Site, host: Host, route: gate.AnyRoute) -> Callable[[Request], Any]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from twofold.errors import Reason
-from twofold.events.kinds import Kind
+from twofold.kinds import Kind
 from twofold.request import Request
 
 if TYPE_CHECKING:

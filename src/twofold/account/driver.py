@@ -35,7 +35,7 @@ class Statement(Generic[C]):
 
     def first(self, connection: sa.Connection, values: tuple[Any, ...]) -> Sequence[Any] | None:
         """Execute; the first row, or None."""
-        if _is_heard(connection):
+        if _has_listeners(connection):
             return connection.execute(self.core, self.named(values)).first()
         text = self._text(connection)
         cursor = _sent(connection, text, values)
@@ -47,9 +47,22 @@ class Statement(Generic[C]):
             cursor.close()
         return None if row is None else text.read(row)
 
+    def all(self, connection: sa.Connection, values: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
+        """Execute; every row."""
+        if _has_listeners(connection):
+            return connection.execute(self.core, self.named(values)).all()
+        text = self._text(connection)
+        cursor = _sent(connection, text, values)
+        try:
+            with Translated(connection):
+                rows = cursor.fetchall()
+        finally:
+            cursor.close()
+        return [text.read(row) for row in rows]
+
     def count(self, connection: sa.Connection, values: tuple[Any, ...]) -> int:
         """Execute; how many rows were written."""
-        if _is_heard(connection):
+        if _has_listeners(connection):
             return connection.execute(self.core, self.named(values)).rowcount
         cursor = _sent(connection, self._text(connection), values)
         try:
@@ -113,7 +126,7 @@ def _converted(
     return [(place, convert) for place, convert in enumerate(converters) if convert is not None]
 
 
-def _is_heard(connection: sa.Connection) -> bool:
+def _has_listeners(connection: sa.Connection) -> bool:
     """Whether Core has to execute: for listeners, logs, tables that are renamed on the way, and for other drivers."""
     engine = connection.engine
     return (

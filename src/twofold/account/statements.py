@@ -9,34 +9,49 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import NoSuchTableError
 
-from twofold.driver import Statement
+from twofold.account import digests
+from twofold.account.chain import Link
+from twofold.account.driver import Statement
+from twofold.account.row import LOGIN, Account
 from twofold.errors import ConfigurationError, SchemaDrift, UnknownUser
-from twofold.events.chain import Link
-from twofold.events.kinds import Kind
 from twofold.metadata import UsersColumn, tables
-from twofold.state import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from twofold.outcomes import UserId
 
     Select = sa.Select[*tuple[Any, ...]]
 
-# What a swap writes, and what it writes where only that has changed which a login changes.
 STATE: Final = (*Account._fields[1:], "state_mac", "updated_at")
-LOGIN: Final = slice(Account._fields.index("last_used_step"), Account._fields.index("event_head") + 1)
-# What an event holds beside the user's id. Number, moment and MAC stand in the state as well.
+"""What a swap writes."""
+
 EVENT: Final = (*Link._fields[1:], "mac")
+"""What an event holds beside the user's id."""
+
+# Number, moment and MAC of an event stand in the state as well.
 _SHARED: Final = {"seq": "event_count", "created_at": "updated_at", "mac": "event_head"}
 
 
+def login_columns(anew: Iterable[str] = ()) -> tuple[str, ...]:
+    """What a swap writes where only that has changed which a login changes, and these digests."""
+    return (*LOGIN, *anew, "state_mac", "updated_at")
+
+
+class HeldCode(NamedTuple):
+    """A backup code as it is read beside a user's row."""
+
+    id: int
+    code_hash: str
+    expires_at: datetime | None
+    is_used: bool
+
+
 class HeldDevice(NamedTuple):
-    """What a challenge reads of a trusted device; `said` is the kind of the last event that speaks of its trust."""
+    """A trusted device as it is read beside a user's row: the columns that decide, and its name."""
 
     id: int
     device_fingerprint: str
-    device_name: str | None
     browser: str | None
     platform: str | None
     trust_token: str
@@ -45,8 +60,12 @@ class HeldDevice(NamedTuple):
     trusted_until: datetime
     last_used_at: datetime | None
     created_at: datetime
-    revoked_at: datetime | None
-    said: str | None
+    device_name: str | None
+
+    @property
+    def digested(self) -> Sequence[Any]:
+        """The columns that decide."""
+        return self[: len(digests.DEVICES)]
 
 
 class Schema:
@@ -61,29 +80,39 @@ class Schema:
         )
         self.users_id = self.users.c[reference.column]
         self.tables = tables(metadata, users)
-        secrets, _, devices, events = self.tables
+        secrets, codes, devices, events = self.tables
         self.state = tuple(secrets.c[name] for name in Account._fields)
-        self.held_device = (*(devices.c[name] for name in HeldDevice._fields[:-1]), self._said())
+        self.held_code = tuple(codes.c[name] for name in HeldCode._fields)
+        self.held_device = tuple(devices.c[name] for name in HeldDevice._fields)
 
         self._user = user = sa.bindparam("user", type_=user_id_type)
         read = sa.select(*self.state, secrets.c.state_mac).where(secrets.c.user_id == user)
         self.read = Statement(read, ["user"])
         self.read_locked = Statement(read.with_for_update(), ["user"])
-        with_codes = self._with_codes(read)
-        self.read_with_codes = Statement(with_codes, ["user", "now"])
-        self.read_with_device = Statement(self._with_device(with_codes), ["user", "now", "line"])
+        self.read_for_challenge = Statement(self._with_codes(read), ["user", "now"])
+        self.read_with_codes = Statement(self._beside(read, self.held_code), ["user"])
+        self.read_with_devices = Statement(
+            self._beside(self._with_codes(read), self.held_device, devices.c.revoked_at.is_(None)), ["user", "now"]
+        )
         self.known = sa.select(self.users_id).where(self.users_id == user)
-        self.traces = sa.select(self.traces_of(user))
+        self.traces = sa.select(self.traces_of(user), self.rows_of(user))
 
         self.swap = self._swap(STATE)
-        self.swap_at_login = self._swap((*Account._fields[LOGIN], "state_mac", "updated_at"))
         event = _binds(events, EVENT, "event")
-        self.append = Statement(
-            sa.insert(events).values(user_id=user, **event), ["user", *(bind.key for bind in event.values())]
-        )
+        self.append = self._append(event)
         self.rotate = self._rotate()
+        self.end_device = self._end_device()
+        self.spend = self._spend()
+        # What a login may change beside the row, and the digest that is written anew with it.
+        self.made_anew: dict[Statement[sa.Update] | None, tuple[str, ...]] = {
+            None: (),
+            self.spend: ("codes_digest",),
+            self.rotate: ("devices_digest",),
+            self.end_device: ("devices_digest",),
+        }
+        self.swap_at_login = {change: self._swap(login_columns(anew)) for change, anew in self.made_anew.items()}
         # PostgreSQL does all of a login in one statement: two round trips for a whole verification.
-        self.at_once = {change: self._at_once(change) for change in (None, self.rotate)}
+        self.at_once = {change: self._at_once(change) for change in self.made_anew}
 
     def _with_codes(self, read: Select) -> Select:
         """The row, and whether there are backup codes."""
@@ -93,35 +122,29 @@ class Schema:
         unused = sa.exists().where(codes.c.user_id == secrets.c.user_id, codes.c.is_used.is_(sa.false()), unexpired)
         return read.add_columns(unused)
 
-    def _said(self) -> sa.ColumnElement[str | None]:
-        """The last that the log says of a device's trust: its row can be put back from an older copy."""
-        secrets, _, devices, events = self.tables
-        kind, fingerprint = events.c.event_type, events.c.device_fingerprint
-        own = kind.in_(_constants(Kind.DEVICE_TRUSTED, Kind.DEVICE_REVOKED, Kind.DEVICE_THEFT))
-        of_all = kind.in_(_constants(Kind.DEVICE_REVOKED, Kind.PASSWORD_CHANGED, Kind.ADOPTED))
-        query = sa.select(kind).where(
-            events.c.user_id == secrets.c.user_id,
-            events.c.seq.between(sa.literal_column("1"), secrets.c.event_count),
-            (own & (fingerprint == devices.c.device_fingerprint)) | (of_all & fingerprint.is_(None)),
-        )
-        return query.order_by(events.c.seq.desc()).limit(sa.literal_column("1")).scalar_subquery()
-
-    def _with_device(self, read: Select) -> Select:
-        """The row, and the trusted device of one line."""
-        secrets, _, devices, _ = self.tables
-        is_this = sa.and_(
-            devices.c.user_id == secrets.c.user_id,
-            devices.c.device_fingerprint == sa.bindparam("line"),
-            devices.c.revoked_at.is_(None),
-        )
-        return read.add_columns(*self.held_device).select_from(secrets.outerjoin(devices, is_this))
+    def _beside(self, read: Select, columns: Sequence[sa.Column[Any]], *are_live: sa.ColumnElement[bool]) -> Select:
+        """The row, once for each of the user's rows in another table; once where there is none."""
+        secrets, table = self.tables.secrets, columns[0].table
+        joined = secrets.outerjoin(table, sa.and_(table.c.user_id == secrets.c.user_id, *are_live))
+        return read.add_columns(*columns).select_from(joined).order_by(table.c.id)
 
     def _swap(self, columns: Iterable[str]) -> Statement[sa.Update]:
         """Write these columns of the row, if nobody has written since it was seen."""
         secrets = self.tables.secrets
         state = _binds(secrets, columns, "new")
-        swap = sa.update(secrets).values(state).where(secrets.c.user_id == self._user, secrets.c.event_count == _SEEN)
+        swap = sa.update(secrets).values(state).where(secrets.c.user_id == self._user, secrets.c.version == _SEEN)
         return Statement(swap, [*(bind.key for bind in state.values()), "user", "seen"])
+
+    def _append(self, event: dict[str, sa.BindParameter[Any]]) -> Statement[sa.Insert]:
+        """Write a line, if the log is no longer than the row says: a row that was put back meets its own later lines."""
+        events = self.tables.events
+        row = {"user_id": self._user} | event
+        line = sa.select(*row.values()).where(self._no_line_after(self._user, event["seq"]))
+        return Statement(sa.insert(events).from_select([*row], line), ["user", *(bind.key for bind in event.values())])
+
+    def _no_line_after(self, user: sa.ColumnElement[Any], seq: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+        later = self.tables.events.alias("later")
+        return ~sa.exists().where(later.c.user_id == user, later.c.seq >= seq)
 
     def _rotate(self) -> Statement[sa.Update]:
         """Give a device its next token, if it still has the one that was seen."""
@@ -139,25 +162,45 @@ class Schema:
         )
         return Statement(statement, [*(bind.key for bind in fresh.values()), "device", "held"])
 
+    def _end_device(self) -> Statement[sa.Update]:
+        """Revoke one device, if it is not revoked."""
+        devices = self.tables.devices
+        mark = _binds(devices, ("revoked_at", "revoked_reason"), "device")
+        statement = sa.update(devices).values(mark)
+        statement = statement.where(devices.c.id == sa.bindparam("device"), devices.c.revoked_at.is_(None))
+        return Statement(statement, [*(bind.key for bind in mark.values()), "device"])
+
+    def _spend(self) -> Statement[sa.Update]:
+        """Mark a backup code as used, if it is not."""
+        codes = self.tables.codes
+        statement = (
+            sa.update(codes)
+            .values(is_used=sa.true(), used_at=sa.bindparam("code_used_at", type_=codes.c.used_at.type))
+            .where(codes.c.id == sa.bindparam("code"), codes.c.is_used.is_(sa.false()))
+        )
+        return Statement(statement, ["code_used_at", "code"])
+
     def _at_once(self, change: Statement[sa.Update] | None) -> Statement[sa.Insert]:
         """Swap the state, append the event, and make a change that must find its row, or do nothing of it."""
         secrets, _, _, events = self.tables
-        swap = self.swap_at_login.core
+        told = _binds(events, (name for name in EVENT if name not in _SHARED), "event")
+        shared = {name: _binds(secrets, [state], "new")[state] for name, state in _SHARED.items()}
+        # Each value is sent once.
+        row: dict[str, Any] = {name: (told | shared)[name] for name in EVENT}
+        swap = self.swap_at_login[change].core.where(self._no_line_after(self._user, row["seq"]))
         if change is not None:
             is_there: Any = change.core.whereclause
             swap = swap.where(sa.exists(sa.select(sa.true()).where(is_there)))
         swapped = swap.returning(secrets.c.user_id).cte("swapped")
-        # Each value is sent once.
-        told = _binds(events, (name for name in EVENT if name not in _SHARED), "event")
-        shared = {name: _binds(secrets, [state], "new")[state] for name, state in _SHARED.items()}
-        row: dict[str, Any] = {name: (told | shared)[name] for name in EVENT}
         if change is not None:
-            # Whoever writes the other row by hand may be faster still: then this divides by zero, and nothing is done.
+            # Make the statement fail as a whole if somebody wrote the other row by hand between the two looks at it:
+            # 1/0 aborts it (SQLSTATE 22012), and it is tried again.
             made = change.core.where(sa.exists(sa.select(swapped.c.user_id))).returning(sa.literal(1)).cte("changed")
             found = sa.select(sa.func.count()).select_from(made).scalar_subquery()
             row["seq"] = sa.cast(row["seq"].op("/")(found), sa.BigInteger())
         append = sa.insert(events).from_select(["user_id", *row], sa.select(swapped.c.user_id, *row.values()))
-        names = (*self.swap_at_login.names, *(bind.key for bind in told.values()), *(change.names if change else ()))
+        swap_names = self.swap_at_login[change].names
+        names = (*swap_names, *(bind.key for bind in told.values()), *(change.names if change else ()))
         return Statement(append.execution_options(preserve_rowcount=True), names)
 
     def traces_of(self, user_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
@@ -168,6 +211,11 @@ class Schema:
             sa.exists().where(codes.c.user_id == user_id, codes.c.code_hash.like("v1:%")),
             sa.exists().where(devices.c.user_id == user_id, devices.c.device_fingerprint.like("v1:%")),
         )
+
+    def rows_of(self, user_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """Whether any of the other tables holds a row of this user, whoever wrote it."""
+        _, *others = self.tables
+        return sa.or_(*(sa.exists().where(table.c.user_id == user_id) for table in others))
 
     @classmethod
     def of(cls, connection: sa.Connection, users: str) -> Schema:
@@ -223,11 +271,6 @@ def _is_text(value: str) -> bool:
 
 
 _SEEN: Final = sa.bindparam("seen", type_=sa.BigInteger())
-
-
-def _constants(*kinds: Kind) -> list[sa.ColumnElement[str]]:
-    """Words of ours that stand in the statement itself, since each value that is sent takes time."""
-    return [sa.literal_column(f"'{kind}'", sa.String()) for kind in kinds]
 
 
 def _binds(table: sa.Table, columns: Iterable[str], prefix: str) -> dict[str, sa.BindParameter[Any]]:

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     PRUNED = "pruned"
     KEY_MISSING = "key_missing"
     SEAL_BROKEN = "seal_broken"
+    ROWS_ALTERED = "rows_altered"
 
 
 class Status(StrEnum):

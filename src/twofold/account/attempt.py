@@ -1,0 +1,109 @@
+"""One attempt at an operation, and what it may say to whoever runs it: again, in a transaction, or here is the answer."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from twofold.errors import MFAError
+from twofold.kinds import Kind, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    import sqlalchemy as sa
+    from sqlalchemy.exc import DBAPIError
+
+    from twofold.account.row import Account
+    from twofold.account.statements import Schema
+    from twofold.keyring import Keyring
+    from twofold.outcomes import UserId
+    from twofold.settings import Settings
+
+Writes = Literal["nothing", "one statement", "many"]
+"""How much an operation writes. What writes many begins with a lock on the user's row, so that it runs once."""
+
+
+class Retry(Exception):
+    """The attempt is thrown away, unseen, and made again on the fresh row. Never leaves the library."""
+
+
+class Conflict(Retry):
+    """Somebody else wrote first."""
+
+
+class NeedsLock(Retry):
+    """More has to be read or written than this attempt can do without a transaction that locks the row."""
+
+
+class BatchUnsupported(Exception):
+    """A batch cannot be read or written in one go. Never leaves the library."""
+
+
+class Fact(NamedTuple):
+    """What an operation tells the audit log."""
+
+    kind: Kind
+    status: Status = Status.SUCCESS
+    details: Mapping[str, Any] = MappingProxyType({})
+    device_fingerprint: str | None = None
+
+
+class Evidence(NamedTuple):
+    """The event by which one can tell later whether a transaction arrived; nothing at all for a user who was erased."""
+
+    user_id: UserId
+    seq: int
+    mac: str | None
+    is_erasure: bool = False
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A connection, the moment, and what was saved so far.
+
+    `is_locking` reads lock the rows they read. Without `in_transaction` every statement commits by itself. `adopt`
+    takes a user of before Twofold into care, where the settings allow it. `settle` finds out whether a statement that
+    commits by itself arrived, when the connection broke over it.
+    """
+
+    connection: sa.Connection
+    schema: Schema
+    keyring: Keyring
+    settings: Settings
+    now: datetime
+    adopt: Callable[[Attempt, UserId], Account]
+    settle: Callable[[Attempt, DBAPIError | OSError], None] | None = None
+    is_locking: bool = False
+    in_transaction: bool = True
+    may_guess: bool = True
+    is_saved: bool = False
+    evidence: Evidence | None = None
+
+    def rows(self, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
+        """Read what a decision rests on, as it stands now: locked where the row of the user is."""
+        return self.connection.execute(query.with_for_update() if self.is_locking else query).all()
+
+    def need_lock(self) -> None:
+        """Start again with a lock on the user's row where this attempt has none."""
+        if not self.is_locking:
+            raise NeedsLock
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Decide one row of a batch by itself, so that one which cannot be written leaves nothing half done."""
+        if not self.in_transaction:
+            # Each write is one statement there, whole or not at all.
+            yield
+            return
+        with self.connection.begin_nested() as savepoint:
+            try:
+                yield
+            except MFAError:
+                # An alarm is an answer: what it wrote is kept although an error leaves.
+                if self.is_saved:
+                    savepoint.commit()
+                raise

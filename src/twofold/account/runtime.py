@@ -1,0 +1,74 @@
+"""What every operation of a face shares: settings, keys, the clock, and the live schema once it has been read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from twofold.account.attempt import Attempt
+from twofold.account.statements import Schema
+from twofold.errors import ConfigurationError
+from twofold.keyring import Keyring
+from twofold.settings import read_key_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import sqlalchemy as sa
+
+    from twofold.account.row import Account
+    from twofold.outcomes import UserId
+    from twofold.settings import Settings
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Made once for a face, and shared by all of its threads."""
+
+    settings: Settings
+    keyring: Keyring
+    clock: Callable[[], datetime]
+    adopt: Callable[[Attempt, UserId], Account]
+    schema: Schema | None = None
+    may_guess_within: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        clock: Callable[[], datetime] | None,
+        adopt: Callable[[Attempt, UserId], Account],
+    ) -> Runtime:
+        """Make the runtime. Raises ConfigurationError where keys are missing or weak."""
+        return cls(settings, read_keys(settings), clock or (lambda: datetime.now(UTC)), adopt)
+
+    def attempt(
+        self, connection: sa.Connection, *, is_locking: bool, in_transaction: bool, may_guess: bool = True
+    ) -> Attempt:
+        """Begin one attempt on a connection."""
+        if self.schema is None:
+            self.schema = Schema.of(connection, self.settings.users)
+        now = self.clock()
+        if now.tzinfo is None:
+            raise ConfigurationError("The clock gives a moment without a time zone.")
+        return Attempt(
+            connection,
+            self.schema,
+            self.keyring,
+            self.settings,
+            now,
+            self.adopt,
+            is_locking=is_locking,
+            in_transaction=in_transaction,
+            may_guess=may_guess,
+        )
+
+
+def read_keys(settings: Settings) -> Keyring:
+    """Read the keys that the settings name, TWOFOLD_KEYS before TWOFOLD_KEYS_FILE. Raises ConfigurationError."""
+    if settings.keys is not None:
+        return Keyring.parse(settings.keys.get_secret_value())
+    if settings.keys_file is None:
+        raise ConfigurationError("There are no keys; make one with `twofold keys generate` and set TWOFOLD_KEYS.")
+    return Keyring.parse(",".join(read_key_file(settings.keys_file)))

@@ -1,0 +1,255 @@
+"""How an operation becomes a transaction: its own or the caller's, made once, or again until the deadline.
+
+A refusal is an answer: what it wrote, the failure count and the event, is committed before `Rejected` leaves. An answer
+is given when its COMMIT is confirmed. Where the database refused the COMMIT, everything is undone and decided again;
+where nobody knows whether it arrived, `settlement` looks the event up before anything is said.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from twofold.account.attempt import Conflict, NeedsLock
+from twofold.account.driver import Translated
+from twofold.account.retries import Retries, is_lock_timeout, is_lost, is_passing
+from twofold.account.settlement import BEGIN_IMMEDIATE, Undone, settle
+from twofold.account.translation import raise_translated
+from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import sqlalchemy as sa
+
+    from twofold.account.attempt import Attempt, Writes
+    from twofold.account.runtime import Runtime
+
+R = TypeVar("R")
+
+# PQTRANS_IDLE: the driver's own name for it would need the driver.
+_IDLE = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer(Generic[R]):
+    """What an operation came to: a value, or a refusal to raise once it is committed."""
+
+    value: R | None = None
+    refusal: MFAError | None = None
+
+    @classmethod
+    def of(cls, attempt: Attempt, call: Callable[[Attempt], R]) -> Self:
+        """Run the operation. An error that wrote nothing is no answer, and leaves at once."""
+        try:
+            return cls(value=call(attempt))
+        except MFAError as error:
+            if not attempt.is_saved:
+                raise
+            return cls(refusal=error)
+
+    def give(self) -> R:
+        """Return the value, or raise the refusal."""
+        if self.refusal is not None:
+            raise self.refusal
+        return cast("R", self.value)
+
+
+def run_in_own_transaction(
+    runtime: Runtime,
+    engine: sa.Engine,
+    call: Callable[[Attempt], R],
+    writes: Writes,
+    sleep: Callable[[float], None],
+) -> R:
+    """Run an operation in a transaction of its own, again on the fresh row where somebody else was faster.
+
+    Raises DatabaseUnavailable where the database does not answer, or is too busy until TWOFOLD_DEADLINE.
+    """
+    retries = Retries(runtime.settings.deadline, sleep)
+    is_locking = writes == "many"
+    # One statement needs no transaction around it, and a verification on PostgreSQL is one statement.
+    in_transaction = is_locking or engine.dialect.name != "postgresql"
+    while True:
+        cause: DBAPIError | OSError | None = None
+        try:
+            with _connected(engine) as connection:
+                answer = _attempted(
+                    runtime, connection, call, retries, is_locking=is_locking, in_transaction=in_transaction
+                )
+            return answer.give()
+        except NeedsLock:
+            in_transaction = is_locking = True
+            continue
+        except Conflict as conflict:
+            cause = conflict.cause if isinstance(conflict, Undone) else None
+        except (DBAPIError, OSError) as error:
+            if not (is_lost(error) or is_passing(error)):
+                raise_translated(error)
+            cause = error
+        in_transaction = is_locking = True
+        if not retries.wait():
+            if cause is None or is_passing(cause):
+                raise DatabaseUnavailable("The database is too busy to decide; nothing was spent, try again.")
+            raise_translated(cause)
+
+
+@contextmanager
+def _connected(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Check a connection out. A server that is not there is told at once: waiting would only pile requests up."""
+    try:
+        connection = engine.connect()
+    except (SQLAlchemyError, OSError) as error:
+        raise_translated(error)
+    with connection:
+        yield connection
+
+
+def _attempted(
+    runtime: Runtime,
+    connection: sa.Connection,
+    call: Callable[[Attempt], R],
+    retries: Retries,
+    *,
+    is_locking: bool,
+    in_transaction: bool,
+) -> _Answer[R]:
+    """Make one attempt and commit it."""
+    if in_transaction:
+        _begin(connection)
+    with nullcontext() if in_transaction else _Autocommit(connection):
+        attempt = runtime.attempt(connection, is_locking=is_locking, in_transaction=in_transaction)
+        attempt.settle = partial(_settle, connection.engine, retries)
+        answer = _Answer[R].of(attempt, call)
+        if in_transaction:
+            _commit(attempt)
+    return answer
+
+
+def _settle(engine: sa.Engine, retries: Retries, attempt: Attempt, cause: DBAPIError | OSError) -> None:
+    settle(engine, attempt, cause, retries)
+
+
+def _begin(connection: sa.Connection) -> None:
+    dialect = connection.dialect.name
+    if dialect == "postgresql" or (dialect != "sqlite" and _is_autocommit(connection)):
+        with Translated(connection):
+            connection.execution_options(isolation_level="READ COMMITTED")
+    connection.begin()
+    if dialect == "sqlite":
+        _take_write_lock(connection)
+
+
+def _commit(attempt: Attempt) -> None:
+    connection = attempt.connection
+    try:
+        connection.commit()
+    except (DBAPIError, OSError) as error:
+        if is_passing(error):
+            _roll_back(connection)
+            raise
+        if attempt.settle is None:
+            raise
+        attempt.settle(attempt, error)
+
+
+def _roll_back(connection: sa.Connection) -> None:
+    """Undo a transaction whose COMMIT was refused: SQLAlchemy takes it to be over, and the driver may not."""
+    connection.rollback()
+    try:
+        connection.connection.rollback()
+    except Exception as broken:  # noqa: BLE001
+        # A connection in an unknown state goes to nobody.
+        connection.invalidate(broken)
+
+
+class _Autocommit:
+    """In the block the driver commits every statement by itself, without the round trips of a transaction.
+
+    The driver is told and not SQLAlchemy, which would take longer to switch than the database takes to verify.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        driver: Any = connection.connection.dbapi_connection
+        self._driver = driver
+        self._is_ours = not driver.autocommit
+        # psycopg knows what the server has begun, and nothing is the rule.
+        told: Any = getattr(connection.connection.driver_connection, "info", None)
+        self._is_idle = getattr(told, "transaction_status", None) == _IDLE
+
+    def __enter__(self) -> Self:
+        with Translated(self._connection):
+            # Whatever the host does with a fresh connection may have begun a transaction, which nobody would commit.
+            if not self._is_idle:
+                self._driver.commit()
+            if self._is_ours:
+                self._driver.autocommit = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection.invalidated:
+            return
+        try:
+            if self._connection.in_transaction():
+                # Core begins one by itself, of which the driver knows nothing.
+                self._connection.rollback()
+            if self._is_ours:
+                self._driver.autocommit = False
+        except Exception as broken:  # noqa: BLE001
+            # What was decided stands; a connection that cannot go back as it came goes to nobody.
+            self._connection.invalidate(broken)
+
+
+def run_in_callers_transaction(
+    runtime: Runtime, connection: sa.Connection, call: Callable[[Attempt], R], sleep: Callable[[float], None]
+) -> R:
+    """Run an operation in the caller's transaction, each try in a savepoint.
+
+    Every read locks, since the caller may have taken a snapshot long ago.
+    """
+    if connection.dialect.name == "sqlite":
+        # Released outside a transaction, SQLite's savepoint would commit, and the caller could not roll back.
+        _take_write_lock(connection, is_ours=False)
+    elif connection.dialect.name in {"mysql", "mariadb"} and _is_autocommit(connection):
+        raise ConfigurationError("This connection commits by itself; give within() one that has a transaction.")
+    retries = Retries(runtime.settings.deadline, sleep)
+    while True:
+        try:
+            with connection.begin_nested() as savepoint:
+                attempt = runtime.attempt(
+                    connection, is_locking=True, in_transaction=True, may_guess=runtime.may_guess_within
+                )
+                answer = _Answer[R].of(attempt, call)
+                savepoint.commit()
+            return answer.give()
+        except Conflict:
+            pass
+        except DBAPIError as error:
+            # What made the database undo the whole transaction is the caller's to begin again.
+            if not is_lock_timeout(error):
+                raise_translated(error)
+        if not retries.wait():
+            raise DatabaseUnavailable("The row is written by somebody else; end this transaction and try again.")
+
+
+def _take_write_lock(connection: sa.Connection, *, is_ours: bool = True) -> None:
+    """Begin SQLite's transaction as a writer, since a reader that becomes one fails at once when another was faster."""
+    driver = connection.connection.driver_connection
+    has_begun = getattr(driver, "in_transaction", False)
+    if has_begun and is_ours:
+        # The host's engine begins transactions by itself, and as a reader; nothing has happened in this one.
+        connection.exec_driver_sql("ROLLBACK")
+    if is_ours or not has_begun:
+        BEGIN_IMMEDIATE.count(connection, ())
+
+
+def _is_autocommit(connection: sa.Connection) -> bool:
+    """Whether the driver commits each statement, because the host's engine told it to."""
+    driver = connection.connection.driver_connection
+    told = getattr(driver, "get_autocommit", None)
+    return bool(told() if told else getattr(driver, "autocommit", False))

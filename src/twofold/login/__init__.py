@@ -1,0 +1,1 @@
+"""The story of a login, and what begins and ends a user's factors."""

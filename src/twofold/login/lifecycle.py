@@ -1,0 +1,192 @@
+"""What begins and ends a user's second factor, and what concerns all factors of a user at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from twofold import proof as proofs
+from twofold import tokens, trusted_devices
+from twofold.account import store
+from twofold.account.attempt import Evidence, Fact
+from twofold.account.row import Account
+from twofold.backup_codes import factor as backup_codes
+from twofold.budget import Budget, remaining
+from twofold.errors import ConfigurationError, NotEnrolled, Reason, UnknownUser
+from twofold.events import log
+from twofold.kinds import Kind
+from twofold.outcomes import Enrolled, Erased, Status, UserId, Verified
+from twofold.refusal import refuse
+from twofold.request import printable
+from twofold.totp import factor as totp
+
+if TYPE_CHECKING:
+    from twofold.account.attempt import Attempt
+
+
+def confirm(work: Attempt, user_id: UserId, code: str, *, session: str | None = None, request: Any = None) -> Enrolled:
+    """Prove that the app has the secret, with a code. From now on every login is challenged.
+
+    The code is spent. Backup codes are made and returned, once; all trusted devices are revoked. Raises Rejected for
+    a wrong code, which counts, and EnrollmentExpired where no secret waits, or not for this `session`.
+    """
+    if not work.may_guess:
+        raise ConfigurationError(
+            "A failure that the caller can roll back does not count; confirm outside of within(), "
+            "or say may_guess=True."
+        )
+    account = totp.waiting(work, store.find(work, user_id))
+    if remaining(account.locked_until, work.now):
+        raise refuse(work, account, Reason.WAITING, "enrollment", request=request)
+    account = _tell_altered(work, account, request)
+    after = totp.confirmed(work, account, code, session)
+    if isinstance(after, Reason):
+        raise refuse(work, account, after, "enrollment", request=request)
+    after, codes = backup_codes.replaced(work, after)
+    after = trusted_devices.ended(work, after, "the authenticator app was set up")
+    fact = Fact(Kind.TOTP_CONFIRMED, details={"backup_codes": len(codes), "replaced": account.is_enabled})
+    saved = store.save(work, account, after, fact, request)
+    return Enrolled(codes, proofs.issue(work, user_id, saved, "totp"))
+
+
+def disable(work: Attempt, verified: Verified, *, request: Any = None) -> None:
+    """End the second factor of the user who proved it a moment ago: secret, backup codes and trusted devices go.
+
+    Raises Stale where `verified` is too old.
+    """
+    account = proofs.fresh(work, verified)
+    _end(work, account, Fact(Kind.TOTP_DISABLED), "the second factor was turned off", request)
+
+
+def status(work: Attempt, user_id: UserId) -> Status:
+    """How a user stands. Raises UnknownUser, and Tampered where the row is not what was written.
+
+    Where backup codes or trusted devices are not those that the row names, `altered` says so and they count as none.
+    """
+    account = store.find(work, user_id) or Account(work.schema.stored(user_id))
+    waits = remaining(account.locked_until, work.now) is not None
+    waiting_since = account.pending_at
+    codes, devices = backup_codes.count(work, account), trusted_devices.count(work, account)
+    altered = (("mfa_backup_codes", codes), ("mfa_device_trusts", devices))
+    return Status(
+        user_id=user_id,
+        is_enrolled=account.is_enabled,
+        is_pending=waiting_since is not None and work.now - waiting_since <= work.settings.enrollment_lifetime,
+        enabled_at=account.enabled_at if account.is_enabled else None,
+        last_used_at=account.last_used_at,
+        failed_attempts=account.failed_attempts,
+        waiting_until=account.locked_until if waits else None,
+        is_suspended=account.is_enabled and Budget.of(work.settings).is_suspended(account.failed_attempts),
+        backup_codes_remaining=codes or 0,
+        trusted_devices=devices or 0,
+        altered=tuple(name for name, number in altered if number is None),
+    )
+
+
+def reset(work: Attempt, user_id: UserId, *, by: str, reason: str, request: Any = None) -> None:
+    """Remove the second factor of a user who lost it; the next login needs none.
+
+    Secret, backup codes and trusted devices go. `by` names the operator and `reason` says why; both are recorded.
+    Raises NotEnrolled where there is nothing to remove.
+    """
+    fact = _by_operator(Kind.RESET, by, reason)
+    account = store.find(work, user_id)
+    if account is None or not (account.is_enabled or account.pending_secret):
+        raise NotEnrolled
+    _end(work, account, fact, "the second factor was reset", request)
+
+
+def repair(work: Attempt, user_id: UserId, *, by: str, reason: str, request: Any = None) -> None:
+    """Take a row back into service that was altered behind the library's back, by removing the factor like `reset`.
+
+    Nothing of the row is believed. The chain goes on after the last event that is there; `events.verify` keeps naming
+    what was altered before. Raises NotEnrolled where there is nothing of this user.
+    """
+    fact = _by_operator(Kind.REPAIRED, by, reason)
+    version = _lock(work, user_id)
+    stored = work.schema.stored(user_id)
+    if version is None and not work.connection.execute(work.schema.traces, {"user": stored}).one()[1]:
+        raise NotEnrolled
+    seq, mac = log.end(work, user_id)
+    # A version that somebody wrote to run out of numbers is none.
+    version = version if version is not None and 0 <= version < log.LARGEST else 0
+    seen = Account(stored, event_count=seq, event_head=mac, version=max(version, seq))
+    after = seen._replace(last_challenge=seen.version, proofs_after=seen.version, disabled_at=work.now)
+    after = trusted_devices.ended(work, backup_codes.ended(work, after), "the second factor was reset")
+    store.save_over(work, seen, after, fact, request)
+
+
+def password_changed(work: Attempt, user_id: UserId, *, request: Any = None) -> int:
+    """Tell Twofold that the password was changed: devices are revoked, waiting challenges, set-ups and proofs end.
+
+    Returns how many devices were trusted until now.
+    """
+    account = store.find(work, user_id)
+    if account is None:
+        return 0
+    account = trusted_devices.tell_altered(work, account, request)
+    number = trusted_devices.count(work, account) or 0
+    after = account._replace(
+        last_challenge=account.version, proofs_after=account.version, pending_secret=None, pending_at=None
+    )
+    after = trusted_devices.ended(work, after, "the password was changed")
+    store.save(work, account, after, Fact(Kind.PASSWORD_CHANGED, details={"devices": number}), request)
+    return number
+
+
+def erase(work: Attempt, user_id: UserId) -> Erased:
+    """Delete everything that the four tables hold of a user, the events too, when the account ends.
+
+    Returns a tombstone, by which a checkpoint of before tells the user from one who was deleted. Raises UnknownUser.
+    """
+    _lock(work, user_id)
+    stored = work.schema.stored(user_id)
+    tombstone = log.tombstone(work, user_id)
+    for table in reversed(tuple(work.schema.tables)):
+        work.connection.execute(sa.delete(table).where(table.c.user_id == stored))
+    work.evidence = Evidence(stored, 0, None, is_erasure=True)
+    return Erased(user_id, tombstone.count, work.now, tokens.write_tombstone(work.keyring, tombstone))
+
+
+def _lock(work: Attempt, user_id: UserId) -> int | None:
+    """Lock a user's row whatever it holds, and return its version; None where there is none. Raises UnknownUser."""
+    work.need_lock()
+    stored, secrets = work.schema.stored(user_id), work.schema.tables.secrets
+    if stored not in work.connection.execute(work.schema.known, {"user": stored}).scalars().all():
+        raise UnknownUser
+    query = sa.select(secrets.c.version).where(secrets.c.user_id == stored).with_for_update()
+    row = work.connection.execute(query).first()
+    # SQLite keeps whatever is written into a column.
+    return None if row is None else row[0] if isinstance(row[0], int) else 0
+
+
+def _by_operator(kind: Kind, by: str, reason: str) -> Fact:
+    details = {"by": printable(by, 255), "reason": printable(reason, 255)}
+    if not all(details.values()):
+        raise ConfigurationError("Removing somebody's second factor needs a name (by) and a reason.")
+    return Fact(kind, details=details)
+
+
+def _tell_altered(work: Attempt, account: Account, request: Any) -> Account:
+    account = backup_codes.tell_altered(work, account, request)
+    return trusted_devices.tell_altered(work, account, request)
+
+
+def _end(work: Attempt, account: Account, fact: Fact, reason: str, request: Any) -> None:
+    """End every factor. What was altered before is told first, and ends with the rest."""
+    account = _tell_altered(work, account, request)
+    after = Account(
+        user_id=account.user_id,
+        last_used_step=account.last_used_step,
+        last_challenge=account.version,
+        last_used_at=account.last_used_at,
+        event_count=account.event_count,
+        event_head=account.event_head,
+        version=account.version,
+        proofs_after=account.version,
+        enabled_at=account.enabled_at,
+        disabled_at=work.now,
+    )
+    after = trusted_devices.ended(work, backup_codes.ended(work, after), reason)
+    store.save(work, account, after, fact, request)

@@ -1,0 +1,125 @@
+"""The story of a login: is a second factor needed, and was it given?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twofold import proof as proofs
+from twofold import tokens, trusted_devices
+from twofold.account import store
+from twofold.account.attempt import Fact
+from twofold.budget import Budget, remaining
+from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected
+from twofold.kinds import Kind
+from twofold.login import factors
+from twofold.outcomes import Challenge, Cleared, UserId, Verified
+from twofold.refusal import refuse
+
+if TYPE_CHECKING:
+    from twofold.account.attempt import Attempt
+    from twofold.account.row import Account
+    from twofold.outcomes import Factor
+    from twofold.refusal import Occasion
+
+
+def challenge(
+    work: Attempt, user_id: UserId, *, device_token: str | None = None, request: Any = None
+) -> Challenge | Cleared:
+    """Ask, after the first factor, whether a second one is needed.
+
+    Returns a Challenge, whose token is answered with `verify`; or Cleared, which is falsy, for a user who is not
+    enrolled and for a trusted device, whose rotated token then goes back into its cookie. Raises UnknownUser.
+    """
+    token = device_token if trusted_devices.is_token(device_token) else None
+    seen = store.read_login(work, user_id, None if token is None else "devices")
+    account = seen.account
+    if account is None:
+        return Cleared(user_id, "not_enrolled")
+    if not account.is_enabled:
+        store.save(work, account, account, Fact(Kind.CLEARED, details={"because": "not_enrolled"}), request)
+        return Cleared(user_id, "not_enrolled")
+    if token is not None:
+        recognition = trusted_devices.recognize(work, account, seen.devices, token, request)
+        if recognition.is_trusted:
+            return Cleared(user_id, "trusted_device", recognition.device)
+        account = recognition.account
+    answers: tuple[Factor, ...] = ("totp", "backup_codes") if seen.has_codes else ("totp",)
+    issued = store.save(work, account, account, Fact(Kind.CHALLENGED), request)
+    expires_at = work.now + work.settings.challenge_lifetime
+    signed = tokens.ChallengeToken(user_id, issued.version, expires_at, account.enabled_at)
+    return Challenge(user_id, tokens.write_challenge(work.keyring, signed), answers, expires_at)
+
+
+def verify(work: Attempt, challenge_token: str, code: str, *, request: Any = None) -> Verified:
+    """Answer a challenge with a code of the app or a backup code.
+
+    By being accepted, the code and the challenge are spent. Raises Rejected for everything else; a wrong code counts
+    against the user's budget.
+    """
+    read = tokens.read_challenge(work.keyring, challenge_token)
+    if read is None or read.expires_at + work.settings.challenge_lifetime <= work.now:
+        # A token of long ago says nothing about today, and would only let its holder fill the log.
+        raise Rejected(Reason.CHALLENGE_EXPIRED)
+    seen = _seen(work, read.user_id, code)
+    account = seen.account
+    if account is None:
+        raise Rejected(Reason.NOT_ENROLLED)
+    if not account.is_enabled:
+        raise refuse(work, account, Reason.NOT_ENROLLED, "login", request=request)
+    # Whoever was erased begins with the number one again, so the number alone does not name a challenge.
+    is_live = account.last_challenge < read.serial <= account.version and account.enabled_at == read.enabled_at
+    if not is_live or read.expires_at <= work.now:
+        raise refuse(work, account, Reason.CHALLENGE_EXPIRED, "login", request=request)
+    return _prove(work, read.user_id, account, seen, code, "login", request, challenge=read.serial)
+
+
+def reverify(work: Attempt, user_id: UserId, code: str, *, request: Any = None) -> Verified:
+    """Ask for a code in a live session, before something sensitive.
+
+    Raises Rejected, and NotEnrolled without a factor.
+    """
+    seen = _seen(work, user_id, code)
+    account = seen.account
+    if account is None or not account.is_enabled:
+        raise NotEnrolled
+    # In a session that is open no challenge is spent.
+    return _prove(work, user_id, account, seen, code, "step_up", request, challenge=account.last_challenge)
+
+
+def _seen(work: Attempt, user_id: UserId, code: str) -> store.Login:
+    beside = factors.beside(code)
+    return store.Login(store.find(work, user_id)) if beside is None else store.read_login(work, user_id, beside)
+
+
+def _prove(
+    work: Attempt,
+    user_id: UserId,
+    account: Account,
+    seen: store.Login,
+    code: str,
+    occasion: Occasion,
+    request: Any,
+    *,
+    challenge: int,
+) -> Verified:
+    if not work.may_guess:
+        raise ConfigurationError(
+            "A failure that the caller can roll back does not count; verify outside of within(), or say may_guess=True."
+        )
+    answer = factors.read(account, code)
+    if answer.is_guessable and (closed := _closed(work, account)):
+        raise refuse(work, account, closed, occasion, request=request)
+    spent = answer.spend(work, seen, account, challenge, request)
+    if isinstance(spent, Reason):
+        raise refuse(work, account, spent, occasion, factor=answer.factor, request=request)
+    after, change = spent
+    fact = Fact(Kind.CODE_ACCEPTED, details={"factor": answer.factor, "occasion": occasion})
+    saved = store.save(work, account, after, fact, request, change)
+    return proofs.issue(work, user_id, saved, answer.factor)
+
+
+def _closed(work: Attempt, account: Account) -> Reason | None:
+    """Why no code that could be guessed is looked at now."""
+    if Budget.of(work.settings).is_suspended(account.failed_attempts):
+        return Reason.SUSPENDED
+    return Reason.WAITING if remaining(account.locked_until, work.now) else None
