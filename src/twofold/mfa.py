@@ -147,8 +147,9 @@ class MFA(_Login, Blocking):
     def within(self, connection: sa.Connection, *, may_guess: bool = False) -> Self:
         """The same operations in the caller's transaction: they count when the caller commits, failures too.
 
-        For "create the user and begin the enrolment in one go". A caller who rolls back forgets wrong codes, so `verify`,
-        `reverify` and `totp.confirm` raise ConfigurationError here, unless `may_guess` says that this is a test.
+        For "create the user and begin the enrolment in one go". A caller who rolls back forgets wrong codes, so
+        `verify`, `reverify` and `totp.confirm` raise ConfigurationError here, unless `may_guess` says that this is a
+        test.
         """
         joined = type(self).__new__(type(self))
         joined._open(replace(self._runtime, may_guess_within=may_guess), connection)  # noqa: SLF001

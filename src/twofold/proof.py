@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from twofold import tokens
 from twofold.account import store
-from twofold.errors import NotEnrolled, Stale
+from twofold.errors import Stale
 from twofold.outcomes import Verified
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
     from twofold.outcomes import Factor, UserId
@@ -38,10 +40,7 @@ def proof(work: Attempt, token: str, *, max_age: timedelta | None = None) -> Ver
     SP 800-63B-4 §5.1). Read from the primary: a standby, which may not know yet of a changed password, is refused with
     DatabaseUnavailable.
     """
-    _, verified = _read(work, token, max_age)
-    # Nothing is written, so nothing else would notice that what was read is of before.
-    store.refuse_standby(work)
-    return verified
+    return _read(work, token, max_age, store.find_current)[1]
 
 
 def fresh(work: Attempt, verified: Verified) -> Account:
@@ -52,23 +51,27 @@ def fresh(work: Attempt, verified: Verified) -> Account:
     """
     if not isinstance(verified, Verified):
         raise TypeError(f"verified is what verify, reverify, confirm or proof returned, not {type(verified).__name__}.")
-    account, proven = _read(work, verified.token, None)
+    account, proven = _read(work, verified.token, None, store.find)
     if proven.user_id != verified.user_id:
         raise Stale
     return account
 
 
-def _read(work: Attempt, token: str, max_age: timedelta | None) -> tuple[Account, Verified]:
+def _read(
+    work: Attempt,
+    token: str,
+    max_age: timedelta | None,
+    find: Callable[[Attempt, UserId], Account | None],
+) -> tuple[Account, Verified]:
     read = tokens.read_proof(work.keyring, token)
     if read is None:
         raise Stale
     age = work.now - read.at
     if age < -_CLOCKS_APART or age > (work.settings.proof_max_age if max_age is None else max_age):
         raise Stale
-    try:
-        account = store.require(work, read.user_id)
-    except NotEnrolled:
-        raise Stale from None
+    account = find(work, read.user_id)
+    if account is None or not account.is_enabled:
+        raise Stale
     # What ends proofs is a number in the row; one above the row's version is of a row that was put back since.
     is_standing = account.proofs_after < read.serial <= account.version
     if account.enabled_at != read.enabled_at or not is_standing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from twofold.account import store
 from twofold.account.attempt import Fact
@@ -19,6 +19,13 @@ Occasion = Literal["login", "step_up", "enrollment"]
 
 # A code that is looked at and found wanting counts; one that is not looked at does not.
 _COUNTED = frozenset({Reason.WRONG_CODE, Reason.CODE_ALREADY_USED, Reason.CLOCK_WENT_BACK})
+
+
+class Unspent(NamedTuple):
+    """Why a code was not spent, and the state with the alarms that looking at it wrote."""
+
+    reason: Reason
+    account: Account
 
 
 def refuse(

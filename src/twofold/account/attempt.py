@@ -1,4 +1,4 @@
-"""One attempt at an operation, and what it may say to whoever runs it: again, in a transaction, or here is the answer."""
+"""One attempt at an operation, what it writes, and how it asks to be made again."""
 
 from __future__ import annotations
 

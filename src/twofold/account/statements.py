@@ -13,6 +13,7 @@ from twofold.account import digests
 from twofold.account.chain import Link
 from twofold.account.driver import Statement
 from twofold.account.row import LOGIN, Account
+from twofold.account.standby import IsStandby
 from twofold.errors import ConfigurationError, SchemaDrift, UnknownUser
 from twofold.metadata import UsersColumn, tables
 
@@ -88,6 +89,7 @@ class Schema:
         self._user = user = sa.bindparam("user", type_=user_id_type)
         read = sa.select(*self.state, secrets.c.state_mac).where(secrets.c.user_id == user)
         self.read = Statement(read, ["user"])
+        self.read_current = Statement(read.add_columns(IsStandby()), ["user"])
         self.read_locked = Statement(read.with_for_update(), ["user"])
         self.read_for_challenge = Statement(self._with_codes(read), ["user", "now"])
         self.read_with_codes = Statement(self._beside(read, self.held_code), ["user"])
@@ -95,7 +97,7 @@ class Schema:
             self._beside(self._with_codes(read), self.held_device, devices.c.revoked_at.is_(None)), ["user", "now"]
         )
         self.known = sa.select(self.users_id).where(self.users_id == user)
-        self.traces = sa.select(self.traces_of(user), self.rows_of(user))
+        self.traces = sa.select(self.traces_of(user), self.rows_of(user), IsStandby())
 
         self.swap = self._swap(STATE)
         event = _binds(events, EVENT, "event")
@@ -136,7 +138,7 @@ class Schema:
         return Statement(swap, [*(bind.key for bind in state.values()), "user", "seen"])
 
     def _append(self, event: dict[str, sa.BindParameter[Any]]) -> Statement[sa.Insert]:
-        """Write a line, if the log is no longer than the row says: a row that was put back meets its own later lines."""
+        """Write a line where the log ends with the row: a row that was put back meets its own later lines."""
         events = self.tables.events
         row = {"user_id": self._user} | event
         line = sa.select(*row.values()).where(self._no_line_after(self._user, event["seq"]))

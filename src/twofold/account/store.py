@@ -20,11 +20,10 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from twofold.account import chain, digests
 from twofold.account.attempt import Conflict, Evidence, Fact, NeedsLock
-from twofold.account.driver import Statement
 from twofold.account.retries import is_lost
 from twofold.account.row import LOGIN, Account
 from twofold.account.statements import HeldCode, HeldDevice
-from twofold.errors import DatabaseUnavailable, MissingKey, NotAdopted, NotEnrolled, Tampered, UnknownUser
+from twofold.errors import DatabaseUnavailable, MissingKey, NotAdopted, Tampered, UnknownUser
 from twofold.kinds import Kind, Status
 from twofold.request import Request
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twofold.account.attempt import Attempt
+    from twofold.account.driver import Statement
     from twofold.account.statements import Schema
     from twofold.outcomes import UserId
 
@@ -146,12 +146,13 @@ def _account(work: Attempt, stored: UserId, row: Sequence[Any] | None) -> Accoun
 
 
 def _missing(work: Attempt, stored: UserId, statement: Statement[Any]) -> Account | None:
-    """Look, where a user has no row, whether there is anything else of the user: then the row was removed or is hidden."""
+    """Look whether there is anything else of a user who has no row: then it was removed, or is hidden."""
     if stored not in work.connection.execute(work.schema.known, {"user": stored}).scalars().all():
         raise UnknownUser
-    is_ours, is_any = work.connection.execute(work.schema.traces, {"user": stored}).one()
+    is_ours, is_any, is_standby = work.connection.execute(work.schema.traces, {"user": stored}).one()
+    if is_standby:
+        raise DatabaseUnavailable(_STANDBY)
     if not is_any:
-        refuse_standby(work)
         return None
     # The row may have been made since it was looked for.
     if statement.first(work.connection, (stored,)) is not None:
@@ -168,18 +169,21 @@ def _of_before(work: Attempt, stored: UserId) -> Account:
     return work.adopt(work, stored)
 
 
-_STANDBY = {
-    "postgresql": sa.text("SELECT pg_is_in_recovery()"),
-    "mariadb": sa.text("SELECT @@global.read_only"),
-    "mysql": sa.text("SELECT @@global.read_only"),
-}
+def find_current(work: Attempt, user_id: UserId) -> Account | None:
+    """Read a user's row like `find`, for an answer that writes nothing. Raises DatabaseUnavailable on a standby."""
+    if work.is_locking:
+        return find(work, user_id)
+    stored = work.schema.stored(user_id)
+    try:
+        row = work.schema.read_current.first(work.connection, (stored,))
+    except UNREADABLE:
+        raise tampered(stored) from None
+    if row is not None and row[-1]:
+        raise DatabaseUnavailable(_STANDBY)
+    return _account(work, stored, row) or _missing(work, stored, work.schema.read)
 
 
-def refuse_standby(work: Attempt) -> None:
-    """Raise DatabaseUnavailable where what was read may be of before: an answer that writes nothing meets no refusal."""
-    question = _STANDBY.get(work.connection.dialect.name)
-    if question is not None and work.connection.execute(question).scalar_one():
-        raise DatabaseUnavailable("This is a standby, which may not know yet what was written; read from the primary.")
+_STANDBY = "This is a standby, which may not know yet what was written; read from the primary."
 
 
 def prove(work: Attempt, account: Account, state_mac: str | None) -> None:
@@ -199,14 +203,6 @@ def tampered(user_id: UserId) -> Tampered:
     """The alarm: an event cannot be chained to a row that is not trusted, so the operator's log has to say it."""
     _log.critical("The row of user %r in user_mfa_secrets was changed outside Twofold, or removed.", user_id)
     return Tampered()
-
-
-def require(work: Attempt, user_id: UserId) -> Account:
-    """Read the row of a user who has a confirmed factor. Raises NotEnrolled for everybody else."""
-    account = find(work, user_id)
-    if account is None or not account.is_enabled:
-        raise NotEnrolled
-    return account
 
 
 def held_codes(work: Attempt, account: Account) -> Sequence[HeldCode] | None:

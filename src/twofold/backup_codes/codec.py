@@ -54,7 +54,7 @@ def legacy(text: object) -> str | None:
 
 
 def legacy_digest(code: str) -> str:
-    """What the row of such a code held before it was adopted: the SHA-256 of the code in hex, the same for everybody."""
+    """What the row of such a code held before it was adopted: the SHA-256 of the code in hex, whoever owns it."""
     return hashlib.sha256(code.encode()).hexdigest()
 
 
@@ -69,7 +69,7 @@ def digests(keyring: Keyring, user_id: UserId, code: str, *, is_older: bool = Fa
 
 
 def adopted(keyring: Keyring, user_id: UserId, hash_: str) -> str:
-    """A hash of before Twofold, hashed again under the active key: it opens nothing by itself, and nobody else's door."""
+    """Hash a hash of before Twofold again, under the active key: by itself it opens nothing any more."""
     return keyring.mac("backup codes", _older(user_id, hash_.lower()))
 
 

@@ -14,9 +14,9 @@ from twofold.account.store import Change
 from twofold.backup_codes import codec
 from twofold.errors import Reason, Tampered
 from twofold.kinds import Kind
+from twofold.refusal import Unspent
 
 if TYPE_CHECKING:
-
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
     from twofold.outcomes import Factor, UserId, Verified
@@ -40,7 +40,7 @@ class Answer(NamedTuple):
 
     def spend(
         self, work: Attempt, seen: store.Login, account: Account, challenge: int, request: Any
-    ) -> tuple[Account, Change | None] | Reason:
+    ) -> tuple[Account, Change | None] | Unspent:
         """Look the code up among those of its owner; the state after it was spent for that challenge, or why not."""
         codes = seen.codes
         if codes is None:
@@ -49,14 +49,13 @@ class Answer(NamedTuple):
             codes = store.held_codes(work, account)
         comparison = store.compared_codes(work, account, codes)
         if codes is None or not comparison.is_intact:
-            store.alarm(work, account, "mfa_backup_codes", comparison, request)
-            return Reason.ALTERED
+            return Unspent(Reason.ALTERED, store.alarm(work, account, "mfa_backup_codes", comparison, request))
         digests = codec.digests(work.keyring, account.user_id, self.code, is_older=self.is_older)
         held = next((code for code in codes if code.code_hash in digests), None)
         if held is None or (held.expires_at is not None and held.expires_at <= work.now):
-            return Reason.WRONG_CODE
+            return Unspent(Reason.WRONG_CODE, account)
         if held.is_used:
-            return Reason.CODE_ALREADY_USED
+            return Unspent(Reason.CODE_ALREADY_USED, account)
         left = [code for code in codes if code.id != held.id]
         after = account._replace(last_used_at=work.now, last_challenge=challenge, codes_digest=store.codes_digest(left))
         return after, Change(work.schema.spend, (work.now, held.id))

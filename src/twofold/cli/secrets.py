@@ -13,13 +13,13 @@ from twofold.cli.failures import INTERRUPTED, REFUSED
 from twofold.cli.keys import counted
 from twofold.cli.operator import Operator
 from twofold.cli.terminal import Terminal, command, noun
-from twofold.legacy import Rowless
 from twofold.request import printable
 from twofold.settings import read_key_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from twofold.legacy import Rowless
     from twofold.settings import Settings
 
 app = noun("secrets")

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
     from twofold.account.store import Beside, Change, Login
-    from twofold.errors import Reason
     from twofold.outcomes import Factor
+    from twofold.refusal import Unspent
 
 
 class Answer(Protocol):
@@ -34,7 +34,7 @@ class Answer(Protocol):
 
     def spend(
         self, work: Attempt, seen: Login, account: Account, challenge: int, request: Any
-    ) -> tuple[Account, Change | None] | Reason:
+    ) -> tuple[Account, Change | None] | Unspent:
         """Judge and spend it: the state after that and what is written with it, or why not."""
         ...
 

@@ -1,4 +1,4 @@
-"""The story of a login: is a second factor needed, and was it given?"""
+"""The story of a login: whether a second factor is needed, and whether it was given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected
 from twofold.kinds import Kind
 from twofold.login import factors
 from twofold.outcomes import Challenge, Cleared, UserId, Verified
-from twofold.refusal import refuse
+from twofold.refusal import Unspent, refuse
 
 if TYPE_CHECKING:
     from twofold.account.attempt import Attempt
@@ -110,8 +110,8 @@ def _prove(
     if answer.is_guessable and (closed := _closed(work, account)):
         raise refuse(work, account, closed, occasion, request=request)
     spent = answer.spend(work, seen, account, challenge, request)
-    if isinstance(spent, Reason):
-        raise refuse(work, account, spent, occasion, factor=answer.factor, request=request)
+    if isinstance(spent, Unspent):
+        raise refuse(work, spent.account, spent.reason, occasion, factor=answer.factor, request=request)
     after, change = spent
     fact = Fact(Kind.CODE_ACCEPTED, details={"factor": answer.factor, "occasion": occasion})
     saved = store.save(work, account, after, fact, request, change)

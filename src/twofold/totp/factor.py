@@ -11,6 +11,7 @@ from twofold.account.row import Account
 from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MissingKey, Reason, Tampered
 from twofold.keyring import canonical
 from twofold.kinds import Kind, Status
+from twofold.refusal import Unspent
 from twofold.totp import algorithm
 from twofold.totp.provisioning import Enrollment, base32, uri
 
@@ -45,14 +46,16 @@ class Answer(NamedTuple):
     def spend(
         self,
         work: Attempt,
-        seen: Login,
+        seen: Login,  # noqa: ARG002
         account: Account,
         challenge: int,
         request: Any,
-    ) -> tuple[Account, Change | None] | Reason:
+    ) -> tuple[Account, Change | None] | Unspent:
         """Judge the code; the state after its step was spent for that challenge, or why not."""
         match = judge(work, account, self.code, request)
-        return match if isinstance(match, Reason) else (spend(work, account, match, challenge), None)
+        if isinstance(match, Reason):
+            return Unspent(match, account)
+        return spend(work, account, match, challenge), None
 
 
 def is_code(account: Account, code: object) -> bool:
