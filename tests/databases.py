@@ -106,7 +106,7 @@ class _Server:
 
     def __init__(self, url: str) -> None:
         self._url = sa.make_url(url)
-        self._engine = create_engine(url)
+        self._engine = create_engine(url, answer_within=None)
         self._admin = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._numbers = itertools.count(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -13,6 +14,18 @@ from twofold.errors import ConfigurationError
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+ANSWER_WITHIN = 10.0
+"""The seconds of silence in the middle of a login after which a server is taken for gone."""
+
+_CONNECT_WITHIN = 5
+# A machine that is gone says so in no packet: it has to be asked, and no answer is one.
+_KEPT_ALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg", "mariadb": "pymysql", "mysql": "pymysql"}
 _ASYNC_DRIVERS = {"sqlite": "aiosqlite", "postgresql": "psycopg", "mariadb": "asyncmy", "mysql": "asyncmy"}
 
@@ -37,12 +50,30 @@ def _url(text: str, drivers: dict[str, str]) -> sa.URL:
     return url.set(drivername=f"{'mariadb' if backend == 'mysql' else backend}+{drivers[backend]}")
 
 
-def _options(url: sa.URL) -> dict[str, Any]:
+def _options(url: sa.URL, answer_within: float | None) -> tuple[sa.URL, dict[str, Any], float | None]:
+    """The URL as the driver takes it, what goes beside it, and the seconds of silence after which to give up."""
     # Parameters are sealed or hashed before they are bound, and are kept out of messages all the same.
     options: dict[str, Any] = {"hide_parameters": True}
-    if url.get_backend_name() == "sqlite":
-        return options
-    return options | {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        return url, options, None
+    given = url.query
+    if "read_timeout" in given:
+        answer_within = float(str(given["read_timeout"]))
+        if not 0 < answer_within < math.inf:
+            raise ValueError("read_timeout")
+    ours: dict[str, Any] = {"connect_timeout": _CONNECT_WITHIN}
+    if backend == "postgresql":
+        ours |= _KEPT_ALIVE
+        # libpq knows no such parameter: twofold.patience is what keeps it.
+        url = url.difference_update_query(["read_timeout"])
+    else:
+        # The handshake is read under the same limit, so there is one even where answers may take all the time.
+        ours["read_timeout"] = answer_within or ANSWER_WITHIN
+        # asyncmy writes without waiting.
+        ours |= {"write_timeout": ours["read_timeout"]} if url.get_driver_name() == "pymysql" else {}
+    arguments = {name: value for name, value in ours.items() if name not in given}
+    return url, options | {"pool_pre_ping": True, "connect_args": arguments}, answer_within
 
 
 def _prepare_sqlite(engine: sa.Engine) -> None:
@@ -57,27 +88,61 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
         cursor.close()
 
 
-def create_engine(url: str) -> sa.Engine:
-    """Make a blocking engine. Raises ConfigurationError where the URL or its driver is wrong; it does not connect."""
+def _wait_for_answers(engine: sa.Engine) -> None:
+    """Let PyMySQL wait as long as it takes, once it is connected: the driver has one limit for both."""
+
+    @event.listens_for(engine, "connect")
+    def patient(connection: Any, _record: Any) -> None:
+        connection._read_timeout = None  # noqa: SLF001
+
+
+def create_engine(url: str, *, answer_within: float | None = ANSWER_WITHIN) -> sa.Engine:
+    """Make a blocking engine. Raises ConfigurationError where the URL or its driver is wrong; it does not connect.
+
+    A call gives up where the server is silent for `answer_within` seconds. None is for what is no login: a migration
+    may take one statement for hours. A `read_timeout` in the URL wins over both.
+    """
     parsed = _url(url, _DRIVERS)
     try:
-        engine = sa.create_engine(parsed, **_options(parsed))
+        parsed, options, seconds = _options(parsed, answer_within)
+        if parsed.get_backend_name() == "postgresql" and seconds is not None:
+            from twofold import patience
+
+            connect = patience.blocking(seconds)
+
+            def creator() -> Any:
+                arguments, named = engine.dialect.create_connect_args(engine.url)
+                return connect(*arguments, **named, **options["connect_args"])
+
+            engine = sa.create_engine(parsed, creator=creator, **options)
+        else:
+            engine = sa.create_engine(parsed, **options)
     except (ImportError, NoSuchModuleError) as error:
         raise _driver_missing(parsed) from error
     except (ArgumentError, TypeError, ValueError):
         raise _no_address(parsed) from None
     if parsed.get_backend_name() == "sqlite":
         _prepare_sqlite(engine)
+    elif parsed.get_driver_name() == "pymysql" and seconds is None:
+        _wait_for_answers(engine)
     return engine
 
 
-def create_async_engine(url: str) -> AsyncEngine:
-    """Make an awaited engine. Raises ConfigurationError where the URL or its driver is wrong; it does not connect."""
+def create_async_engine(url: str, *, answer_within: float = ANSWER_WITHIN) -> AsyncEngine:
+    """Make an awaited engine. Raises ConfigurationError where the URL or its driver is wrong; it does not connect.
+
+    A call gives up where the server is silent for `answer_within` seconds; a `read_timeout` in the URL wins.
+    """
     parsed = _url(url, _ASYNC_DRIVERS)
     try:
         from sqlalchemy.ext.asyncio import create_async_engine as create
 
-        engine = create(parsed, **_options(parsed))
+        parsed, options, seconds = _options(parsed, answer_within)
+        if parsed.get_backend_name() == "postgresql" and seconds is not None:
+            from twofold import patience
+
+            options["connect_args"]["async_creator_fn"] = patience.awaited(seconds)
+        engine = create(parsed, **options)
     except (ImportError, NoSuchModuleError) as error:
         raise _driver_missing(parsed) from error
     except (ArgumentError, TypeError, ValueError):

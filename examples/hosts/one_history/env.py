@@ -9,7 +9,7 @@ from twofold import Settings, include_name
 from twofold.database import create_engine
 from twofold.schema.stamp import refuse_unverified
 
-engine = create_engine(Settings().database_url.get_secret_value())
+engine = create_engine(Settings().database_url.get_secret_value(), answer_within=None)
 with engine.connect() as connection:
     context.configure(
         connection=connection,

@@ -8,7 +8,7 @@ from examples.hosts.own_history.models import metadata
 from twofold import Settings, include_name
 from twofold.database import create_engine
 
-engine = create_engine(Settings().database_url.get_secret_value())
+engine = create_engine(Settings().database_url.get_secret_value(), answer_within=None)
 with engine.connect() as connection:
     context.configure(
         connection=connection,

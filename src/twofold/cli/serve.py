@@ -33,7 +33,7 @@ def serve(
         from twofold.service.readiness import Readiness
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"The module {error.name} is not installed: pip install 'twofold[service]'.") from None
-    readiness = Readiness(terminal.engine, terminal.settings)
+    readiness = Readiness(terminal.impatient_engine, terminal.settings)
     readiness.require()
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host

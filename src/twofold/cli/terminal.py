@@ -92,7 +92,12 @@ class Terminal:
 
     @functools.cached_property
     def engine(self) -> sa.Engine:
-        """The configured database; nothing connects before it is asked."""
+        """The configured database, which may take its time; nothing connects before it is asked."""
+        return create_engine(self.settings.database_url.get_secret_value(), answer_within=None)
+
+    @functools.cached_property
+    def impatient_engine(self) -> sa.Engine:
+        """The same, for what people wait for: a database that is silent counts as gone."""
         return create_engine(self.settings.database_url.get_secret_value())
 
     @functools.cached_property
@@ -102,8 +107,8 @@ class Terminal:
 
     def close(self) -> None:
         """Let go of the database."""
-        if "engine" in self.__dict__:
-            self.engine.dispose()
+        for name in {"engine", "impatient_engine"} & self.__dict__.keys():
+            self.__dict__[name].dispose()
 
     def answer(self, payload: object, *people: RenderableType) -> None:
         """The answer on standard output: the payload as a line of JSON with `--json`, else what people read."""

@@ -47,7 +47,7 @@ def main() -> None:
         elif (given := config.attributes.get("connection")) is not None:
             online(given)
         else:
-            engine = create_engine(settings.database_url.get_secret_value())
+            engine = create_engine(settings.database_url.get_secret_value(), answer_within=None)
             try:
                 with engine.connect() as connection:
                     online(connection)
