@@ -105,7 +105,8 @@ class _Text:
         bound = [given[place] for place in self.places]
         try:
             for place, convert in self._in:
-                bound[place] = convert(bound[place])
+                if (value := bound[place]) is not None:
+                    bound[place] = convert(value)
         except (TypeError, ValueError) as error:
             # A value that is none is the fault of whoever gave it, and not of what the database holds.
             raise StatementError(str(error), self.words, None, error, hide_parameters=True) from error
@@ -115,7 +116,9 @@ class _Text:
         """A row as Core gives it."""
         read = list(row)
         for place, convert in self._out:
-            read[place] = convert(read[place])
+            # NULL is None in every type, and most columns of most rows are NULL.
+            if (value := read[place]) is not None:
+                read[place] = convert(value)
         return read
 
 

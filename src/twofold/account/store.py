@@ -12,7 +12,8 @@ whatever writes them writes the new digest in the same swap. One that writes nei
 from __future__ import annotations
 
 import logging
-from operator import attrgetter
+from functools import lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
@@ -28,7 +29,7 @@ from twofold.kinds import Kind, Status
 from twofold.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from twofold.account.attempt import Attempt
     from twofold.account.driver import Statement
@@ -44,8 +45,8 @@ Table = Literal["mfa_backup_codes", "mfa_device_trusts"]
 UNREADABLE = (TypeError, ValueError, OverflowError, DataError)
 
 # The columns that stay as they are, by the digest that is made anew.
-_OTHERS: dict[tuple[str, ...], attrgetter[tuple[Any, ...]]] = {
-    anew: attrgetter(*(name for name in Account._fields if name not in {*LOGIN, *anew}))
+_OTHERS: dict[tuple[str, ...], Callable[[Account], tuple[Any, ...]]] = {
+    anew: itemgetter(*(place for place, name in enumerate(Account._fields) if name not in {*LOGIN, *anew}))
     for anew in ((), ("codes_digest",), ("devices_digest",))
 }
 
@@ -365,6 +366,12 @@ def _write_at_once(work: Attempt, seen: Account | None, update: Update, change: 
         work.settle(work, error)
 
 
+@lru_cache(maxsize=64)
+def _columns(names: tuple[str, ...]) -> itemgetter[Any]:
+    """Take out of a state what a swap with these values writes; its own last four values are not of the state."""
+    return itemgetter(*(Account._fields.index(name.removeprefix("new_")) for name in names[:-4]))
+
+
 class Update(NamedTuple):
     """What `save` is about to write: the state that will stand, its MAC, and the event."""
 
@@ -379,9 +386,8 @@ class Update(NamedTuple):
 
     def swap(self, swap: Statement[sa.Update]) -> tuple[Any, ...]:
         """The values of one of the swaps of `Schema`."""
-        new = {**self.after._asdict(), "state_mac": self.state_mac, "updated_at": self.link.created_at}
-        *columns, _user, _seen = swap.names
-        return (*(new[name.removeprefix("new_")] for name in columns), self.after.user_id, self.seen_version)
+        state = _columns(swap.names)(self.after)
+        return (*state, self.state_mac, self.link.created_at, self.after.user_id, self.seen_version)
 
     @property
     def append(self) -> tuple[Any, ...]:

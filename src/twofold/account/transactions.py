@@ -7,7 +7,7 @@ where nobody knows whether it arrived, `settlement` looks the event up before an
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
@@ -22,7 +22,7 @@ from twofold.account.translation import raise_translated
 from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import sqlalchemy as sa
 
@@ -33,6 +33,7 @@ R = TypeVar("R")
 
 # PQTRANS_IDLE: the driver's own name for it would need the driver.
 _IDLE = 0
+_IN_TRANSACTION = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +99,12 @@ def run_in_own_transaction(
             raise_translated(cause)
 
 
-@contextmanager
-def _connected(engine: sa.Engine) -> Iterator[sa.Connection]:
+def _connected(engine: sa.Engine) -> sa.Connection:
     """Check a connection out. A server that is not there is told at once: waiting would only pile requests up."""
     try:
-        connection = engine.connect()
+        return engine.connect()
     except (SQLAlchemyError, OSError) as error:
         raise_translated(error)
-    with connection:
-        yield connection
 
 
 def _attempted(
@@ -121,10 +119,10 @@ def _attempted(
     """Make one attempt and commit it."""
     if in_transaction:
         _begin(connection)
-    with nullcontext() if in_transaction else _Autocommit(connection):
+    with _IN_TRANSACTION if in_transaction else _Autocommit(connection):
         attempt = runtime.attempt(connection, is_locking=is_locking, in_transaction=in_transaction)
         attempt.settle = partial(_settle, connection.engine, retries)
-        answer = _Answer[R].of(attempt, call)
+        answer: _Answer[R] = _Answer.of(attempt, call)
         if in_transaction:
             _commit(attempt)
     return answer
@@ -224,7 +222,7 @@ def run_in_callers_transaction(
                 attempt = runtime.attempt(
                     connection, is_locking=True, in_transaction=True, may_guess=runtime.may_guess_within
                 )
-                answer = _Answer[R].of(attempt, call)
+                answer: _Answer[R] = _Answer.of(attempt, call)
                 savepoint.commit()
             return answer.give()
         except Conflict:

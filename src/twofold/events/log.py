@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 LARGEST = 2**62
+"""No count of ours comes this far."""
+
 _LARGEST = 2**63 - 1
 
 
@@ -149,6 +151,13 @@ def end(work: Attempt, user_id: UserId) -> tuple[int, str | None]:
     )
     row = work.connection.execute(query.order_by(events.c.seq.desc()).limit(1)).first()
     return (row.seq, row.mac) if row else (0, None)
+
+
+def set_aside(work: Attempt, stored: UserId) -> None:
+    """Take the number from lines behind which no other fits: somebody wrote them to end the log for ever."""
+    events = work.schema.tables.events
+    endless = sa.update(events).where(events.c.user_id == stored, events.c.seq >= LARGEST)
+    work.connection.execute(endless.values(seq=None))
 
 
 def tombstone(work: Attempt, user_id: UserId) -> Tombstone:
