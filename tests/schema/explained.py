@@ -60,7 +60,7 @@ EXPLAINED = (
     ),
     Explained(
         "prefer-bigint-over-int",
-        r"\b(digits|period|failed_attempts|usage_count) INTEGER DEFAULT",
+        r"\b(digits|period|failed_attempts|setup_tries|lines_today|usage_count) INTEGER DEFAULT",
         "Small numbers by nature: the digits of a code, the seconds of a step, counters that people drive.",
     ),
     Explained(

@@ -73,6 +73,47 @@ def test_every_difference_is_repaired_with_all_rows_or_refused_with_nothing_chan
     adopted(database, *{step.kind for step in plan.refused})
 
 
+_COUNTERS = ("version", "proofs_after", "failure_level", "setup_tries", "lines_today")
+_SEALS = ("codes_digest", "devices_digest", "passkeys_digest", "cases_digest", "epoch", "shown_codes")
+_MOMENTS = ("failure_level_at", "lines_day", "changes_suspended_at")
+# Another number for a table that was made anew.
+_STORED = {
+    "sqlite": "SELECT rootpage FROM sqlite_master WHERE name = 'user_mfa_secrets'",
+    "postgresql": "SELECT relfilenode FROM pg_class WHERE oid = 'user_mfa_secrets'::regclass",
+    "mariadb": "SELECT table_id FROM information_schema.innodb_sys_tables "
+    "WHERE name = concat(database(), '/user_mfa_secrets')",
+}
+
+
+def test_columns_that_are_missing_are_added_to_the_table_as_it_lies_with_a_value_for_every_row(
+    migrated: Database,
+) -> None:
+    with migrated.engine().begin() as connection:
+        for name in (*_COUNTERS, *_SEALS, *_MOMENTS):
+            connection.exec_driver_sql(f"ALTER TABLE user_mfa_secrets DROP COLUMN {name}")
+    fill(migrated)
+    with migrated.engine().connect() as connection:
+        stored = connection.exec_driver_sql(_STORED[migrated.backend]).scalar_one()
+    assert [step.verdict for step in adoption.plan(migrated.engine(), SETTINGS).steps] == [Verdict.ADDITIVE]
+    adopted(migrated)
+    with migrated.engine().connect() as connection:
+        assert connection.exec_driver_sql(_STORED[migrated.backend]).scalar_one() == stored
+        rows = connection.exec_driver_sql(f"SELECT {', '.join(_COUNTERS)} FROM user_mfa_secrets").all()
+    assert rows == [(0,) * len(_COUNTERS)] * 3
+
+
+def test_a_row_that_names_no_column_of_ours_gets_their_defaults(migrated: Database) -> None:
+    names = (*_COUNTERS, *_SEALS, *_MOMENTS)
+    with migrated.engine().begin() as connection:
+        connection.exec_driver_sql("INSERT INTO users (id, subject) VALUES (1, 'ada')")
+        connection.exec_driver_sql(
+            "INSERT INTO user_mfa_secrets (user_id, secret, created_at, updated_at) "
+            "VALUES (1, 'x', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+        )
+        row = connection.exec_driver_sql(f"SELECT {', '.join(names)} FROM user_mfa_secrets").one()
+    assert tuple(row) == (0,) * len(_COUNTERS) + (None,) * len(_SEALS + _MOMENTS)
+
+
 _REPAIRABLE = {
     backend: [
         drift

@@ -16,6 +16,20 @@ Which index serves which lookup:
 
 No index repeats the leading column of another.
 
+Columns of user_mfa_secrets that stand for more than their names say. All have a default or may be NULL, so that an
+older program goes on inserting rows:
+
+    version                         one more with every write; challenges and proofs are numbered by it
+    codes_digest, devices_digest    the rows of the other tables that are in force, as they were left
+    passkeys_digest, cases_digest   the same, for tables that other histories make
+    proofs_after                    proofs up to this version are void
+    failure_level and _at           wrong codes of the last weeks, which a right one does not take back
+    setup_tries                     wrong codes in the set-up that is pending
+    lines_today, lines_day          how many lines the log took on that day
+    epoch                           random; sessions that began under another one have ended
+    shown_codes                     backup codes, sealed, until their owner says that they are kept
+    changes_suspended_at            since when the factors may not be changed
+
 Revision ID: 769e76ff65d7
 Revises: 6f65d833c956
 """
