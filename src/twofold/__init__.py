@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         EnrollmentExpired,
         MFAError,
         MissingKey,
+        NotAdopted,
         NotEnrolled,
         Reason,
         Rejected,
@@ -77,6 +78,7 @@ __all__ = [
     "Event",
     "MFAError",
     "MissingKey",
+    "NotAdopted",
     "NotEnrolled",
     "Reason",
     "Rejected",
@@ -95,7 +97,7 @@ __all__ = [
 # What is asked for is imported then: a program that only tells what it can do does not wait for SQLAlchemy.
 _HOMES = {
     "errors": "AlreadyEnrolled ConfigurationError DatabaseUnavailable EnrollmentExpired MFAError MissingKey "
-    "NotEnrolled Reason Rejected SchemaDrift Stale Tampered UnknownUser",
+    "NotAdopted NotEnrolled Reason Rejected SchemaDrift Stale Tampered UnknownUser",
     "hosting": "include_name",
     "metadata": "tables",
     "mfa": "MFA AsyncMFA",

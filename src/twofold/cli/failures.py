@@ -15,6 +15,7 @@ from twofold.errors import (
     ConfigurationError,
     DatabaseUnavailable,
     MFAError,
+    NotAdopted,
     NotEnrolled,
     SchemaDrift,
     Tampered,
@@ -33,6 +34,7 @@ _SHOWN = 20
 _HINTS: dict[type[MFAError], str] = {
     UnknownUser: "an id is written as the users' table holds it, for example 42 or a UUID.",
     NotEnrolled: "`twofold users status` shows how the user stands.",
+    NotAdopted: "`twofold secrets import-legacy` brings the rows of before along.",
     Tampered: "`twofold events verify` names what was altered.",
     DatabaseUnavailable: "`twofold doctor` says what the database answers.",
 }

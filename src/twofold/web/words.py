@@ -54,6 +54,8 @@ def refusal(rejected: Rejected, *, has_backup_codes: bool) -> str:
     if rejected.retry_after is not None:
         sentence = f"There were too many wrong codes. Try again in {duration(rejected.retry_after)}."
         return f"{sentence} A backup code works at once." if has_backup_codes else sentence
+    if rejected.reason is Reason.ALTERED:
+        return "Backup codes cannot be used at the moment. Use the app, and then make new ones."
     if rejected.reason is Reason.SUSPENDED:
         return "Codes from the app are stopped after too many wrong ones. Use a backup code."
     return REFUSED
@@ -62,11 +64,14 @@ def refusal(rejected: Rejected, *, has_backup_codes: bool) -> str:
 _FACTORS = {"totp": "a code from the app", "backup_codes": "a backup code"}
 _OCCASIONS = {"login": "to sign in", "step_up": "to confirm it was you", "enrollment": "while setting up the app"}
 
+_TABLES = {"mfa_backup_codes": "backup codes", "mfa_device_trusts": "trusted devices"}
+
 _NOT_LOOKED_AT: Mapping[str, str] = {
     Reason.WAITING: "A code was offered during a wait,",
     Reason.SUSPENDED: "A code was offered after the app was stopped,",
     Reason.CHALLENGE_EXPIRED: "A code came too late",
     Reason.CLOCK_WENT_BACK: "A code was offered while our clock was wrong,",
+    Reason.ALTERED: "A backup code was offered while the stored ones did not fit,",
 }
 
 
@@ -109,6 +114,7 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.ADOPTED: lambda _: "Two-step sign-in moved to a safer store",
     Kind.PRUNED: lambda _: "Entries of long ago were removed from this list",
     Kind.KEY_MISSING: lambda _: "A code could not be checked because of a fault on our side",
+    Kind.ROWS_ALTERED: lambda d: f"Stored {_TABLES.get(str(d.get('table')), 'data')} did not fit and do not count",
     Kind.SEAL_BROKEN: lambda _: "A code could not be checked because stored data did not fit",
 }
 
