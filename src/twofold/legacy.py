@@ -301,9 +301,11 @@ def _rowless_users(work: Attempt) -> sa.ColumnElement[bool]:
 def is_legacy(work: Attempt, user_id: UserId) -> bool:
     """Whether nothing of this user was ever written by Twofold; a row that was and has lost its MAC is no legacy."""
     secrets, stored = work.schema.tables.secrets, work.schema.stored(user_id)
-    is_ours, is_any, _ = work.connection.execute(work.schema.traces, {"user": stored}).one()
     rows = work.connection.execute(sa.select(_legacy_rows(work)).where(secrets.c.user_id == stored)).scalars().all()
-    return not is_ours and (bool(rows[0]) if rows else bool(is_any))
+    if rows and not rows[0]:
+        return False
+    is_ours, is_any, _ = work.connection.execute(work.schema.traces, {"user": stored}).one()
+    return not is_ours and (bool(rows) or bool(is_any))
 
 
 def _unproven(work: Attempt, user_id: UserId) -> Account | None:
