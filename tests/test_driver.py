@@ -29,11 +29,11 @@ from twofold import (
     SchemaDrift,
     Tampered,
 )
-from twofold.database import _prepare_sqlite
 from twofold.account.driver import Statement, _has_listeners
-from twofold.keyring import generate_key
 from twofold.account.row import Account
-from twofold.account.statements import Schema, login_columns
+from twofold.account.statements import Schema
+from twofold.database import _prepare_sqlite
+from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,9 +11,13 @@ from cryptography.fernet import Fernet
 from pyotp import random_base32
 
 from tests.people import FIREFOX, SAFARI, Clock, Open, Phone, Sql, add_user, challenged, enroll, kinds, log_in
-from twofold import MFA, Cleared, Reason, Rejected, Tampered
+from twofold import MFA, Cleared, NotAdopted, Reason, Rejected, Tampered
+from twofold.legacy import Rowless
+from twofold.metadata import NAMES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.databases import Database
 
 FERNET = Fernet.generate_key().decode()
@@ -30,6 +34,11 @@ class Older:
     cookie: str = "raw-cookie-of-the-old-application"
 
 
+def bare(code: str) -> str:
+    """What a row held for a code of before Twofold, the same for everybody."""
+    return hashlib.sha256(code.replace("-", "").encode()).hexdigest()
+
+
 def leave(sql: Sql, user_id: int, clock: Clock, *, sealed: bool = False, secret: str | None = None) -> Older:
     older = Older(user_id, Phone(random_base32(), clock), cookie=f"raw-cookie-{user_id}")
     stored = Fernet(FERNET).encrypt(older.phone.secret.encode()).decode() if sealed else secret or older.phone.secret
@@ -44,7 +53,7 @@ def leave(sql: Sql, user_id: int, clock: Clock, *, sealed: bool = False, secret:
         sql(
             "INSERT INTO mfa_backup_codes (user_id, code_hash, created_at) VALUES (:user, :hash, :at)",
             user=user_id,
-            hash=hashlib.sha256(code.replace("-", "").encode()).hexdigest(),
+            hash=bare(code),
             at=EARLIER,
         )
     sql(
@@ -70,7 +79,8 @@ def older(sql: Sql, ada: int, clock: Clock) -> Older:
 
 
 def adopt_all(mfa: MFA, **options: Any) -> tuple[int, list[str]]:
-    done, left, after = 0, list[str](), 0
+    done, left = 0, list[str]()
+    after: int | Rowless = 0
     while True:
         batch = mfa.legacy.adopt(after=after, limit=2, **options)
         done, left = done + batch.done, left + list(batch.left)
@@ -79,9 +89,55 @@ def adopt_all(mfa: MFA, **options: Any) -> tuple[int, list[str]]:
         after = batch.last_id
 
 
-def test_before_adoption_a_legacy_row_is_refused(mfa: MFA, older: Older) -> None:
-    with pytest.raises(Tampered):
-        mfa.challenge(older.user_id)
+@pytest.mark.parametrize("has_row", [True, False])
+def test_before_adoption_every_operation_says_that_the_user_is_of_before(
+    mfa: MFA, older: Older, sql: Sql, caplog: pytest.LogCaptureFixture, *, has_row: bool
+) -> None:
+    user_id = older.user_id
+    if not has_row:
+        sql("DELETE FROM user_mfa_secrets")
+    operations: list[Callable[[], object]] = [
+        lambda: mfa.challenge(user_id),
+        lambda: mfa.challenge(user_id, device_token=older.cookie),
+        lambda: mfa.reverify(user_id, older.phone.code()),
+        lambda: mfa.reverify(user_id, older.codes[0]),
+        lambda: mfa.status(user_id),
+        lambda: mfa.totp.begin(user_id, account_name="ada@example.com"),
+        lambda: mfa.totp.pending(user_id, account_name="ada@example.com"),
+        lambda: mfa.totp.confirm(user_id, older.phone.code()),
+        lambda: mfa.backup_codes.remaining(user_id),
+        lambda: mfa.trusted_devices.list(user_id),
+        lambda: mfa.trusted_devices.revoke(user_id, 1),
+        lambda: mfa.trusted_devices.revoke_all(user_id),
+        lambda: mfa.password_changed(user_id),
+        lambda: mfa.reset(user_id, by="grace@example.com", reason="lost phone"),
+    ]
+    before = [sql(f"SELECT * FROM {name}") for name in NAMES]
+    for operation in operations:
+        with pytest.raises(NotAdopted, match="import-legacy"):
+            operation()
+    assert [sql(f"SELECT * FROM {name}") for name in NAMES] == before
+    # Nobody has altered anything, so nobody is called.
+    assert not caplog.records
+
+
+def test_whoever_has_other_rows_of_before_and_no_factor_is_adopted_too(
+    mfa: MFA, older: Older, grace: int, clock: Clock, sql: Sql
+) -> None:
+    leave(sql, grace, clock)
+    sql("DELETE FROM user_mfa_secrets WHERE user_id = :ada", ada=older.user_id)
+    assert mfa.legacy.survey().rows == 2
+    assert adopt_all(mfa) == (2, [])
+    assert mfa.legacy.survey().rows == 0
+    assert not mfa.status(older.user_id).is_enrolled
+    assert not mfa.challenge(older.user_id)
+    assert kinds(mfa, older.user_id) == ["adopted", "cleared"]
+    details = mfa.events.recent(older.user_id, limit=2)[1].details
+    assert details == {"devices": 1, "backup_codes": 2, "had_secret": False}
+    assert mfa.events.verify(older.user_id).is_intact
+    # What was found without a factor is not in the way of the first one.
+    assert enroll(mfa, older.user_id, clock).backup_codes
+    assert mfa.status(grace).is_enrolled
 
 
 def test_after_adoption_everything_the_user_has_still_works(mfa: MFA, older: Older, sql: Sql, clock: Clock) -> None:
@@ -144,11 +200,7 @@ def test_a_short_code_leaves_the_line_of_a_backup_code(mfa: MFA, older: Older, c
     clock.forward(minutes=1)
     mfa.reverify(older.user_id, older.codes[0], request=FIREFOX)
     accepted = mfa.events.recent(older.user_id, limit=1)[0]
-    assert {key: accepted.details[key] for key in ("factor", "occasion")} == {
-        "factor": "backup_codes",
-        "occasion": "step_up",
-    }
-    assert len(accepted.details["codes"]) == 8
+    assert accepted.details == {"factor": "backup_codes", "occasion": "step_up"}
     assert refused.ip_address == accepted.ip_address == FIREFOX.ip_address
     assert mfa.status(older.user_id).last_used_at == clock.now
     with pytest.raises(Rejected):
@@ -169,7 +221,8 @@ def test_every_browser_of_a_user_stays_trusted(mfa: MFA, older: Older, sql: Sql)
     for cookie in cookies:
         assert not mfa.challenge(older.user_id, device_token=cookie, request=FIREFOX)
     assert "device_theft" not in kinds(mfa, older.user_id)
-    assert mfa.events.recent(older.user_id, limit=20)[-1].details["devices"] == 3
+    adopted = mfa.events.recent(older.user_id, limit=20)[-1]
+    assert adopted.details == {"devices": 3, "backup_codes": 2, "had_secret": True}
 
 
 def test_a_short_code_works_for_its_owner_alone(mfa: MFA, older: Older, grace: int, clock: Clock, sql: Sql) -> None:
@@ -182,12 +235,37 @@ def test_a_short_code_works_for_its_owner_alone(mfa: MFA, older: Older, grace: i
     assert log_in(mfa, grace, graces.codes[0])
 
 
-def test_a_spent_short_code_stays_spent(mfa: MFA, older: Older, sql: Sql) -> None:
+def test_a_short_code_that_was_spent_before_it_was_adopted_stays_spent(mfa: MFA, older: Older, sql: Sql) -> None:
+    sql("UPDATE mfa_backup_codes SET is_used = true WHERE code_hash = :hash", hash=bare(older.codes[0]))
+    adopt_all(mfa)
+    assert mfa.backup_codes.remaining(older.user_id) == 1
+    with pytest.raises(Rejected) as refused:
+        log_in(mfa, older.user_id, older.codes[0])
+    assert refused.value.reason is Reason.CODE_ALREADY_USED
+    assert log_in(mfa, older.user_id, older.codes[1])
+
+
+def test_a_spent_short_code_that_is_put_back_stops_all_of_them_with_one_alarm(mfa: MFA, older: Older, sql: Sql) -> None:
     adopt_all(mfa)
     log_in(mfa, older.user_id, older.codes[0])
     sql("UPDATE mfa_backup_codes SET is_used = false")
-    with pytest.raises(Rejected):
-        log_in(mfa, older.user_id, older.codes[0])
+    for code in older.codes:
+        with pytest.raises(Rejected) as refused:
+            log_in(mfa, older.user_id, code)
+        assert refused.value.reason is Reason.ALTERED
+    assert kinds(mfa, older.user_id).count("rows_altered") == 1
+    assert mfa.status(older.user_id).failed_attempts == 0
+
+
+def test_no_bare_hash_is_left_and_none_opens_anything(mfa: MFA, older: Older, sql: Sql) -> None:
+    adopt_all(mfa)
+    hashes = [row.code_hash for row in sql("SELECT code_hash FROM mfa_backup_codes")]
+    assert all(hash_.startswith("v1:k1:") for hash_ in hashes)
+    assert not [code for code in older.codes if any(bare(code) in hash_ for hash_ in hashes)]
+    sql("UPDATE mfa_backup_codes SET code_hash = :hash WHERE code_hash = :held", hash=bare("MINE23"), held=hashes[0])
+    with pytest.raises(Rejected) as refused:
+        log_in(mfa, older.user_id, "MINE23")
+    assert refused.value.reason is Reason.ALTERED
 
 
 def test_fernet_secrets_open_with_their_key_and_wait_without(
@@ -235,14 +313,15 @@ def test_a_trial_writes_nothing(mfa: MFA, older: Older, sql: Sql) -> None:
     before = sql("SELECT * FROM user_mfa_secrets")
     assert adopt_all(mfa, trial=True) == (1, [])
     assert sql("SELECT * FROM user_mfa_secrets") == before
-    assert mfa.legacy.survey().rows == 1
+    found = mfa.legacy.survey()
+    assert (found.rows, found.devices, found.backup_codes) == (1, 1, 2)
     adopt_all(mfa)
     left = mfa.legacy.survey()
-    assert (left.rows, left.devices, left.backup_codes) == (0, 0, 2)
+    assert (left.rows, left.devices, left.backup_codes) == (0, 0, 0)
 
 
 def test_a_row_that_is_found_later_is_adopted_at_its_login_where_that_is_allowed(open_mfa: Open, older: Older) -> None:
-    with pytest.raises(Tampered):
+    with pytest.raises(NotAdopted):
         open_mfa().challenge(older.user_id)
     assert log_in(open_mfa(legacy_rows=True), older.user_id, older.phone.code())
     assert open_mfa().status(older.user_id).is_enrolled

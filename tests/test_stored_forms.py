@@ -13,14 +13,14 @@ from uuid import UUID
 import pytest
 
 from twofold import trusted_devices
+from twofold.account.row import Account
 from twofold.backup_codes import codec
 from twofold.errors import ConfigurationError
 from twofold.events import chain, checkpoint
 from twofold.events.checkpoint import Checkpoint, Head, Heads
-from twofold.kinds import Kind
 from twofold.events.signing import PrivateKey, PublicKey
 from twofold.keyring import Keyring, canonical
-from twofold.account.row import Account
+from twofold.kinds import Kind
 from twofold.tokens import (
     ChallengeToken,
     ProofToken,

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from tests.people import FIREFOX, Clock, Enrolment, Phone, Sql, challenged, enroll, kinds, plain_settings
+from tests.people import FIREFOX, Clock, Enrolment, Open, Phone, Sql, challenged, enroll, kinds, plain_settings
 from twofold import (
     MFA,
     AsyncMFA,
@@ -85,9 +85,13 @@ def test_creating_a_user_and_enrolling_are_one_transaction(
         connection.execute(insert)
         joined = mfa.within(connection)
         phone = Phone(joined.totp.begin(7, account_name="ada@example.com").secret, clock)
+        for code in (phone.wrong_code(), phone.code()):
+            with pytest.raises(ConfigurationError, match="may_guess"):
+                joined.totp.confirm(7, code)
+        guessing = mfa.within(connection, may_guess=True)
         with pytest.raises(Rejected):
-            joined.totp.confirm(7, phone.wrong_code())
-        joined.totp.confirm(7, phone.code())
+            guessing.totp.confirm(7, phone.wrong_code())
+        guessing.totp.confirm(7, phone.code())
         assert joined.status(7).is_enrolled
     assert mfa.status(7).is_enrolled
     assert mfa.events.verify(7).is_intact
@@ -241,22 +245,23 @@ def test_a_connection_that_commits_each_statement_cannot_be_joined(
 @pytest.mark.requirement("R11")
 @pytest.mark.parametrize("missed", ["row", "device", "token"])
 def test_a_write_that_misses_its_row_or_its_device_writes_nothing(
-    mfa: MFA, enrolled: Enrolment, sql: Sql, missed: str
+    mfa: MFA, open_mfa: Open, enrolled: Enrolment, sql: Sql, missed: str
 ) -> None:
     mfa.trusted_devices.trust(mfa.reverify(enrolled.user_id, enrolled.phone.code()), request=FIREFOX)
     before = [sql(f"SELECT * FROM {name}") for name in NAMES]
 
     def write(work: Attempt) -> None:
-        account = accounts.require(work, enrolled.user_id)
+        account = store.find(work, enrolled.user_id)
+        assert account is not None
         ((device, held),) = work.connection.execute(sa.text("SELECT id, trust_token FROM mfa_device_trusts"))
-        seen = account._replace(event_count=account.event_count - 1) if missed == "row" else account
+        seen = account._replace(version=account.version - 1) if missed == "row" else account
         device, held = device + (missed == "device"), held + "x" * (missed == "token")
         rotated = ("v1:next", held, work.now, work.now, None, None, None, device, held)
-        also = (Change(work.schema.rotate, rotated, is_exact=True),)
-        store.save(work, seen, account, Fact(Kind.DEVICE_RECOGNIZED), also=also)
+        change = Change(work.schema.rotate, rotated)
+        store.save(work, seen, account, Fact(Kind.DEVICE_RECOGNIZED), change=change)
 
     with pytest.raises(DatabaseUnavailable, match="too busy to decide"):
-        mfa._perform(write)
+        open_mfa(deadline="0.1")._perform(write, "one statement")
     assert [sql(f"SELECT * FROM {name}") for name in NAMES] == before
 
 

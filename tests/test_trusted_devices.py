@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.people import FIREFOX, SAFARI, Clock, Enrolment, Open, Sql, enroll, kinds, log_in, plain_settings
-from twofold import MFA, Cleared, ConfigurationError, DeviceToken, Stale
+from twofold import MFA, Challenge, Cleared, ConfigurationError, DeviceToken, Stale, Tampered
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
@@ -28,6 +28,14 @@ def come_back(mfa: MFA, user_id: int, token: str) -> DeviceToken:
     assert cleared.because == "trusted_device"
     assert cleared.device is not None
     return cleared.device
+
+
+def is_altered(mfa: MFA, user_id: int, device: DeviceToken) -> bool:
+    """Whether a browser has to answer because devices were changed by hand, of which one alarm tells."""
+    answer = mfa.challenge(user_id, device_token=device.token, request=FIREFOX)
+    (alarm,) = (line for line in mfa.events.recent(user_id) if line.kind == "rows_altered")
+    assert (alarm.status, alarm.details) == ("alarm", {"table": "mfa_device_trusts"})
+    return isinstance(answer, Challenge) and mfa.status(user_id).altered == ("mfa_device_trusts",)
 
 
 def test_a_trusted_device_is_not_asked_and_its_token_changes(
@@ -105,7 +113,8 @@ def test_a_device_belongs_to_one_user(
     enroll(mfa, grace, clock)
     assert mfa.challenge(grace, device_token=firefox.token, request=FIREFOX)
     sql("UPDATE mfa_device_trusts SET user_id = :grace", grace=grace)
-    assert mfa.challenge(grace, device_token=firefox.token, request=FIREFOX)
+    assert is_altered(mfa, grace, firefox)
+    assert is_altered(mfa, enrolled.user_id, firefox)
 
 
 @pytest.mark.requirement("R73")
@@ -182,6 +191,58 @@ def test_no_change_by_hand_brings_trust_back(
 ) -> None:
     mfa.password_changed(enrolled.user_id)
     sql(f"UPDATE mfa_device_trusts SET {change}")
+    assert is_altered(mfa, enrolled.user_id, firefox)
+
+
+ROW = "id = (SELECT low FROM (SELECT min(id) AS low FROM mfa_device_trusts) AS first)"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        f"UPDATE mfa_device_trusts SET revoked_at = '2026-11-22 00:00:00' WHERE {ROW}",
+        f"UPDATE mfa_device_trusts SET last_used_at = '2026-11-22 12:30:00' WHERE {ROW}",
+        f"UPDATE mfa_device_trusts SET browser = 'Safari' WHERE {ROW}",
+        f"UPDATE mfa_device_trusts SET id = id + 1000 WHERE {ROW}",
+        f"DELETE FROM mfa_device_trusts WHERE {ROW}",
+        "INSERT INTO mfa_device_trusts (user_id, device_fingerprint, trust_token, trusted_until, created_at)"
+        " SELECT user_id, 'v1:k1:00', 'v1:k1:01', trusted_until, created_at FROM"
+        f" (SELECT * FROM mfa_device_trusts WHERE {ROW}) AS copied",
+    ],
+)
+def test_devices_that_were_changed_by_hand_are_not_trusted_until_their_owner_ends_them(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, sql: Sql, change: str
+) -> None:
+    user_id = enrolled.user_id
+    other = mfa.trusted_devices.trust(log_in(mfa, user_id, enrolled.backup_codes[0]), request=FIREFOX)
+    sql(change)
+    assert is_altered(mfa, user_id, firefox)
+    assert is_altered(mfa, user_id, other)
+    assert not any(device.is_active for device in mfa.trusted_devices.list(user_id))
+    report = mfa.events.verify(user_id)
+    assert not report.is_intact
+    assert report.problem is not None
+    assert "mfa_device_trusts" in report.problem
+    with pytest.raises(Tampered, match="revoke_all"):
+        mfa.trusted_devices.revoke(user_id, other.device_id)
+    # Her app and her codes go on, and she can begin anew: what was there ends before a browser is trusted again.
+    fresh = mfa.trusted_devices.trust(log_in(mfa, user_id, enrolled.backup_codes[1]), request=FIREFOX)
+    assert come_back(mfa, user_id, fresh.token)
+    assert mfa.challenge(user_id, device_token=other.token, request=FIREFOX)
+    status = mfa.status(user_id)
+    assert (status.trusted_devices, status.altered) == (1, ())
+    assert mfa.events.verify(user_id).is_intact
+    assert kinds(mfa, user_id).count("rows_altered") == 1
+
+
+def test_the_owner_ends_devices_that_were_planted(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, sql: Sql
+) -> None:
+    sql("UPDATE mfa_device_trusts SET trusted_until = '2030-01-01 00:00:00'")
+    assert mfa.trusted_devices.revoke_all(enrolled.user_id, reason="a stranger") == 0
+    (device,) = mfa.trusted_devices.list(enrolled.user_id)
+    assert (device.revoked_reason, mfa.status(enrolled.user_id).altered) == ("a stranger", ())
+    assert kinds(mfa, enrolled.user_id)[-2:] == ["rows_altered", "device_revoked"]
     assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=FIREFOX)
 
 
@@ -190,7 +251,7 @@ def test_trust_cannot_be_prolonged_by_hand(
 ) -> None:
     sql("UPDATE mfa_device_trusts SET trusted_until = '2030-01-01 00:00:00', last_used_at = '2029-12-31 00:00:00'")
     clock.forward(days=40)
-    assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=FIREFOX)
+    assert is_altered(mfa, enrolled.user_id, firefox)
 
 
 def test_a_device_of_the_factor_before_is_not_trusted_by_the_next(
@@ -200,7 +261,7 @@ def test_a_device_of_the_factor_before_is_not_trusted_by_the_next(
     mfa.reset(enrolled.user_id, by="grace", reason="lost phone")
     enroll(mfa, enrolled.user_id, clock)
     sql("UPDATE mfa_device_trusts SET revoked_at = NULL, trust_token = :token", token=row["trust_token"])
-    assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=FIREFOX)
+    assert is_altered(mfa, enrolled.user_id, firefox)
 
 
 def test_a_device_is_known_under_every_key(
@@ -232,7 +293,7 @@ def test_a_device_is_known_in_the_transaction_of_the_caller(
 
 @pytest.mark.requirement("R72")
 def test_one_device_is_revoked_and_by_its_owner_alone(
-    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, grace: int, clock: Clock, sql: Sql
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, grace: int, clock: Clock
 ) -> None:
     assert mfa.trusted_devices.revoke_all(grace) == 0
     enroll(mfa, grace, clock)
@@ -240,12 +301,11 @@ def test_one_device_is_revoked_and_by_its_owner_alone(
     other = mfa.trusted_devices.trust(log_in(mfa, user_id, code), request=FIREFOX)
     assert not mfa.trusted_devices.revoke(grace, other.device_id)
     assert mfa.trusted_devices.revoke_all(grace) == 0
-    sql("UPDATE mfa_device_trusts SET id = 1000 WHERE id = :id", id=other.device_id)
     for nobody in (2**63, 2**63 - 1, -(2**63), -(2**63) - 1, 0):
         assert not mfa.trusted_devices.revoke(user_id, nobody)
-    assert mfa.trusted_devices.revoke(user_id, 1000)
+    assert mfa.trusted_devices.revoke(user_id, other.device_id)
     assert [(device.id, device.is_active) for device in mfa.trusted_devices.list(user_id)] == [
-        (1000, False),
+        (other.device_id, False),
         (firefox.device_id, True),
     ]
     assert come_back(mfa, user_id, firefox.token)

@@ -12,8 +12,8 @@ from tests.attacks.test_cryptography import rewrite
 from tests.people import FIREFOX, Clock, Enrolment, Open, Phone, Sql, challenged, enroll, kinds, log_in
 from tests.test_legacy import leave
 from twofold import MFA, Event, MFAError, Rejected, Request, Verified
-from twofold.kinds import Kind, Status
 from twofold.keyring import generate_key
+from twofold.kinds import Kind, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable

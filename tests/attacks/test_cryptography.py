@@ -17,8 +17,8 @@ from twofold import MFA, MissingKey, Reason, Rejected, Tampered
 from twofold.account import store
 from twofold.account.attempt import Fact
 from twofold.backup_codes import codec
-from twofold.kinds import Kind
 from twofold.keyring import Keyring, Purpose, canonical, generate_key
+from twofold.kinds import Kind
 from twofold.totp.algorithm import SECRET_BYTES
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def test_what_is_at_rest_is_what_is_documented(mfa: MFA, enrolled: Enrolment, ke
 def rewrite(mfa: MFA, engine: sa.Engine, user_id: int, **changes: Any) -> None:
     """Change a row as nobody but the holder of the keys could: its MAC fits again."""
     with engine.begin() as connection:
-        work = mfa._core.work(connection, is_locking=False, in_transaction=True)
+        work = mfa._runtime.attempt(connection, is_locking=False, in_transaction=True)
         account = store.find(work, user_id)
         assert account is not None
         store.save(work, account, account._replace(**changes), Fact(Kind.RESEALED))

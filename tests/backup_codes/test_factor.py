@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from tests.people import Clock, Enrolment, Sql, enroll, log_in
+from tests.people import Clock, Enrolment, Sql, enroll, kinds, log_in
+from tests.test_legacy import Older, adopt_all, leave
 from twofold import MFA, Reason, Rejected, Stale
 from twofold.metadata import tables
 
@@ -44,16 +45,24 @@ def test_a_code_works_for_its_owner_alone(mfa: MFA, ada: int, grace: int, clock:
 
 @pytest.mark.requirement("R35")
 @pytest.mark.attack("A9")
-def test_a_row_that_is_copied_to_another_user_opens_nothing(
+def test_a_row_that_is_copied_to_another_user_opens_nothing_and_is_told_once(
     mfa: MFA, ada: int, grace: int, clock: Clock, sql: Sql
 ) -> None:
-    enroll(mfa, ada, clock)
+    adas = enroll(mfa, ada, clock)
     graces = enroll(mfa, grace, clock)
     sql("DELETE FROM mfa_backup_codes WHERE user_id = :ada", ada=ada)
     sql("UPDATE mfa_backup_codes SET user_id = :ada WHERE user_id = :grace", ada=ada, grace=grace)
     for code in graces.backup_codes:
-        with pytest.raises(Rejected):
+        with pytest.raises(Rejected) as refused:
             log_in(mfa, ada, code)
+        assert refused.value.reason is Reason.ALTERED
+    assert kinds(mfa, ada).count("rows_altered") == 1
+    assert mfa.status(ada).failed_attempts == 0
+    # The codes of the one whose rows went are stopped as well; the other factor goes on.
+    with pytest.raises(Rejected) as refused:
+        log_in(mfa, grace, graces.backup_codes[0])
+    assert refused.value.reason is Reason.ALTERED
+    assert log_in(mfa, ada, adas.phone.code())
 
 
 @pytest.mark.requirement("R36")
@@ -75,41 +84,101 @@ def test_a_new_batch_needs_a_fresh_proof(mfa: MFA, enrolled: Enrolment, clock: C
     assert mfa.backup_codes.remaining(enrolled.user_id) == 10
 
 
-def test_an_expired_code_is_wrong(mfa: MFA, enrolled: Enrolment, sql: Sql) -> None:
-    sql("UPDATE mfa_backup_codes SET expires_at = '2026-01-01 00:00:00'")
-    with pytest.raises(Rejected) as refused:
-        log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
-    assert refused.value.reason is Reason.WRONG_CODE
-    assert mfa.backup_codes.remaining(enrolled.user_id) == 0
-
-
-def test_a_code_is_good_until_the_moment_it_expires(
-    mfa: MFA, enrolled: Enrolment, clock: Clock, migrated: Database
-) -> None:
+@pytest.fixture
+def expiring(mfa: MFA, ada: int, clock: Clock, sql: Sql, migrated: Database) -> Older:
+    """Ada with codes of before Twofold, which an application let expire in an hour. Twofold's own never do."""
+    older = leave(sql, ada, clock)
     codes, until = tables(sa.MetaData()).codes, clock.now + timedelta(hours=1)
     with migrated.engine().begin() as connection:
         connection.execute(sa.update(codes).values(expires_at=until))
+    adopt_all(mfa)
+    return older
+
+
+def test_a_code_is_good_until_the_moment_it_expires(mfa: MFA, expiring: Older, clock: Clock) -> None:
+    until = clock.now + timedelta(hours=1)
     clock.now = until - timedelta(microseconds=1)
-    assert mfa.backup_codes.remaining(enrolled.user_id) == 10
-    assert log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
+    assert mfa.backup_codes.remaining(expiring.user_id) == 2
+    assert log_in(mfa, expiring.user_id, expiring.codes[0])
     clock.now = until
-    assert mfa.backup_codes.remaining(enrolled.user_id) == 0
-    challenge = mfa.challenge(enrolled.user_id)
+    assert mfa.backup_codes.remaining(expiring.user_id) == 0
+    challenge = mfa.challenge(expiring.user_id)
     assert challenge
     assert challenge.factors == ("totp",)
     with pytest.raises(Rejected) as refused:
-        mfa.verify(challenge.token, enrolled.backup_codes[1])
+        mfa.verify(challenge.token, expiring.codes[1])
     assert refused.value.reason is Reason.WRONG_CODE
+    assert "rows_altered" not in kinds(mfa, expiring.user_id)
 
 
-def test_a_code_that_is_marked_as_used_is_used(mfa: MFA, enrolled: Enrolment, sql: Sql) -> None:
-    sql("UPDATE mfa_backup_codes SET is_used = true")
-    with pytest.raises(Rejected) as refused:
-        log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
-    assert refused.value.reason is Reason.CODE_ALREADY_USED
+@pytest.mark.parametrize(
+    "change",
+    [
+        "is_used = true",
+        "expires_at = '2026-01-01 00:00:00'",
+        "expires_at = '2036-01-01 00:00:00'",
+        "id = id + 1000",
+        "code_hash = 'v1:k1:00' WHERE id = (SELECT low FROM (SELECT min(id) AS low FROM mfa_backup_codes) AS first)",
+    ],
+)
+def test_codes_that_were_changed_by_hand_are_refused_with_one_alarm_and_replaced_by_their_owner(
+    mfa: MFA, enrolled: Enrolment, sql: Sql, change: str
+) -> None:
+    user_id = enrolled.user_id
+    sql(f"UPDATE mfa_backup_codes SET {change}")
+    for code in enrolled.backup_codes[:2]:
+        with pytest.raises(Rejected) as refused:
+            log_in(mfa, user_id, code)
+        assert refused.value.reason is Reason.ALTERED
+    (alarm,) = (line for line in mfa.events.recent(user_id) if line.kind == "rows_altered")
+    assert (alarm.status, alarm.details) == ("alarm", {"table": "mfa_backup_codes"})
+    status = mfa.status(user_id)
+    assert (status.backup_codes_remaining, status.altered) == (0, ("mfa_backup_codes",))
+    assert (status.failed_attempts, mfa.backup_codes.remaining(user_id)) == (0, 0)
+    report = mfa.events.verify(user_id)
+    assert not report.is_intact
+    assert report.problem is not None
+    assert "mfa_backup_codes" in report.problem
+    # The app goes on, and with it the owner makes codes that count.
+    fresh = mfa.backup_codes.regenerate(log_in(mfa, user_id, enrolled.phone.code()))
+    assert log_in(mfa, user_id, fresh[0])
+    assert (mfa.status(user_id).altered, mfa.events.verify(user_id).is_intact) == ((), True)
+    assert kinds(mfa, user_id).count("rows_altered") == 1
 
 
-def test_a_spent_code_keeps_its_moment_and_no_hash_that_fits_it(
+@pytest.mark.requirement("R34")
+@pytest.mark.parametrize("change", ["is_used = false", "is_used = false, used_at = NULL"])
+def test_a_spent_code_that_is_put_back_stops_all_codes(mfa: MFA, enrolled: Enrolment, sql: Sql, change: str) -> None:
+    log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
+    sql(f"UPDATE mfa_backup_codes SET {change} WHERE is_used = true")
+    for code in enrolled.backup_codes[:2]:
+        with pytest.raises(Rejected) as refused:
+            log_in(mfa, enrolled.user_id, code)
+        assert refused.value.reason is Reason.ALTERED
+    assert kinds(mfa, enrolled.user_id).count("rows_altered") == 1
+
+
+def test_a_second_change_is_a_second_alarm_and_what_is_put_right_counts_again(
+    mfa: MFA, enrolled: Enrolment, sql: Sql
+) -> None:
+    user_id, alarms = enrolled.user_id, 0
+    for change, is_altered in (
+        ("is_used = true", True),
+        ("is_used = false", False),
+        ("id = id + 1000", True),
+        ("id = id - 1000", False),
+    ):
+        sql(f"UPDATE mfa_backup_codes SET {change}")
+        assert (mfa.status(user_id).backup_codes_remaining == 0) is is_altered
+        if is_altered:
+            alarms += 1
+            with pytest.raises(Rejected):
+                log_in(mfa, user_id, enrolled.backup_codes[0])
+        assert kinds(mfa, user_id).count("rows_altered") == alarms
+    assert log_in(mfa, user_id, enrolled.backup_codes[0])
+
+
+def test_a_spent_code_keeps_its_moment_and_its_hash_and_the_row_of_the_user_counts_it_no_more(
     mfa: MFA, enrolled: Enrolment, clock: Clock, migrated: Database
 ) -> None:
     codes = tables(sa.MetaData()).codes
@@ -118,16 +187,19 @@ def test_a_spent_code_keeps_its_moment_and_no_hash_that_fits_it(
         with migrated.engine().connect() as connection:
             return {row.id: row for row in connection.execute(sa.select(codes))}
 
-    before = rows()
+    def digest() -> str:
+        with migrated.engine().connect() as connection:
+            return str(connection.execute(sa.select(tables(sa.MetaData()).secrets.c.codes_digest)).scalar_one())
+
+    before, counted = rows(), digest()
     made = clock.now - timedelta(seconds=60)
     assert {(row.is_used, row.used_at, row.created_at, row.expires_at) for row in before.values()} == {
         (False, None, made, None)
     }
     log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
     (spent,) = (row for row in rows().values() if row.is_used)
-    mark = mfa.events.recent(enrolled.user_id, limit=1)[0].details["codes"]
-    assert (spent.used_at, spent.code_hash[-8:]) == (clock.now, mark)
-    assert spent.code_hash != before[spent.id].code_hash
+    assert (spent.used_at, spent.code_hash) == (clock.now, before[spent.id].code_hash)
+    assert digest() != counted
     assert {number: row for number, row in rows().items() if number != spent.id} == {
         number: row for number, row in before.items() if number != spent.id
     }

@@ -8,8 +8,8 @@ import pytest
 
 from tests.people import FIREFOX, Clock, Enrolment, Open, Sql, enroll, kinds, log_in
 from twofold import MFA, Event, MissingKey, Rejected, Request, UnknownUser
-from twofold.kinds import Kind, Status
 from twofold.keyring import generate_key
+from twofold.kinds import Kind, Status
 
 
 @pytest.mark.requirement("R57", "R97")
