@@ -12,13 +12,13 @@ from pyotp import random_base32
 
 from tests.people import FIREFOX, SAFARI, Clock, Open, Phone, Sql, add_user, challenged, enroll, kinds, log_in
 from twofold import MFA, Cleared, NotAdopted, Reason, Rejected, Tampered
-from twofold.legacy import Rowless
 from twofold.metadata import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.databases import Database
+    from twofold.legacy import Rowless
 
 FERNET = Fernet.generate_key().decode()
 EARLIER = "2026-11-01 08:00:00"

@@ -205,9 +205,9 @@ ROW = "id = (SELECT low FROM (SELECT min(id) AS low FROM mfa_device_trusts) AS f
         f"UPDATE mfa_device_trusts SET browser = 'Safari' WHERE {ROW}",
         f"UPDATE mfa_device_trusts SET id = id + 1000 WHERE {ROW}",
         f"DELETE FROM mfa_device_trusts WHERE {ROW}",
-        "INSERT INTO mfa_device_trusts (user_id, device_fingerprint, trust_token, trusted_until, created_at)"
-        " SELECT user_id, 'v1:k1:00', 'v1:k1:01', trusted_until, created_at FROM"
-        f" (SELECT * FROM mfa_device_trusts WHERE {ROW}) AS copied",
+        f"""INSERT INTO mfa_device_trusts (user_id, device_fingerprint, trust_token, trusted_until, created_at)
+            SELECT user_id, 'v1:k1:00', 'v1:k1:01', trusted_until, created_at
+            FROM (SELECT * FROM mfa_device_trusts WHERE {ROW}) AS copied""",
     ],
 )
 def test_devices_that_were_changed_by_hand_are_not_trusted_until_their_owner_ends_them(
