@@ -15,11 +15,11 @@ import psycopg
 import sqlalchemy as sa
 
 from bench.clients import Measured, Stopwatch
-from twofold.account.driver import _Text  # pyright: ignore[reportPrivateUsage]
 from twofold.account.chain import Link
+from twofold.account.driver import _Text  # pyright: ignore[reportPrivateUsage]
+from twofold.account.row import LOGIN, Account
+from twofold.account.statements import Schema
 from twofold.metadata import tables
-from twofold.account.row import Account
-from twofold.account.statements import Schema, login_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,14 +45,16 @@ class _Writes:
         engine.dispose()
         # Number, moment and MAC are those of the state.
         self._moment, self._told = event["created_at"], tuple(event[name] for name in Link._fields[2:-1])
-        self._count = Account._fields.index("event_count")
+        self._count, self._version = Account._fields.index("event_count"), Account._fields.index("version")
+        self._login = [Account._fields.index(name) for name in LOGIN]
 
     def after(self, row: Sequence[Any]) -> Any:
         """What the second statement is given."""
         values = list(row)
         values[self._count] += 1
-        state = (*values[LOGIN], row[-1], self._moment)
-        return self.write.bound((*state, row[0], row[self._count], *self._told))
+        values[self._version] += 1
+        state = (*(values[place] for place in self._login), row[-1], self._moment)
+        return self.write.bound((*state, row[0], row[self._version], *self._told))
 
 
 class Psycopg:

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from bench.clients import Measured, Stopwatch
 from twofold.account.driver import _Text  # pyright: ignore[reportPrivateUsage]
-from twofold.account.statements import Schema, login_columns
+from twofold.account.row import LOGIN, Account
+from twofold.account.statements import Schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,10 +49,11 @@ class Loop:
         dialect, schema = sa.create_engine("sqlite://").dialect, Schema("users.id", sa.BigInteger())
         self._read, self._swap, self._append = (
             _Text(statement.core, statement.names, dialect)
-            for statement in (schema.read, schema.swap_at_login, schema.append)
+            for statement in (schema.read, schema.swap_at_login[None], schema.append)
         )
-        self._in_order = itemgetter(*self._swap.places)
-        self._count = schema.state.index(schema.tables.secrets.c.event_count)
+        self._swapped, self._appended = itemgetter(*self._swap.places), itemgetter(*self._append.places)
+        self._count, self._version = Account._fields.index("event_count"), Account._fields.index("version")
+        self._login = [Account._fields.index(name) for name in LOGIN]
         self._ids, self._turn = ids, 0
         columns = ", ".join(column.name for column in schema.tables.events.columns)
         last = f"SELECT {columns} FROM mfa_events ORDER BY id DESC LIMIT 1"  # noqa: S608 - names of ours.
@@ -66,13 +68,14 @@ class Loop:
                 self._turn = (self._turn + 1) % len(self._ids)
                 send("BEGIN IMMEDIATE")
                 row: list[Any] = list(send(self._read.words, (user,)).fetchone())
-                seen = row[self._count]
+                seen = row[self._version]
                 row[self._count] += 1
-                after = (*row[LOGIN], row[-1], "2026-01-01 00:00:00.000000", user, seen)
-                swapped = send(self._swap.words, self._in_order(after))
+                row[self._version] += 1
+                state = (*(row[place] for place in self._login), row[-1], "2026-01-01 00:00:00.000000")
+                swapped = send(self._swap.words, self._swapped((*state, user, seen)))
                 if swapped.rowcount != 1:
                     raise RuntimeError("the row was not written")
-                send(self._append.words, (user, seen + 1, *self._event))
+                send(self._append.words, self._appended((user, row[self._count], *self._event)))
                 send("COMMIT")
         return watch.measured(operations)
 

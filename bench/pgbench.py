@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from bench.server import Server
 
 # What differs from one verification to the next is computed by pgbench from the row that it has just read.
-_COMPUTED = frozenset({"user", "seen", "new_event_count"})
+_COMPUTED = frozenset({"user", "seen", "new_event_count", "new_version"})
 _SCRIPT = """\\set user :first + :client_id * :each + random(0, :each - 1)
 {read} \\gset
-\\set seen :event_count
+\\set seen :version
+\\set new_version :version + 1
 \\set new_event_count :event_count + 1
 {write};
 """

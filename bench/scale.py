@@ -29,6 +29,8 @@ from twofold import Cleared, MFAError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from twofold.legacy import Rowless
+
 _RESULTS = Path(__file__).with_name("results") / "scale.json"
 _PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "scale.svg"
 _BATCH = 100
@@ -60,7 +62,7 @@ class Scene:
         self.crowd, self._clock, self._samples = crowd, clock, samples
         # Whose log is pruned has no trusted device in it any more, which is then looked up elsewhere.
         self._pruned, self._members = crowd.members[:_PRUNED], crowd.members[_PRUNED:]
-        self._adopted = crowd.first_legacy_row - 1
+        self._adopted: int | Rowless = crowd.first_legacy_row - 1
         self._rotating, self._rotated = next(crowd.rotating), crowd.first_row - 1
 
     def verify(self) -> Sequence[float]:
