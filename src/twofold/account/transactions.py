@@ -136,10 +136,21 @@ def _begin(connection: sa.Connection) -> None:
     dialect = connection.dialect.name
     if dialect == "postgresql" or (dialect != "sqlite" and _is_autocommit(connection)):
         with Translated(connection):
+            if dialect == "postgresql":
+                _end_what_has_begun(connection)
             connection.execution_options(isolation_level="READ COMMITTED")
     connection.begin()
     if dialect == "sqlite":
         _take_write_lock(connection)
+
+
+def _end_what_has_begun(connection: sa.Connection) -> None:
+    """Commit what the host did with a fresh connection: it may have begun a transaction, which nobody would commit."""
+    # psycopg knows what the server has begun, and nothing is the rule.
+    told: Any = getattr(connection.connection.driver_connection, "info", None)
+    if getattr(told, "transaction_status", None) != _IDLE:
+        driver: Any = connection.connection.dbapi_connection
+        driver.commit()
 
 
 def _commit(attempt: Attempt) -> None:
@@ -176,15 +187,10 @@ class _Autocommit:
         driver: Any = connection.connection.dbapi_connection
         self._driver = driver
         self._is_ours = not driver.autocommit
-        # psycopg knows what the server has begun, and nothing is the rule.
-        told: Any = getattr(connection.connection.driver_connection, "info", None)
-        self._is_idle = getattr(told, "transaction_status", None) == _IDLE
 
     def __enter__(self) -> Self:
         with Translated(self._connection):
-            # Whatever the host does with a fresh connection may have begun a transaction, which nobody would commit.
-            if not self._is_idle:
-                self._driver.commit()
+            _end_what_has_begun(self._connection)
             if self._is_ours:
                 self._driver.autocommit = True
         return self
