@@ -71,8 +71,13 @@ class UTCDateTime(TypeDecorator[datetime]):
 def _in_utc(value: datetime | None) -> datetime | None:
     if value is None:
         return None
+    try:
+        zone = value.tzinfo
+    except AttributeError:
+        # MariaDB has a day zero, which its drivers give as text.
+        raise ValueError("this is no moment") from None
     # An infinite moment comes from asyncpg without a zone, as every moment does from SQLite and MariaDB.
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return value.replace(tzinfo=UTC) if zone is None else value.astimezone(UTC)
 
 
 def _aware(value: datetime | None) -> datetime | None:
