@@ -142,7 +142,8 @@ class Schema:
         events = self.tables.events
         row = {"user_id": self._user} | event
         line = sa.select(*row.values()).where(self._no_line_after(self._user, event["seq"]))
-        return Statement(sa.insert(events).from_select([*row], line), ["user", *(bind.key for bind in event.values())])
+        append = sa.insert(events).from_select([*row], line).execution_options(preserve_rowcount=True)
+        return Statement(append, ["user", *(bind.key for bind in event.values())])
 
     def _no_line_after(self, user: sa.ColumnElement[Any], seq: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
         later = self.tables.events.alias("later")
