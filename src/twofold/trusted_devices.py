@@ -10,6 +10,7 @@ back. Trust skips a prompt and proves nothing (NIST SP 800-63B-4 §5.1).
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
@@ -163,7 +164,9 @@ def list_(work: Attempt, user_id: UserId) -> tuple[Device, ...]:
     try:
         rows = work.connection.execute(query).all()
     except store.UNREADABLE:
-        raise Tampered("A device of this user holds what no device can; end them with revoke_all.") from None
+        if held is None:
+            raise Tampered("A device of this user holds what no device can; end them with revoke_all.") from None
+        rows = _readable(work, query)
     return tuple(
         Device(
             id=row.id,
@@ -299,6 +302,16 @@ def _revoked(
     after = account._replace(devices_digest=store.devices_digest(left))
     fact = Fact(kind, status, {"device": device.device_name, "reason": why}, device.device_fingerprint)
     return store.save(work, account, after, fact, request, Change(work.schema.end_device, (work.now, why, device.id)))
+
+
+def _readable(work: Attempt, query: sa.Select[*tuple[Any, ...]]) -> list[sa.Row[*tuple[Any, ...]]]:
+    """Those devices that read. One that is revoked may hold what no device can, for ever; it is nobody's any more."""
+    id_ = work.schema.tables.devices.c.id
+    rows: list[sa.Row[*tuple[Any, ...]]] = []
+    for device in work.connection.execute(query.with_only_columns(id_)).scalars().all():
+        with suppress(*store.UNREADABLE):
+            rows.append(work.connection.execute(query.where(id_ == device)).one())
+    return rows
 
 
 def _put(devices: Sequence[HeldDevice], changed: HeldDevice) -> list[HeldDevice]:
