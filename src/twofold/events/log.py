@@ -41,7 +41,7 @@ def recent(work: Attempt, user_id: UserId, *, limit: int = 20, before: int | Non
     if before is not None:
         query = query.where(events.c.seq < _held(before))
     query = query.order_by(events.c.seq.desc()).limit(min(max(limit, 1), _PAGE))
-    return tuple(_event(row) for row in work.connection.execute(query))
+    return tuple(_event(row) for row in read(work, query))
 
 
 def export(work: Attempt, *, after: int = 0, limit: int = _PAGE) -> tuple[Event, ...]:
@@ -52,7 +52,7 @@ def export(work: Attempt, *, after: int = 0, limit: int = _PAGE) -> tuple[Event,
     """
     events = work.schema.tables.events
     query = sa.select(events).where(events.c.id > _held(after)).order_by(events.c.id).limit(min(max(limit, 1), _PAGE))
-    return tuple(_event(row) for row in work.connection.execute(query))
+    return tuple(_event(row) for row in read(work, query))
 
 
 def verify(work: Attempt, user_id: UserId) -> ChainReport:
@@ -228,10 +228,10 @@ def _lines(work: Attempt, user_id: UserId) -> Iterator[Any]:
 
 
 def read(work: Attempt, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
-    """Lines of the log. Raises Tampered where SQLite holds what Twofold cannot have written into a column."""
+    """Lines of the log. Raises Tampered where a column holds what Twofold cannot have written into it."""
     try:
         return work.connection.execute(query).all()
-    except (TypeError, ValueError, OverflowError):
+    except store.UNREADABLE:
         raise Tampered("A line of the log holds no moment of time; look into it.") from None
 
 

@@ -101,7 +101,7 @@ def prune(work: Attempt, user_id: UserId, before: datetime) -> Pruned:
     """Delete the beginning of a user's log that is older than `before`, at most a thousand events; `has_more` tells.
 
     Each batch is one transaction on one user: it leaves a `pruned` event, and `events.verify` goes on finding every
-    other change. A proof that was given by an event that went is stale.
+    other change.
 
     Raises Tampered where what is to go was altered or the user's row was: it stays, as evidence. Raises MissingKey
     where the key of a line is not configured, UnknownUser, ConfigurationError like `prunable`.
