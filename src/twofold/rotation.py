@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from twofold import legacy
 from twofold.account import store
 from twofold.account.attempt import BatchUnsupported, Fact
 from twofold.account.row import Account
@@ -90,14 +91,16 @@ def rotate(work: Attempt, *, after: int = 0, limit: int = 100) -> Rotated:
     """Re-seal the next rows, in the order of their ids after `after`, that another key than the active one wrote.
 
     A batch is written together, or row by row where one of them stands in the way, and logins go on meanwhile. Give
-    `last_id` back as `after` until it is None. A row that does not open is named in `skipped` and left as it is.
+    `last_id` back as `after` until it is None. A row that does not open is named in `skipped` and left as it is; one of
+    before Twofold is for `legacy.adopt`.
     """
     work.need_lock()
     secrets = work.schema.tables.secrets
     # A key id may hold an underscore, which LIKE would read as any character.
     written = (secrets.c.state_mac, secrets.c.secret, secrets.c.pending_secret)
     stale = sa.or_(*(~column.startswith(f"v1:{work.keyring.active}:", autoescape=True) for column in written))
-    query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > after, stale)
+    is_ours = ~legacy.legacy_rows(work) | work.schema.traces_of(secrets.c.user_id)
+    query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > after, stale, is_ours)
     rows = work.connection.execute(query.order_by(secrets.c.id).limit(limit)).all()
     users: list[UserId] = [row.user_id for row in rows]
     try:
@@ -116,8 +119,7 @@ def _together(work: Attempt, users: Sequence[UserId]) -> list[str]:
     query = sa.select(*work.schema.state, secrets.c.state_mac).where(secrets.c.user_id.in_(users))
     try:
         rows = work.rows(query)
-    except (TypeError, ValueError, OverflowError):
-        # SQLite keeps whatever is written into a column, and a moment that is none does not read.
+    except store.UNREADABLE:
         raise BatchUnsupported from None
     skipped, writings = list[str](), list[Update]()
     for *state, state_mac in rows:
