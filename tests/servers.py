@@ -176,6 +176,24 @@ def installed_postgresql(parent: str | None = None, **settings: str) -> Iterator
 
 
 @contextlib.contextmanager
+def postgresql_pair() -> Iterator[tuple[str, str]]:
+    """Run a PostgreSQL server and a hot standby that follows it; the URLs of their `postgres` databases."""
+    with installed_postgresql(_memory(), fsync="off") as primary, primary.running():
+        programs, data, port = Path(primary.command[0]).parent, primary.folder / "standby", free_port()
+        copy = [str(programs / "pg_basebackup"), "-d", primary.url, "-D", str(data), "-R", "-c", "fast", "--no-sync"]
+        _run(copy, primary.folder)
+        url = primary.url.replace(f":{_port(primary.url)}/", f":{port}/")
+        command = [str(programs / "postgres"), "-D", str(data), "-p", str(port), *primary.command[5:]]
+        ready: Callable[[], None] = lambda: psycopg.connect(url).close()  # noqa: E731
+        with Server(url, command, primary.folder / "standby", signal.SIGINT, ready).running():
+            yield primary.url, url
+
+
+def _port(url: str) -> str:
+    return url.rpartition(":")[2].partition("/")[0]
+
+
+@contextlib.contextmanager
 def mariadb(*options: str) -> Iterator[str]:
     """Run a MariaDB server and give the URL of its `twofold` database, as a user who may create others."""
     fast = ["--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--sync-frm=0"]

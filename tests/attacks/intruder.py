@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import sqlalchemy as sa
 
+from tests.people import log_in
+from twofold import Reason, Rejected
 from twofold.metadata import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from twofold import MFA
 
 SECRETS, CODES, DEVICES, EVENTS = NAMES
 
@@ -46,3 +51,17 @@ class Intruder:
 
     def _tables(self, names: Iterable[str]) -> list[sa.Table]:
         return [sa.Table(name, sa.MetaData(), autoload_with=self.engine) for name in names]
+
+
+def alarms(mfa: MFA, user_id: Any) -> list[str]:
+    """The tables of which the log says that their rows were altered, the oldest alarm first."""
+    events = [event for event in mfa.events.recent(user_id, limit=1000) if event.kind == "rows_altered"]
+    assert {event.status for event in events} <= {"alarm"}
+    return [event.details["table"] for event in reversed(events)]
+
+
+def refusal(mfa: MFA, user_id: Any, code: str) -> Reason:
+    """Why a login with this code is refused, as it must be."""
+    with pytest.raises(Rejected) as raised:
+        log_in(mfa, user_id, code)
+    return raised.value.reason

@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from tests.attacks.processes import PATIENCE, Child, started
+from tests.attacks.reckoning import STEP
 from tests.people import FIREFOX, Blocked, Clock, Enrolment, Phone, plain_settings
 from twofold import MFA, AsyncMFA, DatabaseUnavailable, Settings
 from twofold.database import create_async_engine, create_engine
@@ -57,7 +58,7 @@ class Worker:
         try:
             value = attrgetter(operation)(self.mfa)(*arguments, **options)
         finally:
-            self.clock.forward(seconds=30)
+            self.clock.now += STEP
         token = getattr(value, "token", None) if kind is Kind.DEVICE_TRUSTED else None
         self.pipe.send(Said(self.user_id, kind, at, is_answered=True, code=code, device_token=token))
         return value

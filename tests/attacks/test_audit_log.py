@@ -91,6 +91,16 @@ def test_every_outcome_of_every_operation_leaves_exactly_its_line(
         leaves(lambda: mfa.reverify(ada, phone.code()), (kind, ALARM))
         rewrite(mfa, migrated.engine(), ada, secret=sealed)
 
+    altered = (Kind.ROWS_ALTERED, ALARM)
+    device = leaves(lambda: mfa.trusted_devices.trust(verified), (Kind.DEVICE_TRUSTED, DONE))
+    sql("UPDATE mfa_device_trusts SET trusted_until = '2099-01-01 00:00:00' WHERE revoked_at IS NULL")
+    leaves(lambda: come_back(device.token), altered, (Kind.CHALLENGED, DONE))
+    leaves(lambda: come_back(device.token), (Kind.CHALLENGED, DONE))
+    leaves(lambda: mfa.trusted_devices.revoke(ada, device.device_id))
+    sql("DELETE FROM mfa_backup_codes")
+    leaves(lambda: mfa.reverify(ada, codes[1]), altered, (Kind.CODE_REFUSED, REFUSED))
+    leaves(lambda: mfa.reverify(ada, codes[1]), (Kind.CODE_REFUSED, REFUSED))
+
     leaves(lambda: mfa.totp.disable(verified), (Kind.TOTP_DISABLED, DONE))
     leaves(lambda: mfa.totp.disable(verified))
     enroll(mfa, ada, clock)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.attacks.intruder import CODES, DEVICES, EVENTS, SECRETS, refusal
 from tests.attacks.witness import everything_heard
 from tests.canaries import Canaries
 from tests.people import FIREFOX, SAFARI, Clock, Enrolment, Open, Sql, challenged, enroll, log_in
-from tests.test_legacy import leave
-from twofold import Challenge, Rejected, Stale, tokens
+from tests.test_legacy import adopt_all, leave
+from twofold import Challenge, MissingKey, NotAdopted, Reason, Rejected, Stale, Tampered, tokens
 from twofold.keyring import Keyring, canonical, generate_key
 from twofold.totp.algorithm import Parameters, code_at, step_at
 
@@ -105,13 +106,82 @@ def test_a_database_that_is_brought_back_whole_brings_spent_codes_back(
     assert log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
 
 
+def test_all_rows_of_one_user_that_are_returned_to_one_earlier_moment_are_as_they_were_then(
+    mfa: MFA, enrolled: Enrolment, grace: int, clock: Clock, intruder: Intruder
+) -> None:
+    """Every row of all four tables, and none of after it: nothing in the database tells of it."""
+    ada = enrolled.user_id
+    device = mfa.trusted_devices.trust(log_in(mfa, ada, enrolled.phone.code()), request=FIREFOX)
+    before = intruder.copy()
+    log_in(mfa, ada, enrolled.backup_codes[0])
+    mfa.password_changed(ada)
+    graces = enroll(mfa, grace, clock)
+    now = intruder.copy()
+    intruder.put_back({name: before[name] + [row for row in now[name] if row["user_id"] == grace] for name in before})
+    assert not mfa.challenge(ada, device_token=device.token, request=FIREFOX)
+    assert log_in(mfa, ada, enrolled.backup_codes[0])
+    assert mfa.events.verify(ada).is_intact
+    assert log_in(mfa, grace, graces.phone.code())
+
+
+@pytest.mark.parametrize("left_out", [SECRETS, CODES, DEVICES, EVENTS])
+def test_whatever_is_left_out_of_such_a_return_gives_it_away(
+    mfa: MFA, enrolled: Enrolment, intruder: Intruder, left_out: str
+) -> None:
+    ada = enrolled.user_id
+    mfa.trusted_devices.trust(log_in(mfa, ada, enrolled.phone.code()), request=FIREFOX)
+    before = intruder.copy()
+    log_in(mfa, ada, enrolled.backup_codes[0])
+    mfa.password_changed(ada)
+    intruder.put_back({name: rows for name, rows in before.items() if name != left_out})
+    assert not mfa.events.verify(ada).is_intact
+    match left_out:
+        case "user_mfa_secrets":
+            assert set(mfa.status(ada).altered) == {CODES, DEVICES}
+            with pytest.raises(Rejected):
+                mfa.reverify(ada, enrolled.backup_codes[0])
+        case "mfa_events":
+            # The row meets its own later lines.
+            for code in (enrolled.backup_codes[0], enrolled.phone.code(steps=1)):
+                with pytest.raises(Tampered):
+                    mfa.reverify(ada, code)
+        case _:
+            assert mfa.status(ada).altered == (left_out,)
+
+
 def test_whoever_writes_to_the_database_shuts_a_user_out_and_removes_codes(
     mfa: MFA, enrolled: Enrolment, intruder: Intruder
 ) -> None:
+    """One row that is changed stops the codes, all rows that are deleted stop them too; the app has to do."""
     intruder.run("DELETE FROM mfa_backup_codes")
     challenge = mfa.challenge(enrolled.user_id)
     assert isinstance(challenge, Challenge)
     assert challenge.factors == ("totp",)
+    assert refusal(mfa, enrolled.user_id, enrolled.backup_codes[0]) is Reason.ALTERED
+    assert log_in(mfa, enrolled.user_id, enrolled.phone.code())
+    intruder.run("UPDATE user_mfa_secrets SET state_mac = 'v1:k1:00'")
+    with pytest.raises(Tampered):
+        mfa.challenge(enrolled.user_id)
+
+
+@pytest.mark.parametrize("legacy_rows", [False, True])
+def test_rows_that_are_planted_ahead_of_their_adoption_are_taken_for_what_was_there(
+    open_mfa: Open, ada: int, clock: Clock, intruder: Intruder, sql: Sql, *, legacy_rows: bool
+) -> None:
+    """Nothing in a row of before says who wrote it: a writer removes a user whole, and brings in one of his own."""
+    enroll(open_mfa(), ada, clock)
+    for table in (EVENTS, DEVICES, CODES, SECRETS):
+        intruder.run(f"DELETE FROM {table}")
+    planted = leave(sql, ada, clock)
+    mfa = open_mfa(legacy_rows=legacy_rows)
+    if not legacy_rows:
+        with pytest.raises(NotAdopted):
+            mfa.challenge(ada)
+        adopt_all(mfa)
+    assert not mfa.challenge(ada, device_token=planted.cookie, request=FIREFOX)
+    assert log_in(mfa, ada, planted.phone.code()).amr == ("pwd", "otp", "mfa")
+    assert log_in(mfa, ada, planted.codes[0])
+    assert mfa.events.verify(ada).is_intact
 
 
 def test_whoever_deletes_all_rows_of_a_user_deletes_the_factor(
@@ -154,3 +224,44 @@ def test_a_key_that_is_lost_with_its_backup_loses_every_factor(open_mfa: Open, a
     without = open_mfa(keys=generate_key("k2"))
     without.repair(ada, by="grace@example.com", reason="the keys are gone")
     assert not without.challenge(ada)
+
+
+def test_a_database_and_keys_of_different_days_are_an_outage_until_they_fit(
+    open_mfa: Open, ada: int, grace: int, clock: Clock, keys: str, intruder: Intruder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A backup that comes back with keys of another day opens nothing for anybody, and says which key is not there."""
+    newer = generate_key("k2")
+    yesterday, today, tomorrow = keys, f"{newer},{keys}", newer
+    adas, graces = (enroll(open_mfa(keys=yesterday), user_id, clock) for user_id in (ada, grace))
+    old = intruder.copy()
+    rotating = open_mfa(keys=today)
+    while rotating.keys.rotate().last_id is not None:
+        pass
+    log_in(rotating, ada, adas.phone.code())
+    new = intruder.copy()
+
+    def is_an_outage(mfa: MFA, kid: str) -> None:
+        caplog.clear()
+        for enrolment in (adas, graces):
+            for code in (enrolment.phone.code(), enrolment.backup_codes[0]):
+                with pytest.raises(MissingKey, match=f"'{kid}'"):
+                    mfa.reverify(enrolment.user_id, code)
+            with pytest.raises(MissingKey, match=f"'{kid}'"):
+                mfa.challenge(enrolment.user_id)
+        assert {record.levelname for record in caplog.records if record.name == "twofold"} == {"CRITICAL"}
+
+    # The keys of yesterday with the database of today, and the other way around.
+    is_an_outage(open_mfa(keys=yesterday), "k2")
+    intruder.put_back(old)
+    is_an_outage(open_mfa(keys=tomorrow), "k1")
+    # Under the same name another key: every row is one that was altered.
+    with pytest.raises(Tampered):
+        open_mfa(keys=generate_key("k1")).challenge(ada)
+    # With both keys each of the two databases goes on where it was, the old one with the codes that were spent since.
+    clock.forward(seconds=60)
+    assert log_in(open_mfa(keys=today), ada, adas.phone.code())
+    intruder.put_back(new)
+    assert log_in(open_mfa(keys=today), grace, graces.phone.code())
+    # What nobody can hash anew needs the old key for as long as it is there: such codes are then wrong ones.
+    assert refusal(open_mfa(keys=tomorrow), grace, graces.backup_codes[0]) is Reason.WRONG_CODE
+    assert log_in(open_mfa(keys=today), grace, graces.backup_codes[0])

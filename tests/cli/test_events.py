@@ -73,7 +73,7 @@ def test_a_line_under_a_made_up_key_hides_nothing(
     sql(migrated, f"DELETE FROM mfa_events WHERE user_id = {grace} AND seq = 1")
     answer = twofold("events", "verify")
     assert answer.code == 1
-    assert f"user {enrolled.user_id}: A stored value needs the key 'zz'" in answer.out
+    assert f"user {enrolled.user_id}: A stored value names the key 'zz'" in answer.out
     assert f"user {grace}: event 1 is missing" in answer.out
 
 

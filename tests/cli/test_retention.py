@@ -81,7 +81,7 @@ def test_a_log_that_was_altered_is_left_alone_and_named(
     assert answer.code == 1
     assert "Removed 2 events of 1 user" in answer.out
     assert f"user {grace}: Nothing was pruned: event 2 was altered, or does not follow" in answer.out
-    assert f"user {mary}: A stored value needs the key 'zz'" in answer.out
+    assert f"user {mary}: A stored value names the key 'zz'" in answer.out
     data = twofold("events", "prune", "--older-than", "365", "--yes", "--json").data
     assert [one["user_id"] for one in data["left"]] == [grace, mary]
     assert len(mfa.events.recent(grace)) == len(mfa.events.recent(mary)) == 2

@@ -138,7 +138,8 @@ class Model:
         device = next((one for one in self.devices if token in one.tokens and self.is_active(one)), None)
         if device is not None:
             is_current, is_last = token == device.tokens[-1], token in device.tokens[-2:-1]
-            is_graced = is_last and self.now - (device.rotated_at or self.now) <= timedelta(seconds=60)
+            age = self.now - (device.rotated_at or self.now)
+            is_graced = is_last and timedelta(0) <= age <= timedelta(seconds=60)
             if not (is_current or is_graced):
                 device.is_revoked = True
                 self._did("device_theft", "alarm")
@@ -155,12 +156,12 @@ class Model:
         return Asked(self.life, len(self.events), self.now + TEN_MINUTES, token)
 
     def verify(self, asked: Asked, code: str) -> Answer:
+        if asked.expires_at + TEN_MINUTES <= self.now:
+            return ("challenge_expired", None)
         if not self.has_row:
             return ("not_enrolled", None)
         if not self.secret:
             return self._refused("not_enrolled")
-        if asked.expires_at + TEN_MINUTES <= self.now:
-            return ("challenge_expired", None)
         is_live = asked.life == self.life and asked.serial > self.answered
         if not is_live or asked.expires_at <= self.now:
             return self._refused("challenge_expired")
@@ -185,7 +186,12 @@ class Model:
     def trust(self, proven: Proven, browser: str) -> Answer:
         if not self.is_fresh(proven):
             return ("Stale", None)
-        active = sorted((one for one in self.devices if self.is_active(one)), key=lambda one: (one.used_at, one.id))
+        expired = [one for one in self._live() if not self.is_active(one)]
+        for device in expired:
+            device.is_revoked = True
+        if expired:
+            self._did("device_revoked")
+        active = sorted(self._live(), key=lambda one: (one.used_at, one.id))
         for device in active[: max(0, len(active) + 1 - self.policy.devices)]:
             device.is_revoked = True
             self._did("device_revoked")
@@ -207,6 +213,9 @@ class Model:
     def active(self) -> int:
         return sum(map(self.is_active, self.devices))
 
+    def _live(self) -> list[Trusted]:
+        return [one for one in self.devices if not one.is_revoked]
+
     def revoke(self, device: Trusted) -> bool:
         if device.is_revoked or device not in self.devices:
             return False
@@ -215,8 +224,8 @@ class Model:
         return True
 
     def revoke_all(self) -> int:
-        number = self.active()
-        if number:
+        number, live = self.active(), self._live()
+        if live:
             self._revoked()
             self._did("device_revoked")
         return number
@@ -225,6 +234,7 @@ class Model:
         if not self.has_row:
             return 0
         number, self.answered = self.active(), len(self.events)
+        self.pending = self.pending_at = None
         self._revoked()
         self._did("password_changed")
         self.password_at = len(self.events)
