@@ -1,0 +1,238 @@
+"""A COMMIT whose acknowledgement is lost: it is found out what became of it before anything is said."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.attacks.acts import ACTS, Act, Scene, refusal
+from tests.attacks.crowd import WAYS, call, outcomes
+from tests.attacks.cutting import Cut, Refuse, cutting
+from tests.attacks.host import Host, browser
+from tests.attacks.length import LENGTH
+from tests.attacks.losing import DRIVERS, Losers, lost_at
+from tests.databases import BACKENDS
+from tests.people import FIREFOX, challenged, enroll, kinds, plain_settings
+from twofold import Challenge, Cleared, DatabaseUnavailable, MFAError
+from twofold.cli import app
+from twofold.web.fastapi import SignedIn, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.attacks.cutting import Deed
+    from tests.databases import Database, Sources
+    from tests.people import Clock
+    from twofold import MFA
+
+UNKNOWN: Final = "it is not known whether the code was used"
+DRIVERS_HERE: Final = [driver for driver, backend in DRIVERS.items() if backend in BACKENDS]
+# SQLite has no wire.
+CUTS: Final = [(driver, cut) for driver in DRIVERS_HERE for cut in Cut if "sqlite" not in driver or cut in {Cut.BEFORE, Cut.AFTER}]
+CHIEF: Final = (
+    "confirm",
+    "challenge",
+    "challenge_of_a_device",
+    "verify",
+    "verify_wrongly",
+    "verify_on_paper",
+    "trust",
+    "regenerate",
+)
+
+
+class Sets:
+    """A set for each driver, built when the first test asks for it."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._open = contextlib.ExitStack()
+        self._losers: dict[str, Losers] = {}
+
+    def get(self, driver: str) -> Losers:
+        if driver not in self._losers:
+            database = self._open.enter_context(self._sources.database(DRIVERS[driver], migrated=True))
+            self._losers[driver] = self._open.enter_context(lost_at(database, driver))
+        return self._losers[driver]
+
+    def close(self) -> None:
+        self._open.close()
+
+
+@pytest.fixture(scope="module")
+def sets(databases: Sources) -> Iterator[Sets]:
+    with contextlib.closing(Sets(databases)) as made:
+        yield made
+
+
+@pytest.fixture(params=DRIVERS_HERE)
+def losers(sets: Sets, request: pytest.FixtureRequest) -> Losers:
+    return sets.get(str(request.param))
+
+
+def judged(losers: Losers, scene: Scene, act: Act, deed: Deed) -> tuple[bool, str]:
+    """Whether it was answered, and what is wrong with that; nothing where nothing is."""
+    before = scene.last_line(act.user_id)
+    losers.losing.arm(deed)
+    answer, outcome, said = None, "success", ""
+    try:
+        if act.is_guess:
+            outcome = refusal(act.ask)
+        else:
+            answer = act.ask()
+    except DatabaseUnavailable as error:
+        said = str(error)
+    except MFAError as error:
+        outcome = repr(error)
+    finally:
+        losers.losing.disarm()
+    if losers.losing.done != 1:
+        return False, "nothing was cut"
+    lines = scene.lines(act.user_id, after=before)
+    if said:
+        if lines and UNKNOWN not in said:
+            return False, f"it has written {lines} and says: {said}"
+        return False, "" if lines in {(), act.lines} else f"it has written {lines}"
+    if outcome != act.outcome:
+        return True, f"it is answered {outcome}, with {lines}"
+    if lines != act.lines:
+        return True, f"it is answered rightly and has written {lines}"
+    try:
+        holds = bool(act.holds(True if act.is_guess else answer))  # noqa: FBT003
+    except (AssertionError, MFAError) as error:
+        return True, f"the answer is not true: {error!r}"
+    return True, "" if holds else "the answer is not true"
+
+
+@pytest.mark.parametrize(("driver", "cut"), CUTS)
+def test_a_commit_that_is_cut_off_is_settled(sets: Sets, driver: str, cut: Cut) -> None:
+    losers = sets.get(driver)
+    names = ACTS if LENGTH > 1 else CHIEF
+    results = {name: judged(losers, losers.scene, ACTS[name](losers.scene), cut) for name in names}
+    assert {name: wrong for name, (_, wrong) in results.items() if wrong} == {}
+    answered = sum(is_answered for is_answered, _ in results.values())
+    assert answered >= math.ceil(0.9 * len(results)), {name for name, (is_answered, _) in results.items() if not is_answered}
+
+
+@pytest.mark.parametrize("name", ["verify", "verify_on_paper", "reverify", "trust", "regenerate"])
+def test_what_cannot_be_found_out_is_said_to_be_unknown(losers: Losers, name: str) -> None:
+    scene = losers.hurried
+    act = ACTS[name](scene)
+    before = scene.last_line(act.user_id)
+    losers.losing.arm(Cut.AFTER, then_away=True)
+    try:
+        with pytest.raises(DatabaseUnavailable, match=UNKNOWN) as told:
+            act.ask()
+    finally:
+        losers.losing.disarm()
+    assert "nothing was" not in str(told.value)
+    assert scene.lines(act.user_id, after=before) == act.lines
+    assert scene.mfa.events.verify(act.user_id).is_intact
+
+
+def test_a_database_that_was_away_before_anything_was_asked_has_used_nothing(losers: Losers) -> None:
+    scene = losers.hurried
+    act, other = ACTS["verify"](scene), ACTS["reverify"](scene)
+    losers.losing.arm(Cut.BEFORE, then_away=True)
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            other.ask()
+        with pytest.raises(DatabaseUnavailable) as told:
+            act.ask()
+    finally:
+        losers.losing.disarm()
+    assert UNKNOWN not in str(told.value)
+    assert act.holds(act.ask())
+
+
+def test_a_browser_whose_answer_was_lost_is_no_thief(losers: Losers) -> None:
+    scene = losers.hurried
+    enrolled = scene.proven()
+    ada, device = enrolled.user_id, scene.mfa.trusted_devices.trust(enrolled.verified, request=FIREFOX)
+    losers.losing.arm(Cut.AFTER, then_away=True)
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            scene.mfa.challenge(ada, device_token=device.token, request=FIREFOX)
+    finally:
+        losers.losing.disarm()
+    scene.clock.forward(minutes=2)
+    cleared = scene.mfa.challenge(ada, device_token=device.token, request=FIREFOX)
+    assert isinstance(cleared, Cleared)
+    assert cleared.device is not None
+    scene.clock.forward(minutes=2)
+    assert not scene.mfa.challenge(ada, device_token=cleared.device.token, request=FIREFOX)
+    assert "device_theft" not in kinds(scene.mfa, ada)
+
+
+@pytest.mark.parametrize("driver", [driver for driver in DRIVERS_HERE if DRIVERS[driver] == "mariadb"])
+def test_a_server_that_says_no_after_it_has_committed_is_not_believed(sets: Sets, driver: str) -> None:
+    losers = sets.get(driver)
+    # What a node of a Galera cluster says that loses its cluster during a COMMIT.
+    deed = Refuse(1180, server="COMMIT")
+    results = {name: judged(losers, losers.scene, ACTS[name](losers.scene), deed) for name in CHIEF}
+    assert {name: wrong for name, (_, wrong) in results.items() if wrong} == {}
+
+
+@pytest.mark.backends("postgresql", "mariadb")
+@pytest.mark.parametrize("cut", [Cut.AFTER, Cut.MIDDLE, Cut.BEFORE])
+def test_a_code_is_spent_once_by_many_hands_whose_commits_are_cut_off(
+    mfa: MFA, migrated: Database, face: str, keys: str, clock: Clock, ada: int, cut: Cut
+) -> None:
+    enrolled, before = enroll(mfa, ada, clock), len(kinds(mfa, ada))
+    calls = [call("reverify", ada, code) for code in enrolled.backup_codes for _ in range(2)]
+    with cutting(migrated.url) as wire, WAYS[face](wire.url, plain_settings(keys=keys), clock) as crowd:
+        wire.arm(cut, 8)
+        answers = outcomes(crowd(calls, hands=8))
+        wire.disarm()
+    written = Counter(kinds(mfa, ada)[before:])
+    assert answers == {"success": 10, "code_already_used": 10}
+    assert written == {"code_accepted": 10, "code_refused": 10}
+    assert mfa.events.verify(ada).is_intact
+
+
+@pytest.mark.parametrize("driver", [driver for driver in DRIVERS_HERE if driver in {"psycopg", "pymysql"}])
+def test_the_pages_let_in_whom_the_database_has_let_in(sets: Sets, driver: str) -> None:
+    losers = sets.get(driver)
+    scene = losers.scene
+    enrolled = scene.enrolled()
+    ada, before = enrolled.user_id, scene.last_line(enrolled.user_id)
+    host = Host(held=Waiting("first", challenged(scene.mfa, ada), "ada@example.com"))
+    visitor = browser(scene.mfa, host)
+    visitor.get("/mfa/challenge")
+    for given, status in ((enrolled.phone.wrong_code(), 400), (enrolled.phone.code(), 303)):
+        losers.losing.arm(Cut.AFTER)
+        try:
+            answer = visitor.post("/mfa/challenge", code=given)
+        finally:
+            losers.losing.disarm()
+        assert answer.status_code == status
+    assert isinstance(host.held, SignedIn)
+    assert scene.lines(ada, after=before) == ("challenged", "code_refused", "code_accepted")
+
+
+@pytest.mark.parametrize("driver", [driver for driver in DRIVERS_HERE if driver in {"psycopg", "pymysql"}])
+@pytest.mark.parametrize("cut", [Cut.BEFORE, Cut.AFTER])
+def test_a_command_whose_commit_is_cut_off_is_carried_out_once(
+    sets: Sets, driver: str, cut: Cut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    losers = sets.get(driver)
+    scene = losers.scene
+    user = scene.enrolled().user_id
+    before = scene.last_line(user)
+    environment = {"TWOFOLD_KEYS": losers.keys, "TWOFOLD_DATABASE_URL": losers.url}
+    losers.losing.arm(cut)
+    try:
+        done = CliRunner().invoke(
+            app, ["users", "reset", str(user), "--reason", "lost", "--by", "grace", "--yes"], env=environment
+        )
+    finally:
+        losers.losing.disarm()
+    assert (done.exit_code, losers.losing.done) == (0, 1)
+    assert scene.lines(user, after=before) == ("reset",)
