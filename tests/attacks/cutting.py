@@ -30,7 +30,7 @@ class Cut(StrEnum):
 
     BEFORE = "before it is sent on"
     MIDDLE = "as soon as it is sent on"
-    LATE = "before it is sent on, which it is a moment later"
+    LATE = "before it is sent on, which it is later"
     AFTER = "when the server has answered"
 
 
@@ -50,8 +50,6 @@ class Refuse:
 
 Deed = Cut | Refuse
 
-# So much later a COMMIT arrives that was under way when its connection was cut.
-_LATER: Final = 0.25
 _PATIENCE: Final = 20.0
 
 
@@ -239,7 +237,7 @@ class _Line:
         self._instead = b""
         if cut is Cut.LATE:
             _end(self._client)
-            time.sleep(_LATER)
+            time.sleep(self._wire.later)
         self._server.sendall(asked.data)
         if cut is not Cut.MIDDLE:
             self._has_answered.wait(_PATIENCE)
@@ -260,20 +258,18 @@ class CuttingWire:
         self._deed: Deed | None = None
         self._times = 0
         self._is_away_afterwards = self._is_away = False
-        self.done = 0
+        self.done, self.later = 0, 0.0
         self.url = server.set(port=self._listening.getsockname()[1]).render_as_string(hide_password=False)
         self._start(self._accept)
 
-    def arm(self, deed: Deed, times: int = 1, *, then_away: bool = False) -> None:
-        """Do it to the next so many COMMITs; `then_away` lets nobody in after that."""
+    def arm(self, deed: Deed, times: int = 1, *, then_away: bool = False, later: float = 0.25) -> None:
+        """Do it to the next so many COMMITs; `then_away` lets nobody in after that.
+
+        What is cut while it is under way arrives so many seconds `later`.
+        """
         with self._lock:
-            self._deed, self._times, self._is_away_afterwards, self._is_away, self.done = (
-                deed,
-                times,
-                then_away,
-                False,
-                0,
-            )
+            self._deed, self._times, self.done = deed, times, 0
+            self._is_away_afterwards, self._is_away, self.later = then_away, False, later
 
     def disarm(self) -> None:
         """Be an ordinary wire again, once all that was cut off has arrived or been given up."""

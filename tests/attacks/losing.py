@@ -40,7 +40,7 @@ class Losing(Protocol):
 
     done: int
 
-    def arm(self, deed: Deed, times: int = 1, *, then_away: bool = False) -> None:
+    def arm(self, deed: Deed, times: int = 1, *, then_away: bool = False, later: float = 0.25) -> None:
         """Cut the next so many COMMITs; `then_away` lets nobody in after that."""
 
     def disarm(self) -> None:
@@ -55,7 +55,7 @@ class LosingSQLite:
         self._times, self.done = 0, 0
         self._is_away_afterwards = self._is_away = False
 
-    def arm(self, deed: Deed, times: int = 1, *, then_away: bool = False) -> None:
+    def arm(self, deed: Deed, times: int = 1, *, then_away: bool = False, later: float = 0.25) -> None:
         self._cut, self._times, self.done = deed, times, 0
         self._is_away_afterwards, self._is_away = then_away, False
 

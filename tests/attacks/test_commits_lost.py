@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ from tests.attacks.crowd import WAYS, call, outcomes
 from tests.attacks.cutting import Cut, Refuse, cutting
 from tests.attacks.host import Host, browser
 from tests.attacks.length import LENGTH
-from tests.attacks.losing import DRIVERS, Losers, lost_at
+from tests.attacks.losing import DEADLINE, DRIVERS, Losers, lost_at
 from tests.databases import BACKENDS
 from tests.people import FIREFOX, challenged, enroll, kinds, plain_settings
 from twofold import Challenge, Cleared, DatabaseUnavailable, MFAError
@@ -76,10 +77,10 @@ def losers(sets: Sets, request: pytest.FixtureRequest) -> Losers:
     return sets.get(str(request.param))
 
 
-def judged(losers: Losers, scene: Scene, act: Act, deed: Deed) -> tuple[bool, str]:
+def judged(losers: Losers, scene: Scene, act: Act, deed: Deed, *, later: float = 0.25) -> tuple[bool, str]:
     """Whether it was answered, and what is wrong with that; nothing where nothing is."""
     before = scene.last_line(act.user_id)
-    losers.losing.arm(deed)
+    losers.losing.arm(deed, later=later)
     answer, outcome, said = None, "success", ""
     try:
         if act.is_guess:
@@ -120,6 +121,38 @@ def test_a_commit_that_is_cut_off_is_settled(sets: Sets, driver: str, cut: Cut) 
     assert answered >= math.ceil(0.9 * len(results)), {name for name, (is_answered, _) in results.items() if not is_answered}
 
 
+@pytest.mark.parametrize("driver", [driver for driver in DRIVERS_HERE if DRIVERS[driver] != "sqlite"])
+def test_what_arrives_while_it_is_looked_for_counts_once(sets: Sets, driver: str) -> None:
+    losers, wrong = sets.get(driver), list[tuple[str, float, str]]()
+    for milliseconds in (0, 1, 2, 3, 4, 6, 8, 10, 14, 20, 30):
+        for name in ("verify", "verify_wrongly"):
+            later = milliseconds / 1000
+            _, what = judged(losers, losers.scene, ACTS[name](losers.scene), Cut.LATE, later=later)
+            wrong += [(name, later, what)] if what else []
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", ["verify", "trust"])
+@pytest.mark.parametrize("driver", [driver for driver in DRIVERS_HERE if DRIVERS[driver] != "sqlite"])
+def test_a_commit_that_arrives_after_the_deadline_is_not_waited_for(sets: Sets, driver: str, name: str) -> None:
+    losers = sets.get(driver)
+    scene = losers.hurried
+    act = ACTS[name](scene)
+    before, began = scene.last_line(act.user_id), time.monotonic()
+    losers.losing.arm(Cut.LATE, later=DEADLINE + 2)
+    said = ""
+    try:
+        act.ask()
+    except DatabaseUnavailable as unavailable:
+        said = str(unavailable)
+    took = time.monotonic() - began
+    losers.losing.disarm()
+    assert took < DEADLINE + 1
+    assert scene.lines(act.user_id, after=before) == act.lines
+    # A statement that stands alone and has not arrived comes too late for good: another one has taken its place.
+    assert not said or UNKNOWN in said
+
+
 @pytest.mark.parametrize("name", ["verify", "verify_on_paper", "reverify", "trust", "regenerate"])
 def test_what_cannot_be_found_out_is_said_to_be_unknown(losers: Losers, name: str) -> None:
     scene = losers.hurried
@@ -138,7 +171,7 @@ def test_what_cannot_be_found_out_is_said_to_be_unknown(losers: Losers, name: st
 
 def test_a_database_that_was_away_before_anything_was_asked_has_used_nothing(losers: Losers) -> None:
     scene = losers.hurried
-    act, other = ACTS["verify"](scene), ACTS["reverify"](scene)
+    other, act = ACTS["reverify"](scene), ACTS["verify"](scene)
     losers.losing.arm(Cut.BEFORE, then_away=True)
     try:
         with pytest.raises(DatabaseUnavailable):
