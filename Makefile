@@ -18,6 +18,10 @@ test: .venv/.ready ## the whole suite, on SQLite, PostgreSQL and MariaDB
 attack: .venv/.ready ## the suite's races and crashes at ten times the length
 	@TWOFOLD_ATTACK_LENGTH=10 $(BIN)/python -m pytest tests/attacks/test_races_*.py tests/attacks/test_crashes_*.py
 
+.PHONY: rotations
+rotations: .venv/.ready ## keys replaced under load, fifty times on each database
+	@TWOFOLD_ATTACK_LENGTH=50 $(BIN)/python -m pytest --numprocesses=4 tests/attacks/test_rotation_under_load.py
+
 .PHONY: mutants
 mutants: .venv/.ready ## what the tests would not notice: docs/security/mutants.md
 	@PATH="$(CURDIR)/$(BIN):$$PATH" mutmut run

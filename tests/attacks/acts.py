@@ -5,82 +5,18 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
-import sqlalchemy as sa
 from pyotp import random_base32
-from sqlalchemy.exc import DBAPIError
 
-from tests.people import FIREFOX, Clock, Enrolment, Phone, challenged, enroll
+from tests.people import FIREFOX, Phone, challenged
 from twofold import Challenge, Cleared, Rejected
 from twofold.metadata import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twofold import MFA
-
-_NUMBERS: Final = count(1)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A migrated database with the library on it; `engine` is for looks behind its back."""
-
-    mfa: MFA
-    rotating: MFA
-    adopting: MFA
-    clock: Clock
-    engine: sa.Engine
-
-    def sql(self, statement: str, **parameters: Any) -> list[Any]:
-        """Run a statement behind the library's back."""
-        with self.engine.begin() as connection:
-            result = connection.execute(sa.text(statement), parameters)
-            return list(result) if result.returns_rows else []
-
-    def add_user(self) -> int:
-        subject = f"user{next(_NUMBERS)}@example.com"
-        self.sql("INSERT INTO users (subject, created_at) VALUES (:subject, '2026-01-01 00:00:00')", subject=subject)
-        return int(self.sql("SELECT id FROM users WHERE subject = :subject", subject=subject)[0][0])
-
-    def enrolled(self) -> Enrolment:
-        """A user with an authenticator app whose next code is good."""
-        return enroll(self.mfa, self.add_user(), self.clock)
-
-    def proven(self) -> Enrolment:
-        """A user who has just proven the app, and whose next code is good."""
-        enrolled = self.enrolled()
-        enrolled.verified = self.mfa.reverify(enrolled.user_id, enrolled.phone.code())
-        self.clock.forward(seconds=60)
-        return enrolled
-
-    def rows(self, user_id: int) -> list[list[Any]]:
-        """All that the four tables hold of a user."""
-        return [self.sql(f"SELECT * FROM {name} WHERE user_id = :user ORDER BY id", user=user_id) for name in NAMES]
-
-    def is_idle(self) -> bool:
-        """Whether nobody holds a lock on anything that a user has."""
-        with self.engine.connect() as connection:
-            is_file = connection.dialect.name == "sqlite"
-            asked = ["BEGIN IMMEDIATE"] if is_file else [f"SELECT id FROM {name} FOR UPDATE NOWAIT" for name in NAMES]
-            try:
-                for statement in asked:
-                    connection.exec_driver_sql(statement)
-            except DBAPIError:
-                return False
-            finally:
-                connection.rollback()
-        return True
-
-    def last_line(self, user_id: int) -> int:
-        return int(self.sql("SELECT coalesce(max(seq), 0) FROM mfa_events WHERE user_id = :user", user=user_id)[0][0])
-
-    def lines(self, user_id: int, *, after: int) -> tuple[str, ...]:
-        """The kinds of the lines that have been written since."""
-        query = "SELECT event_type FROM mfa_events WHERE user_id = :user AND seq > :after ORDER BY seq"
-        return tuple(str(kind) for (kind,) in self.sql(query, user=user_id, after=after))
+    from tests.attacks.scenes import Scene
 
 
 @dataclass(frozen=True)
@@ -379,9 +315,7 @@ def regenerate(scene: Scene) -> Act:
         assert refusal(lambda: mfa.reverify(ada.user_id, ada.backup_codes[0])) == "wrong_code"
         return refusal(lambda: mfa.reverify(ada.user_id, codes[0])) == "success"
 
-    return Act(
-        ada.user_id, lambda: mfa.backup_codes.regenerate(ada.verified), ("backup_codes_regenerated",), holds
-    )
+    return Act(ada.user_id, lambda: mfa.backup_codes.regenerate(ada.verified), ("backup_codes_regenerated",), holds)
 
 
 def password_changed(scene: Scene) -> Act:

@@ -32,6 +32,7 @@ class Cut(StrEnum):
     MIDDLE = "as soon as it is sent on"
     LATE = "before it is sent on, which it is later"
     AFTER = "when the server has answered"
+    SILENT = "nowhere, and nothing more is heard"
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,9 @@ class _Line:
                     self._server.sendall(asked.data)
                 elif isinstance(deed, Refuse):
                     self._refuse(asked, deed)
+                elif deed is Cut.SILENT:
+                    self._instead = b""
+                    self._server.sendall(asked.data)
                 else:
                     with self._wire.under_way():
                         self._cut(asked, deed)

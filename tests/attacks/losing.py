@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.attacks.acts import Scene
 from tests.attacks.cutting import Cut, Deed, cutting
-from tests.attacks.refusing import hosted
-from tests.people import Clock, plain_settings
-from twofold.keyring import generate_key
+from tests.attacks.scenes import hosted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.attacks.scenes import Scene
     from tests.databases import Database
 
 DRIVERS: Final = {
@@ -32,7 +30,7 @@ DRIVERS: Final = {
 }
 AWAITED: Final = frozenset({"aiosqlite", "psycopg_async", "asyncpg", "asyncmy"})
 # The patience of an operation that cannot find out, in seconds.
-DEADLINE: Final = 1.0
+DEADLINE: Final = 0.4
 
 
 class Losing(Protocol):
@@ -107,7 +105,6 @@ class Losers:
 @contextlib.contextmanager
 def lost_at(database: Database, driver: str) -> Iterator[Losers]:
     """Set the scene on a migrated database and one driver."""
-    new, old = generate_key("k2"), generate_key("k1")
     with contextlib.ExitStack() as open_:
         losing: Losing
         url, options = None, dict[str, Any]()
@@ -124,15 +121,4 @@ def lost_at(database: Database, driver: str) -> Iterator[Losers]:
         address = address.set(drivername=f"{database.backend}+{driver}")
         engine = create_async_engine(address, **options) if driver in AWAITED else sa.create_engine(address, **options)
         host = open_.enter_context(hosted(engine))
-        clock, keys = Clock(), f"{old},{new}"
-
-        def scene(**more: Any) -> Scene:
-            return Scene(
-                host.mfa(plain_settings(keys=keys, **more), clock),
-                host.mfa(plain_settings(keys=f"{new},{old}", **more), clock),
-                host.mfa(plain_settings(keys=keys, legacy_rows=True, **more), clock),
-                clock,
-                behind,
-            )
-
-        yield Losers(scene(), scene(deadline=DEADLINE), losing, url, keys)
+        yield Losers(host.scene(behind), host.scene(behind, deadline=DEADLINE), losing, url, host.keys)

@@ -7,21 +7,17 @@ MariaDB a wire answers in the server's place, and the server has rolled back.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine as create_awaited
 
-from tests.attacks.acts import Scene
 from tests.attacks.cutting import Refuse, cutting
-from tests.people import Blocked, Clock, plain_settings
-from twofold import MFA, AsyncMFA
+from tests.attacks.scenes import hosted
 from twofold.database import create_async_engine, create_engine
-from twofold.keyring import generate_key
 from twofold.metadata import NAMES
 
 if TYPE_CHECKING:
@@ -29,12 +25,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from tests.attacks.scenes import Scene
     from tests.databases import Database
-    from twofold import Settings
 
 ALWAYS: Final = 10**9
 # The patience of an operation whose COMMIT is always refused, in seconds.
-DEADLINE: Final = 0.2
+DEADLINE: Final = 0.1
 REASONS: Final[dict[str, tuple[str, ...]]] = {
     "sqlite": ("busy", "another"),
     "postgresql": ("deadlock", "serialization failure", "lock timeout", "another"),
@@ -189,9 +185,9 @@ class Stage:
 @contextlib.contextmanager
 def staged(database: Database, face: str) -> Iterator[Stage]:
     """Set the scene on a migrated database."""
-    new, old = generate_key("k2"), generate_key("k1")
     with contextlib.ExitStack() as open_:
         refusing: Refusing
+        engine: sa.Engine | AsyncEngine
         if database.backend == "sqlite":
             database.dispose()
             path = database.url.removeprefix("sqlite:///")
@@ -213,44 +209,4 @@ def staged(database: Database, face: str) -> Iterator[Stage]:
             engine = create_engine(url) if face == "blocking" else create_async_engine(url)
         open_.callback(behind.dispose)
         host = open_.enter_context(hosted(engine))
-        clock, keys = Clock(), f"{old},{new}"
-
-        def scene(**more: Any) -> Scene:
-            return Scene(
-                host.mfa(plain_settings(keys=keys, **more), clock),
-                host.mfa(plain_settings(keys=f"{new},{old}", **more), clock),
-                host.mfa(plain_settings(keys=keys, legacy_rows=True, **more), clock),
-                clock,
-                behind,
-            )
-
-        yield Stage(scene(), scene(deadline=DEADLINE), refusing, url, keys)
-
-
-class HostEngine:
-    """A host's engine of either kind, and the faces on it."""
-
-    def __init__(self, engine: sa.Engine | AsyncEngine, runner: asyncio.Runner) -> None:
-        self._engine, self._runner = engine, runner
-
-    def mfa(self, settings: Settings, clock: Clock) -> MFA:
-        """The library on this engine, called as the blocking face is."""
-        if isinstance(self._engine, sa.Engine):
-            return MFA(self._engine, settings, clock=clock)
-        return cast("MFA", Blocked(AsyncMFA(self._engine, settings, clock=clock), self._runner))
-
-    def dispose(self) -> None:
-        """Close its connections."""
-        if isinstance(self._engine, sa.Engine):
-            self._engine.dispose()
-        else:
-            self._runner.run(self._engine.dispose())
-
-
-@contextlib.contextmanager
-def hosted(engine: sa.Engine | AsyncEngine) -> Iterator[HostEngine]:
-    """The engine of a host for the length of the block."""
-    with asyncio.Runner() as runner:
-        host = HostEngine(engine, runner)
-        yield host
-        host.dispose()
+        yield Stage(host.scene(behind), host.scene(behind, deadline=DEADLINE), refusing, url, host.keys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import time
 from collections import Counter
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from typer.testing import CliRunner
 
-from tests.attacks.acts import ACTS, Act, Scene, refusal
+from tests.attacks import outages
+from tests.attacks.acts import ACTS, Act, refusal
 from tests.attacks.crowd import WAYS, call, outcomes
 from tests.attacks.cutting import Cut, Refuse, cutting
 from tests.attacks.host import Host, browser
@@ -19,7 +21,7 @@ from tests.attacks.length import LENGTH
 from tests.attacks.losing import DEADLINE, DRIVERS, Losers, lost_at
 from tests.databases import BACKENDS
 from tests.people import FIREFOX, challenged, enroll, kinds, plain_settings
-from twofold import Challenge, Cleared, DatabaseUnavailable, MFAError
+from twofold import Cleared, DatabaseUnavailable, MFAError
 from twofold.cli import app
 from twofold.web.fastapi import SignedIn, Waiting
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.attacks.cutting import Deed
+    from tests.attacks.scenes import Scene
     from tests.databases import Database, Sources
     from tests.people import Clock
     from twofold import MFA
@@ -35,16 +38,20 @@ if TYPE_CHECKING:
 UNKNOWN: Final = "it is not known whether the code was used"
 DRIVERS_HERE: Final = [driver for driver, backend in DRIVERS.items() if backend in BACKENDS]
 # SQLite has no wire.
-CUTS: Final = [(driver, cut) for driver in DRIVERS_HERE for cut in Cut if "sqlite" not in driver or cut in {Cut.BEFORE, Cut.AFTER}]
+CUTS: Final = [
+    (driver, cut)
+    for driver in DRIVERS_HERE
+    for cut in (Cut.BEFORE, Cut.MIDDLE, Cut.LATE, Cut.AFTER)
+    if DRIVERS[driver] != "sqlite" or cut in {Cut.BEFORE, Cut.AFTER}
+]
 CHIEF: Final = (
     "confirm",
-    "challenge",
     "challenge_of_a_device",
+    "challenge_of_a_stolen_device",
     "verify",
     "verify_wrongly",
     "verify_on_paper",
     "trust",
-    "regenerate",
 )
 
 
@@ -105,7 +112,7 @@ def judged(losers: Losers, scene: Scene, act: Act, deed: Deed, *, later: float =
     if lines != act.lines:
         return True, f"it is answered rightly and has written {lines}"
     try:
-        holds = bool(act.holds(True if act.is_guess else answer))  # noqa: FBT003
+        holds = bool(act.holds(True if act.is_guess else answer))
     except (AssertionError, MFAError) as error:
         return True, f"the answer is not true: {error!r}"
     return True, "" if holds else "the answer is not true"
@@ -118,13 +125,15 @@ def test_a_commit_that_is_cut_off_is_settled(sets: Sets, driver: str, cut: Cut) 
     results = {name: judged(losers, losers.scene, ACTS[name](losers.scene), cut) for name in names}
     assert {name: wrong for name, (_, wrong) in results.items() if wrong} == {}
     answered = sum(is_answered for is_answered, _ in results.values())
-    assert answered >= math.ceil(0.9 * len(results)), {name for name, (is_answered, _) in results.items() if not is_answered}
+    assert answered >= math.ceil(0.9 * len(results)), {
+        name for name, (is_answered, _) in results.items() if not is_answered
+    }
 
 
 @pytest.mark.parametrize("driver", [driver for driver in DRIVERS_HERE if DRIVERS[driver] != "sqlite"])
 def test_what_arrives_while_it_is_looked_for_counts_once(sets: Sets, driver: str) -> None:
     losers, wrong = sets.get(driver), list[tuple[str, float, str]]()
-    for milliseconds in (0, 1, 2, 3, 4, 6, 8, 10, 14, 20, 30):
+    for milliseconds in range(0, 20, 1 if LENGTH > 1 else 3):
         for name in ("verify", "verify_wrongly"):
             later = milliseconds / 1000
             _, what = judged(losers, losers.scene, ACTS[name](losers.scene), Cut.LATE, later=later)
@@ -132,14 +141,14 @@ def test_what_arrives_while_it_is_looked_for_counts_once(sets: Sets, driver: str
     assert wrong == []
 
 
-@pytest.mark.parametrize("name", ["verify", "trust"])
+@pytest.mark.parametrize("name", ["verify", "trust"] if LENGTH > 1 else ["trust"])
 @pytest.mark.parametrize("driver", [driver for driver in DRIVERS_HERE if DRIVERS[driver] != "sqlite"])
 def test_a_commit_that_arrives_after_the_deadline_is_not_waited_for(sets: Sets, driver: str, name: str) -> None:
     losers = sets.get(driver)
     scene = losers.hurried
     act = ACTS[name](scene)
     before, began = scene.last_line(act.user_id), time.monotonic()
-    losers.losing.arm(Cut.LATE, later=DEADLINE + 2)
+    losers.losing.arm(Cut.LATE, later=DEADLINE + 1.5)
     said = ""
     try:
         act.ask()
@@ -153,7 +162,7 @@ def test_a_commit_that_arrives_after_the_deadline_is_not_waited_for(sets: Sets, 
     assert not said or UNKNOWN in said
 
 
-@pytest.mark.parametrize("name", ["verify", "verify_on_paper", "reverify", "trust", "regenerate"])
+@pytest.mark.parametrize("name", ["verify", "trust"])
 def test_what_cannot_be_found_out_is_said_to_be_unknown(losers: Losers, name: str) -> None:
     scene = losers.hurried
     act = ACTS[name](scene)
@@ -184,6 +193,7 @@ def test_a_database_that_was_away_before_anything_was_asked_has_used_nothing(los
     assert act.holds(act.ask())
 
 
+@pytest.mark.xfail(strict=True, reason="A token is given up before its successor was seen.")
 def test_a_browser_whose_answer_was_lost_is_no_thief(losers: Losers) -> None:
     scene = losers.hurried
     enrolled = scene.proven()
@@ -269,3 +279,18 @@ def test_a_command_whose_commit_is_cut_off_is_carried_out_once(
         losers.losing.disarm()
     assert (done.exit_code, losers.losing.done) == (0, 1)
     assert scene.lines(user, after=before) == ("reset",)
+
+
+@pytest.mark.backends("postgresql", "mariadb")
+def test_a_server_that_falls_silent_at_the_commit_is_given_up_and_asked_again(
+    migrated: Database, face: str, keys: str, clock: Clock, ada: int
+) -> None:
+    with cutting(migrated.url) as wire, outages.hosted(f"{wire.url}?read_timeout=1", face, keys, clock) as mfa:
+        enrolled, before = enroll(mfa, ada, clock), len(kinds(mfa, ada))
+        for code, outcome in ((enrolled.phone.wrong_code(), "wrong_code"), (enrolled.phone.code(), "success")):
+            wire.arm(Cut.SILENT)
+            assert refusal(functools.partial(mfa.reverify, ada, code)) == outcome
+            wire.disarm()
+            assert wire.done == 1
+        assert kinds(mfa, ada)[before:] == ["code_refused", "code_accepted"]
+        assert mfa.events.verify(ada).is_intact

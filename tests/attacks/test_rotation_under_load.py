@@ -1,4 +1,7 @@
-"""Keys that are replaced while everybody logs in: by several hands, and between processes of before and after."""
+"""Keys that are replaced while everybody logs in: by several hands, and between processes of before and after.
+
+`make rotations` does all of it fifty times on each database, with more processes than the machine has cores.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.attacks.crowd import Crowd, call, outcomes
+from tests.attacks.length import LENGTH
 from tests.people import Clock, Open, add_user, enroll, log_in
 from twofold import Rejected
 from twofold.keyring import generate_key
@@ -24,8 +28,9 @@ def keys() -> str:
 
 
 @pytest.mark.requirement("R90")
+@pytest.mark.parametrize("turn", range(LENGTH))
 def test_a_rotation_by_many_hands_disturbs_no_login_and_loses_no_spent_code(
-    open_mfa: Open, migrated: Database, crowd: Crowd, clock: Clock, keys: str
+    open_mfa: Open, migrated: Database, crowd: Crowd, clock: Clock, keys: str, turn: int
 ) -> None:
     new, old = keys.split(",")
     before = open_mfa(keys=f"{old},{new}")
@@ -49,7 +54,10 @@ def test_a_rotation_by_many_hands_disturbs_no_login_and_loses_no_spent_code(
 
 
 @pytest.mark.requirement("R90")
-def test_processes_before_and_after_the_turn_read_each_other(open_mfa: Open, ada: int, clock: Clock, keys: str) -> None:
+@pytest.mark.parametrize("turn", range(LENGTH))
+def test_processes_before_and_after_the_turn_read_each_other(
+    open_mfa: Open, ada: int, clock: Clock, keys: str, turn: int
+) -> None:
     new, old = keys.split(",")
     early, late = open_mfa(keys=f"{old},{new}"), open_mfa(keys=f"{new},{old}")
     enrolment = enroll(early, ada, clock)
