@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,7 @@ from tests.attacks.crowd import WAYS, call, outcomes
 from tests.attacks.cutting import Cut, Refuse, cutting
 from tests.attacks.host import Host, browser
 from tests.attacks.length import LENGTH
-from tests.attacks.losing import DEADLINE, DRIVERS, Losers, lost_at
+from tests.attacks.losing import AWAITED, DEADLINE, DRIVERS, Losers, lost_at
 from tests.databases import BACKENDS
 from tests.people import FIREFOX, challenged, enroll, kinds, plain_settings
 from twofold import Cleared, DatabaseUnavailable, MFAError
@@ -38,11 +39,14 @@ if TYPE_CHECKING:
 UNKNOWN: Final = "it is not known whether the code was used"
 DRIVERS_HERE: Final = [driver for driver, backend in DRIVERS.items() if backend in BACKENDS]
 # SQLite has no wire.
+WIRED: Final = [driver for driver in DRIVERS_HERE if DRIVERS[driver] != "sqlite"]
+OF_MARIADB: Final = [driver for driver in DRIVERS_HERE if DRIVERS[driver] == "mariadb"]
+BLOCKING: Final = [driver for driver in WIRED if driver not in AWAITED]
 CUTS: Final = [
     (driver, cut)
     for driver in DRIVERS_HERE
     for cut in (Cut.BEFORE, Cut.MIDDLE, Cut.LATE, Cut.AFTER)
-    if DRIVERS[driver] != "sqlite" or cut in {Cut.BEFORE, Cut.AFTER}
+    if driver in WIRED or cut in {Cut.BEFORE, Cut.AFTER}
 ]
 CHIEF: Final = (
     "confirm",
@@ -118,6 +122,7 @@ def judged(losers: Losers, scene: Scene, act: Act, deed: Deed, *, later: float =
     return True, "" if holds else "the answer is not true"
 
 
+@pytest.mark.requirement("R11", "R64", "R101")
 @pytest.mark.parametrize(("driver", "cut"), CUTS)
 def test_a_commit_that_is_cut_off_is_settled(sets: Sets, driver: str, cut: Cut) -> None:
     losers = sets.get(driver)
@@ -130,7 +135,8 @@ def test_a_commit_that_is_cut_off_is_settled(sets: Sets, driver: str, cut: Cut) 
     }
 
 
-@pytest.mark.parametrize("driver", [driver for driver in DRIVERS_HERE if DRIVERS[driver] != "sqlite"])
+@pytest.mark.requirement("R11", "R21")
+@pytest.mark.parametrize("driver", WIRED)
 def test_what_arrives_while_it_is_looked_for_counts_once(sets: Sets, driver: str) -> None:
     losers, wrong = sets.get(driver), list[tuple[str, float, str]]()
     for milliseconds in range(0, 20, 1 if LENGTH > 1 else 3):
@@ -141,8 +147,9 @@ def test_what_arrives_while_it_is_looked_for_counts_once(sets: Sets, driver: str
     assert wrong == []
 
 
+@pytest.mark.requirement("R64")
 @pytest.mark.parametrize("name", ["verify", "trust"] if LENGTH > 1 else ["trust"])
-@pytest.mark.parametrize("driver", [driver for driver in DRIVERS_HERE if DRIVERS[driver] != "sqlite"])
+@pytest.mark.parametrize("driver", WIRED)
 def test_a_commit_that_arrives_after_the_deadline_is_not_waited_for(sets: Sets, driver: str, name: str) -> None:
     losers = sets.get(driver)
     scene = losers.hurried
@@ -162,6 +169,23 @@ def test_a_commit_that_arrives_after_the_deadline_is_not_waited_for(sets: Sets, 
     assert not said or UNKNOWN in said
 
 
+@pytest.mark.requirement("R64", "R101")
+@pytest.mark.parametrize("cut", [Cut.AFTER, Cut.BEFORE])
+def test_a_database_that_is_back_within_the_deadline_has_answered(losers: Losers, cut: Cut) -> None:
+    scene = losers.scene
+    for name in ("verify", "verify_wrongly") if LENGTH > 1 else ("verify",):
+        act = ACTS[name](scene)
+        before = scene.last_line(act.user_id)
+        losers.losing.arm(cut, then_away=True)
+        coming_back = threading.Timer(0.4, losers.losing.disarm)
+        coming_back.start()
+        outcome = refusal(act.ask)
+        coming_back.join()
+        assert (outcome, losers.losing.done) == (act.outcome, 1)
+        assert scene.lines(act.user_id, after=before) == act.lines
+
+
+@pytest.mark.requirement("R64", "R101")
 @pytest.mark.parametrize("name", ["verify", "trust"])
 def test_what_cannot_be_found_out_is_said_to_be_unknown(losers: Losers, name: str) -> None:
     scene = losers.hurried
@@ -178,6 +202,7 @@ def test_what_cannot_be_found_out_is_said_to_be_unknown(losers: Losers, name: st
     assert scene.mfa.events.verify(act.user_id).is_intact
 
 
+@pytest.mark.requirement("R64")
 def test_a_database_that_was_away_before_anything_was_asked_has_used_nothing(losers: Losers) -> None:
     scene = losers.hurried
     other, act = ACTS["reverify"](scene), ACTS["verify"](scene)
@@ -213,7 +238,8 @@ def test_a_browser_whose_answer_was_lost_is_no_thief(losers: Losers) -> None:
     assert "device_theft" not in kinds(scene.mfa, ada)
 
 
-@pytest.mark.parametrize("driver", [driver for driver in DRIVERS_HERE if DRIVERS[driver] == "mariadb"])
+@pytest.mark.requirement("R101")
+@pytest.mark.parametrize("driver", OF_MARIADB)
 def test_a_server_that_says_no_after_it_has_committed_is_not_believed(sets: Sets, driver: str) -> None:
     losers = sets.get(driver)
     # What a node of a Galera cluster says that loses its cluster during a COMMIT.
@@ -222,6 +248,7 @@ def test_a_server_that_says_no_after_it_has_committed_is_not_believed(sets: Sets
     assert {name: wrong for name, (_, wrong) in results.items() if wrong} == {}
 
 
+@pytest.mark.requirement("R11", "R34")
 @pytest.mark.backends("postgresql", "mariadb")
 @pytest.mark.parametrize("cut", [Cut.AFTER, Cut.MIDDLE, Cut.BEFORE])
 def test_a_code_is_spent_once_by_many_hands_whose_commits_are_cut_off(
@@ -239,7 +266,8 @@ def test_a_code_is_spent_once_by_many_hands_whose_commits_are_cut_off(
     assert mfa.events.verify(ada).is_intact
 
 
-@pytest.mark.parametrize("driver", [driver for driver in DRIVERS_HERE if driver in {"psycopg", "pymysql"}])
+@pytest.mark.requirement("R64", "R101")
+@pytest.mark.parametrize("driver", BLOCKING)
 def test_the_pages_let_in_whom_the_database_has_let_in(sets: Sets, driver: str) -> None:
     losers = sets.get(driver)
     scene = losers.scene
@@ -259,7 +287,8 @@ def test_the_pages_let_in_whom_the_database_has_let_in(sets: Sets, driver: str) 
     assert scene.lines(ada, after=before) == ("challenged", "code_refused", "code_accepted")
 
 
-@pytest.mark.parametrize("driver", [driver for driver in DRIVERS_HERE if driver in {"psycopg", "pymysql"}])
+@pytest.mark.requirement("R101")
+@pytest.mark.parametrize("driver", BLOCKING)
 @pytest.mark.parametrize("cut", [Cut.BEFORE, Cut.AFTER])
 def test_a_command_whose_commit_is_cut_off_is_carried_out_once(
     sets: Sets, driver: str, cut: Cut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -281,6 +310,7 @@ def test_a_command_whose_commit_is_cut_off_is_carried_out_once(
     assert scene.lines(user, after=before) == ("reset",)
 
 
+@pytest.mark.requirement("R64")
 @pytest.mark.backends("postgresql", "mariadb")
 def test_a_server_that_falls_silent_at_the_commit_is_given_up_and_asked_again(
     migrated: Database, face: str, keys: str, clock: Clock, ada: int

@@ -101,12 +101,14 @@ def ask_and_look(stage: Stage, act: Act, scene: Scene, reason: str, times: int) 
         assert scene.mfa.events.verify(act.user_id).is_intact
 
 
+@pytest.mark.requirement("R11", "R64", "R101")
 @pytest.mark.parametrize(("face", "name"), TURNS)
 def test_a_commit_that_is_refused_changes_no_answer(stage: Stage, backend: str, face: str, name: str) -> None:
     for times in (1, 3) if LENGTH > 1 else (1,) if face == "blocking" else (3,):
         ask_and_look(stage, ACTS[name](stage.scene), stage.scene, REASONS[backend][0], times)
 
 
+@pytest.mark.requirement("R11", "R64")
 @pytest.mark.parametrize("name", FEW)
 def test_whatever_the_reason_of_the_refusal_is(stage: Stage, backend: str, name: str) -> None:
     for reason in REASONS[backend]:
@@ -114,6 +116,7 @@ def test_whatever_the_reason_of_the_refusal_is(stage: Stage, backend: str, name:
             ask_and_look(stage, ACTS[name](stage.scene), stage.scene, reason, 1)
 
 
+@pytest.mark.requirement("R64", "R101")
 @pytest.mark.backends("postgresql")
 @pytest.mark.parametrize("name", FEW)
 def test_a_statement_that_is_refused_for_another_reason_is_answered_or_leaves_nothing(
@@ -130,6 +133,7 @@ def test_a_statement_that_is_refused_for_another_reason_is_answered_or_leaves_no
         ask_and_look(stage, act, scene, ALONE[1], 0)
 
 
+@pytest.mark.requirement("R64", "R101")
 @pytest.mark.parametrize(("face", "name"), TURNS)
 def test_a_commit_that_is_always_refused_leaves_nothing(stage: Stage, backend: str, face: str, name: str) -> None:
     scene = stage.hurried
@@ -150,6 +154,7 @@ def test_a_commit_that_is_always_refused_leaves_nothing(stage: Stage, backend: s
     ask_and_look(stage, act, stage.scene, REASONS[backend][0], 0)
 
 
+@pytest.mark.requirement("R22", "R64")
 def test_a_guesser_learns_nothing_where_every_commit_is_refused(stage: Stage, backend: str) -> None:
     scene = stage.hurried
     for reason in REASONS[backend] if LENGTH > 1 else REASONS[backend][:2]:
@@ -177,6 +182,7 @@ IMPATIENT: Final = {
 HELD: Final = 0.3
 
 
+@pytest.mark.requirement("R64")
 def test_a_row_that_somebody_holds_for_a_moment_is_waited_for(
     mfa: MFA, enrolled: Enrolment, migrated: Database, face: str, keys: str, clock: Clock
 ) -> None:
@@ -212,6 +218,7 @@ def blocking_stage(stages: Stages, backend: str) -> Stage:
     return stages.get(backend, "blocking")
 
 
+@pytest.mark.requirement("R64", "R101")
 def test_the_pages_answer_as_if_no_commit_had_been_refused(blocking_stage: Stage, backend: str) -> None:
     scene, refusing = blocking_stage.scene, blocking_stage.refusing
     visit = Visit(scene)
@@ -228,6 +235,7 @@ def test_the_pages_answer_as_if_no_commit_had_been_refused(blocking_stage: Stage
     assert scene.lines(user, after=before) == ("code_refused", "code_accepted", "device_trusted")
 
 
+@pytest.mark.requirement("R64")
 def test_the_pages_say_the_same_of_a_right_and_a_wrong_code_that_cannot_be_written(
     blocking_stage: Stage, backend: str
 ) -> None:
@@ -248,6 +256,7 @@ def test_the_pages_say_the_same_of_a_right_and_a_wrong_code_that_cannot_be_writt
     assert scene.rows(visit.enrolled.user_id) == before
 
 
+@pytest.mark.requirement("R101")
 @pytest.mark.backends("postgresql", "mariadb")
 @pytest.mark.parametrize("times", [1, 3, ALWAYS])
 def test_a_command_is_carried_out_once_or_not_at_all(
