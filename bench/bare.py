@@ -45,16 +45,16 @@ class _Writes:
         engine.dispose()
         # Number, moment and MAC are those of the state.
         self._moment, self._told = event["created_at"], tuple(event[name] for name in Link._fields[2:-1])
-        self._count, self._version = Account._fields.index("event_count"), Account._fields.index("version")
         self._login = [Account._fields.index(name) for name in LOGIN]
+        self._counts = [Account._fields.index(name) for name in ("event_count", "version")]
 
     def after(self, row: Sequence[Any]) -> Any:
         """What the second statement is given."""
         values = list(row)
-        values[self._count] += 1
-        values[self._version] += 1
+        for count in self._counts:
+            values[count] += 1
         state = (*(values[place] for place in self._login), row[-1], self._moment)
-        return self.write.bound((*state, row[0], row[self._version], *self._told))
+        return self.write.bound((*state, row[0], row[self._counts[-1]], *self._told))
 
 
 class Psycopg:

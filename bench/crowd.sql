@@ -6,11 +6,12 @@ FROM generate_series(1, :people + 1 + :legacy) AS n;
 
 INSERT INTO user_mfa_secrets (
     user_id, secret, is_enabled, is_verified, last_used_step, last_challenge, last_used_at, event_count, event_head,
-    state_mac, created_at, updated_at, enabled_at
+    version, state_mac, created_at, updated_at, enabled_at
 )
 SELECT
     n, :kid || encode(sha256(id) || substr(sha256(id), 1, 16), 'base64'), true, true, 58000000, :events - 1, moment,
-    :events, :kid || encode(sha256(id || 'head'), 'hex'), :kid || encode(sha256(id || 'state'), 'hex'), moment, moment, moment
+    :events, :kid || encode(sha256(id || 'head'), 'hex'), :events, :kid || encode(sha256(id || 'state'), 'hex'), moment,
+    moment, moment
 FROM generate_series(1, :people) AS n, LATERAL (SELECT n::text::bytea AS id, now() - interval '1 year' AS moment) AS made
 WHERE n % :stride <> 0;
 

@@ -52,8 +52,8 @@ class Loop:
             for statement in (schema.read, schema.swap_at_login[None], schema.append)
         )
         self._swapped, self._appended = itemgetter(*self._swap.places), itemgetter(*self._append.places)
-        self._count, self._version = Account._fields.index("event_count"), Account._fields.index("version")
-        self._login = [Account._fields.index(name) for name in LOGIN]
+        self._login = itemgetter(*(Account._fields.index(name) for name in LOGIN))
+        self._count, self._version = (Account._fields.index(name) for name in ("event_count", "version"))
         self._ids, self._turn = ids, 0
         columns = ", ".join(column.name for column in schema.tables.events.columns)
         last = f"SELECT {columns} FROM mfa_events ORDER BY id DESC LIMIT 1"  # noqa: S608 - names of ours.
@@ -69,10 +69,10 @@ class Loop:
                 send("BEGIN IMMEDIATE")
                 row: list[Any] = list(send(self._read.words, (user,)).fetchone())
                 seen = row[self._version]
-                row[self._count] += 1
                 row[self._version] += 1
-                state = (*(row[place] for place in self._login), row[-1], "2026-01-01 00:00:00.000000")
-                swapped = send(self._swap.words, self._swapped((*state, user, seen)))
+                row[self._count] += 1
+                after = (*self._login(row), row[-1], "2026-01-01 00:00:00.000000", user, seen)
+                swapped = send(self._swap.words, self._swapped(after))
                 if swapped.rowcount != 1:
                     raise RuntimeError("the row was not written")
                 send(self._append.words, self._appended((user, row[self._count], *self._event)))

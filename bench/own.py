@@ -35,13 +35,11 @@ class Own:
         clock = Clock()
         engine: Any = sa.create_engine("postgresql+psycopg://nobody@localhost/nothing")
         mfa = MFA(engine, settings(), clock=clock)
-        core = mfa._runtime  # noqa: SLF001
-        core.schema, keyring = Schema("users.id", sa.BigInteger()), core.keyring
+        runtime = mfa._runtime  # noqa: SLF001
+        runtime.schema, keyring = Schema("users.id", sa.BigInteger()), runtime.keyring
         head, seen = keyring.mac("events", b"the last event"), clock.now - timedelta(minutes=1)
-        account = Account(
-            7, is_enabled=True, is_verified=True, last_used_step=1, event_count=5, event_head=head, version=5
-        )
-        account = account._replace(enabled_at=seen, last_used_at=seen, last_challenge=3)
+        account = Account(7, is_enabled=True, is_verified=True, last_used_step=1, event_count=5, event_head=head)
+        account = account._replace(enabled_at=seen, last_used_at=seen, last_challenge=3, version=5)
         context = factor._context(account, "secret", Parameters(), None)  # noqa: SLF001
         account = account._replace(secret=keyring.seal(_SECRET, context))
         connection = _Connection(engine, (*account, keyring.mac("state", account.message())))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bench.server import Server
 
 # What differs from one verification to the next is computed by pgbench from the row that it has just read.
-_COMPUTED = frozenset({"user", "seen", "new_event_count", "new_version"})
+_COMPUTED = frozenset({"user", "seen", "new_version", "new_event_count"})
 _SCRIPT = """\\set user :first + :client_id * :each + random(0, :each - 1)
 {read} \\gset
 \\set seen :version
