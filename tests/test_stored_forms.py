@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
@@ -13,10 +14,11 @@ from uuid import UUID
 import pytest
 
 from twofold import trusted_devices
+from twofold.account import chain, digests
 from twofold.account.row import Account
 from twofold.backup_codes import codec
 from twofold.errors import ConfigurationError
-from twofold.events import chain, checkpoint
+from twofold.events import checkpoint
 from twofold.events.checkpoint import Checkpoint, Head, Heads
 from twofold.events.signing import PrivateKey, PublicKey
 from twofold.keyring import Keyring, canonical
@@ -105,8 +107,67 @@ def test_what_was_sealed_opens() -> None:
 
 
 def test_the_state_of_a_user_is_authenticated_in_this_form() -> None:
-    state = b"s7:state 1,i7,n,n,n,s4:SHA1,i6,i30,b0,b0,n,i0,n,i0,n,n,i0,n,n,n"
+    state = b"s7:state 1,i7,n,n,n,s4:SHA1,i6,i30,b0,b0,n,i0,n,i0,n,n,i0,n,i0,n,n,n,n,i0,i0,n,i0,i0,n,n,n,n,n,n"
     assert Account(7).message() == state
+    # Each column has its place, so that none can be taken for another.
+    filled = Account(*range(1, len(Account._fields) + 1))  # type: ignore[arg-type]
+    assert filled.message() == b"s7:state 1," + b",".join(b"i%d" % number for number in range(1, 34))
+    assert Account._fields[15:31] == (
+        "event_count",
+        "event_head",
+        "version",
+        "codes_digest",
+        "devices_digest",
+        "passkeys_digest",
+        "cases_digest",
+        "proofs_after",
+        "failure_level",
+        "failure_level_at",
+        "setup_tries",
+        "lines_today",
+        "lines_day",
+        "epoch",
+        "shown_codes",
+        "changes_suspended_at",
+    )
+
+
+def test_what_a_row_says_of_the_rows_of_another_table_has_this_form() -> None:
+    assert (digests.CODES, digests.DEVICES) == (
+        ("id", "code_hash", "expires_at"),
+        (
+            "id",
+            "device_fingerprint",
+            "browser",
+            "platform",
+            "trust_token",
+            "previous_token",
+            "rotated_at",
+            "trusted_until",
+            "last_used_at",
+            "created_at",
+        ),
+    )
+    rows = [(1, "v1:k1:00", None), (2, "v1:k1:01", AT)]
+    encoded = b"s6:rows 1,y" + b"i1,s8:v1:k1:00,n".hex().encode() + b",y"
+    encoded += b"i2,s8:v1:k1:01,t1795348805123456".hex().encode()
+    stored = "fe43ed8ceed1b7d2efc8372acb0b69cde99978c6dff2be432d5c82ed140f014b"
+    assert digests.digest(rows) == hashlib.sha256(encoded).hexdigest() == stored
+    assert digests.digest([]) is None
+    assert len({digests.digest(other) for other in (rows, rows[::-1], rows[:1], [rows[0] + rows[1]])}) == 4
+
+
+def test_an_altered_state_that_was_told_stands_behind_the_digest_in_this_form() -> None:
+    whole = digests.digest([(1, "v1:k1:00", None)])
+    for rows, seen in (([(2, "x", None)], digests.digest([(2, "x", None)])), ([], "none"), (None, "unreadable")):
+        comparison = digests.compare(whole, rows)
+        assert comparison == (False, False, f"{whole} {str(seen)[:32]}")
+        assert digests.compare(comparison.told, rows) == (False, True, comparison.told)
+        assert digests.compare(comparison.told, [(1, "v1:k1:00", None)]).is_intact
+    assert digests.compare(None, []) == (True, False, " none")
+    assert not digests.compare(None, [(1, "x", None)]).is_intact
+    # SQLite keeps whatever is written into a column.
+    assert digests.compare(whole, [([], "x", None)]) == (False, False, f"{whole} unreadable")
 
 
 def test_a_secret_is_sealed_for_its_place_in_this_form() -> None:
@@ -132,21 +193,29 @@ def test_an_event_is_chained_in_this_form() -> None:
 def test_a_backup_code_is_hashed_in_this_form() -> None:
     code = "ABCDEFGHJKMNPQRSTVWXYZ012"
     good = "v1:k1:2421a3828e7be756732a3284e26c176719e70016bb2afc54a6e5fc2e92c7949b"
-    spent = "v1:k1:af50c1dcf536cfff4e4ed1793354db89f9196cdc97de3b04c31d12fb55d9addd"
     assert codec.digests(RING, 7, code) == (good,)
-    assert codec.digests(RING, 7, code, is_spent=True) == (spent,)
-    assert codec.marks(RING, 7, code) == ("55d9addd",)
+    assert RING.mac("backup codes", canonical("backup code", 7, code)) == good
+
+
+def test_a_code_of_before_that_was_adopted_is_hashed_in_this_form() -> None:
     legacy = "e0bebd22819993425814866b62701e2919ea26f1370499c1037b53b9d49c2c8a"
+    adopted = "v1:k1:5610dd26e719aa22eb5b87362fdd0b72ecaa9f2f075be046b72d182d5bfbce19"
     assert codec.legacy_digest("ABC123") == legacy
+    # Applications wrote the hex in either case.
+    assert codec.adopted(RING, 7, legacy) == codec.adopted(RING, 7, legacy.upper()) == adopted
+    assert codec.digests(RING, 7, "ABC123", is_older=True) == (adopted,)
+    assert RING.mac("backup codes", canonical("older backup code", 7, legacy)) == adopted
+    assert codec.adopted(RING, 8, legacy) != adopted
+    assert codec.digests(RING, 7, "ABC123") != (adopted,)
 
 
 def test_the_token_of_a_device_is_hashed_in_this_form() -> None:
     work: Any = SimpleNamespace(keyring=RING)
     line = canonical("device line", 7, "line")
-    assert trusted_devices._lines(work, 7, "line.token") == (RING.mac("device tokens", line),)
+    assert trusted_devices._series_digests(work, 7, "line.token") == (RING.mac("device tokens", line),)
     token = canonical("device token", 7, AT, LATER, "line.token")
-    digests = trusted_devices._digests(work, Account(7, enabled_at=AT), "line.token", LATER)
-    assert digests == (RING.mac("device tokens", token),)
+    hashes = trusted_devices._token_digests(work, Account(7, enabled_at=AT), "line.token", LATER)
+    assert hashes == (RING.mac("device tokens", token),)
 
 
 def test_a_challenge_is_signed_in_this_form() -> None:
