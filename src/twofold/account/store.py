@@ -103,7 +103,7 @@ def read_login(work: Attempt, user_id: UserId, beside: Beside | None) -> Login:
         return Login(account, account is not None and account.codes_digest is not None)
     account = _account(work, stored, rows[0] if rows else None)
     if account is None:
-        if find(work, user_id) is not None:
+        if _missing(work, stored, schema.read) is not None:
             # It was made a moment ago.
             raise Conflict
         return Login(None)
