@@ -157,8 +157,6 @@ def list_(work: Attempt, user_id: UserId) -> tuple[Device, ...]:
     account = store.find(work, user_id)
     if account is None:
         return ()
-    held = store.held_devices(work, account)
-    is_intact = held is not None and store.compared_devices(work, account, held).is_intact
     devices = work.schema.tables.devices
     query = sa.select(devices).where(devices.c.user_id == account.user_id).order_by(devices.c.id.desc())
     try:
@@ -217,21 +215,25 @@ def revoke_all(work: Attempt, user_id: UserId, *, reason: str = "revoked by thei
     account = store.find(work, user_id)
     if account is None:
         return 0
-    account = tell_altered(work, account, request)
-    number = count(work, account)
+    account, number = tell_altered(work, account, request)
     if account.devices_digest is None:
         return 0
     after = ended(work, account, reason)
-    fact = Fact(Kind.DEVICE_REVOKED, details={"devices": number or 0, "reason": printable(reason, _NAME_LIMIT)})
+    fact = Fact(Kind.DEVICE_REVOKED, details={"devices": number, "reason": printable(reason, _NAME_LIMIT)})
     store.save(work, account, after, fact, request)
-    return number or 0
+    return number
 
 
-def tell_altered(work: Attempt, account: Account, request: Any) -> Account:
-    """Tell of devices that are not those that the user's row names, before they are ended; the state then."""
+def tell_altered(work: Attempt, account: Account, request: Any) -> tuple[Account, int]:
+    """Tell of devices that are not those that the user's row names, before they are ended.
+
+    Returns the state then, and how many devices are trusted, which is none where they were altered.
+    """
     work.need_lock()
-    comparison = store.compared_devices(work, account, store.held_devices(work, account))
-    return store.alarm(work, account, "mfa_device_trusts", comparison, request)
+    devices = store.held_devices(work, account)
+    comparison = store.compared_devices(work, account, devices)
+    trusted = sum(_is_active(work, device) for device in devices or ()) if comparison.is_intact else 0
+    return store.alarm(work, account, "mfa_device_trusts", comparison, request), trusted
 
 
 def ended(work: Attempt, account: Account, reason: str) -> Account:

@@ -126,8 +126,7 @@ def password_changed(work: Attempt, user_id: UserId, *, request: Any = None) -> 
     account = store.find(work, user_id)
     if account is None:
         return 0
-    account = trusted_devices.tell_altered(work, account, request)
-    number = trusted_devices.count(work, account) or 0
+    account, number = trusted_devices.tell_altered(work, account, request)
     after = account._replace(
         last_challenge=account.version, proofs_after=account.version, pending_secret=None, pending_at=None
     )
@@ -171,7 +170,7 @@ def _by_operator(kind: Kind, by: str, reason: str) -> Fact:
 
 def _tell_altered(work: Attempt, account: Account, request: Any) -> Account:
     account = backup_codes.tell_altered(work, account, request)
-    return trusted_devices.tell_altered(work, account, request)
+    return trusted_devices.tell_altered(work, account, request)[0]
 
 
 def _end(work: Attempt, account: Account, fact: Fact, reason: str, request: Any) -> None:
