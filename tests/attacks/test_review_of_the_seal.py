@@ -548,7 +548,7 @@ def test_a_lost_answer_of_the_database_is_never_told_as_nothing_was_spent(
 # A key that nobody has.
 
 
-@pytest.mark.requirement("R64", "R85")
+@pytest.mark.requirement("R64")
 def test_a_row_that_names_a_key_which_nobody_has_is_an_alarm_and_not_only_an_outage(
     mfa: MFA, enrolled: Enrolment, intruder: Intruder, caplog: pytest.LogCaptureFixture
 ) -> None:

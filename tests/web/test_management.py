@@ -187,6 +187,40 @@ def test_an_altered_row_is_an_outage_and_lets_nobody_in(waiting: Ada, database: 
     assert waiting.sign_in().status_code == 503
 
 
+@pytest.mark.requirement("R64", "R67")
+def test_altered_backup_codes_are_told_as_such_and_the_app_lets_in_and_puts_them_right(
+    waiting: Ada, database: Database
+) -> None:
+    with database.engine().begin() as connection:
+        connection.exec_driver_sql("UPDATE mfa_backup_codes SET is_used = 1 WHERE id = 1")
+    for code in waiting.backup_codes[:2]:
+        answer = waiting.browser.post("/mfa/challenge", code=code)
+        assert "Backup codes cannot be used at the moment. Use the app, and then make new ones." in answer.text
+    assert waiting.browser.post("/mfa/challenge", code=waiting.code()).headers["location"] == "/"
+    shown = waiting.browser.get("/mfa/security").text
+    assert shown.count("Stored backup codes did not fit and do not count") == 1
+    fresh = re.findall(r"<li>([0-9A-Z-]{29})</li>", waiting.browser.post("/mfa/backup-codes/regenerate").text)
+    assert len(fresh) == 10
+    waiting.sign_out()
+    waiting.sign_in()
+    assert waiting.browser.post("/mfa/challenge", code=fresh[0]).headers["location"] == "/"
+
+
+@pytest.mark.requirement("R64")
+def test_altered_devices_are_shown_as_trusted_no_more_and_are_revoked_together(
+    enrolled: Ada, database: Database
+) -> None:
+    enrolled.sign_out()
+    enrolled.sign_in()
+    enrolled.browser.post("/mfa/challenge", code=enrolled.code(), trust_device="yes")
+    assert "Stop trusting" in enrolled.browser.get("/mfa/security").text
+    with database.engine().begin() as connection:
+        connection.exec_driver_sql("UPDATE mfa_device_trusts SET trusted_until = '2099-01-01 00:00:00'")
+    assert "Stop trusting" not in enrolled.browser.get("/mfa/security").text
+    enrolled.sign_out()
+    assert enrolled.sign_in().headers["location"] == "/mfa/challenge"
+
+
 @pytest.mark.requirement("R64")
 def test_missing_tables_are_an_outage_and_let_nobody_in(waiting: Ada, database: Database) -> None:
     with database.engine().begin() as connection:
