@@ -457,6 +457,27 @@ def test_a_rotation_passes_over_users_who_are_not_adopted_yet_and_gives_no_alarm
         mfa.challenge(grace)
 
 
+@pytest.mark.requirement("R64")
+@pytest.mark.parametrize("legacy_rows", [False, True])
+def test_whoever_verifies_repairs_or_erases_does_not_adopt_on_the_way(
+    open_mfa: Open, ada: int, grace: int, clock: Clock, sql: Sql, keys: str, *, legacy_rows: bool
+) -> None:
+    mfa = open_mfa(legacy_rows=legacy_rows)
+    for user_id in (ada, grace):
+        leave(sql, user_id, clock)
+    report = mfa.events.verify(ada)
+    assert (report.is_intact, report.length) == (True, 0)
+    assert kinds(open_mfa(), ada) == []
+    mfa.repair(ada, by="grace@example.com", reason="nobody knows this app")
+    assert kinds(mfa, ada) == ["repaired"]
+    assert not mfa.status(ada).is_enrolled
+    erased = mfa.erase(grace)
+    tombstone = tokens.read_tombstone(Keyring.parse(keys), erased.tombstone)
+    assert tombstone is not None
+    assert (erased.events, tombstone.count) == (0, 0)
+    assert sql("SELECT count(*) FROM user_mfa_secrets") == [(1,)]
+
+
 @pytest.mark.requirement("R78")
 def test_a_changed_password_ends_the_cookie_of_a_user_who_was_not_adopted_yet(
     open_mfa: Open, ada: int, clock: Clock, sql: Sql

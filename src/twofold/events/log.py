@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -167,11 +168,20 @@ def tombstone(work: Attempt, user_id: UserId) -> Tombstone:
         # SQLite keeps whatever is written into a column.
         count, mac = 0, None
     try:
-        account = store.find(work, user_id)
+        account = _found(work, user_id)
         known = (account.event_count, account.event_head) if account else (0, None)
     except (Tampered, MissingKey, NotAdopted):
         known = None
     return Tombstone(work.schema.stored(user_id), count, mac, known == (count, mac), work.now)
+
+
+def _found(work: Attempt, user_id: UserId) -> Account | None:
+    """Read a user's row; whoever only looks at the log, or ends it, takes nobody into care."""
+    return store.find(replace(work, adopt=_left_alone), user_id)
+
+
+def _left_alone(_work: Attempt, _user_id: UserId) -> Account:
+    raise NotAdopted
 
 
 def _held(number: int) -> int:
@@ -181,7 +191,7 @@ def _held(number: int) -> int:
 
 def _against_the_row(work: Attempt, user_id: UserId, start: int, last: int, head: str | None) -> ChainReport:
     try:
-        account = store.find(work, user_id)
+        account = _found(work, user_id)
     except Tampered:
         return _broken(user_id, start, last, None, "the user's row was altered or removed")
     except NotAdopted:
