@@ -59,7 +59,7 @@ class Settings(BaseSettings, Confidential):
 
     legacy_rows: bool = Field(
         default=False,
-        description="Adopt, at their login, rows that an older program still writes. For the days of a move alone.",
+        description="Adopt, when they are met, rows that an older program still writes. For the days of a move alone.",
     )
     legacy_fernet_key: SecretStr | None = Field(
         default=None, description="The Fernet keys of secrets of before Twofold, comma-separated. For a move alone."
