@@ -66,6 +66,46 @@ def test_a_nameless_operator_and_a_missing_reason_are_refused(twofold: Shell, en
     assert twofold("users", "reset", str(enrolled.user_id), "--yes", "--reason", "x", "--by", " ").code == 64
 
 
+@pytest.mark.requirement("R64")
+def test_backup_codes_altered_by_hand_are_shown_as_such_and_count_as_none(
+    twofold: Shell, enrolled: Enrolment, migrated: Database
+) -> None:
+    user = str(enrolled.user_id)
+    with migrated.engine().begin() as connection:
+        connection.execute(sa.text("UPDATE mfa_backup_codes SET is_used = true WHERE id = 1"))
+    answer = twofold("users", "status", user)
+    assert answer.code == 0
+    assert "mfa_backup_codes: none of its rows counts" in answer.out
+    data = twofold("users", "status", user, "--json").data
+    assert (data["altered"], data["backup_codes_remaining"]) == (["mfa_backup_codes"], 0)
+    verified = twofold("events", "verify", user)
+    assert verified.code == 1
+    assert "the user's rows in mfa_backup_codes are not those that the user's row names" in verified.out
+    # An operator who resets the factor is not stopped by them.
+    assert twofold("users", "reset", user, "--reason", "lost the phone", "--yes").code == 0
+    assert twofold("users", "status", user, "--json").data["altered"] == []
+    assert twofold("events", "verify", user).code == 0
+
+
+@pytest.mark.requirement("R64")
+def test_a_user_who_is_not_adopted_yet_is_told_from_one_whose_row_was_altered(
+    twofold: Shell, ada: int, migrated: Database
+) -> None:
+    with migrated.engine().begin() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO user_mfa_secrets (user_id, secret, is_enabled, created_at, updated_at)"
+                " VALUES (:ada, 'JBSWY3DPEHPK3PXPJBSWY3DP', true, '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+            ),
+            {"ada": ada},
+        )
+    for command in (["status", str(ada)], ["reset", str(ada), "--reason", "x", "--yes"]):
+        answer = twofold("users", *command)
+        assert (answer.code, answer.out) == (1, "")
+        assert "import-legacy" in answer.err
+        assert "repair" not in answer.err
+
+
 def test_a_row_altered_by_hand_is_refused_until_it_is_repaired(
     twofold: Shell, enrolled: Enrolment, migrated: Database
 ) -> None:

@@ -104,4 +104,6 @@ def _table(status: Status) -> Table:
         ("trusted devices", str(status.trusted_devices)),
     ):
         shown.add_row(name, value)
+    for table in status.altered:
+        shown.add_row("altered outside Twofold", f"{table}: none of its rows counts, until the user makes them anew")
     return shown
