@@ -157,6 +157,8 @@ def list_(work: Attempt, user_id: UserId) -> tuple[Device, ...]:
     account = store.find(work, user_id)
     if account is None:
         return ()
+    held = store.held_devices(work, account)
+    is_intact = held is not None and store.compared_devices(work, account, held).is_intact
     devices = work.schema.tables.devices
     query = sa.select(devices).where(devices.c.user_id == account.user_id).order_by(devices.c.id.desc())
     try:

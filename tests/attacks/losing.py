@@ -14,7 +14,7 @@ from tests.attacks.cutting import Cut, Deed, cutting
 from tests.attacks.scenes import hosted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.attacks.scenes import Scene
     from tests.databases import Database
@@ -52,6 +52,8 @@ class LosingSQLite:
         self._cut: Deed = Cut.AFTER
         self._times, self.done = 0, 0
         self._is_away_afterwards = self._is_away = False
+        # Happens when a COMMIT was cut off, before its client knows.
+        self.meanwhile: Callable[[], object] = bool
 
     def arm(self, deed: Deed, times: int = 1, *, then_away: bool = False, later: float = 0.25) -> None:
         self._cut, self._times, self.done = deed, times, 0
@@ -77,6 +79,9 @@ class LosingSQLite:
                     return
                 if losing._cut is Cut.AFTER:
                     super().commit()
+                else:
+                    self.rollback()
+                losing.meanwhile()
                 # What SQLAlchemy takes for a connection that is lost.
                 raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
 

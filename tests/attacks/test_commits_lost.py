@@ -19,7 +19,7 @@ from tests.attacks.crowd import WAYS, call, outcomes
 from tests.attacks.cutting import Cut, Refuse, cutting
 from tests.attacks.host import Host, browser
 from tests.attacks.length import LENGTH
-from tests.attacks.losing import AWAITED, DEADLINE, DRIVERS, Losers, lost_at
+from tests.attacks.losing import AWAITED, DEADLINE, DRIVERS, Losers, LosingSQLite, lost_at
 from tests.databases import BACKENDS
 from tests.people import FIREFOX, challenged, enroll, kinds, plain_settings
 from twofold import Cleared, DatabaseUnavailable, MFAError
@@ -27,7 +27,7 @@ from twofold.cli import app
 from twofold.web.fastapi import SignedIn, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.attacks.cutting import Deed
@@ -246,6 +246,29 @@ def test_a_server_that_says_no_after_it_has_committed_is_not_believed(sets: Sets
     deed = Refuse(1180, server="COMMIT")
     results = {name: judged(losers, losers.scene, ACTS[name](losers.scene), deed) for name in CHIEF}
     assert {name: wrong for name, (_, wrong) in results.items() if wrong} == {}
+
+
+@pytest.mark.requirement("R11", "R34")
+def test_the_line_of_another_request_is_not_taken_for_the_one_that_was_lost(sets: Sets) -> None:
+    losers = sets.get("pysqlite")
+    assert isinstance(losers.losing, LosingSQLite)
+    scene = losers.scene
+    enrolled = scene.enrolled()
+    ada, told = enrolled.user_id, list[str]()
+    for code in (enrolled.phone.code(), enrolled.backup_codes[0]):
+        # Both come at the same moment and write the same words.
+        request = functools.partial(scene.mfa.reverify, ada, code)
+        before = scene.last_line(ada)
+        losers.losing.meanwhile = functools.partial(_tell, told, request)
+        losers.losing.arm(Cut.BEFORE)
+        _tell(told, request)
+        losers.losing.meanwhile = bool
+        assert scene.lines(ada, after=before) == ("code_accepted", "code_refused")
+    assert told == ["success", "code_already_used"] * 2
+
+
+def _tell(told: list[str], request: Callable[[], object]) -> None:
+    told.append(refusal(request))
 
 
 @pytest.mark.requirement("R11", "R34")
