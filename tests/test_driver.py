@@ -348,7 +348,8 @@ def test_tables_that_are_gone_and_lines_that_are_forged_are_told_as_core_tells_t
 
     # Enrolling has left two lines: a number that is taken, or below one that is, is no end of the log.
     def appended(seq: int) -> int:
-        return driven.connected(lambda connection: schema.append.count(connection, line(seq=seq, event_type="x")))
+        values = line(seq=seq, event_type="x")
+        return int(driven.connected(lambda connection: schema.append.count(connection, values)))
 
     assert [appended(seq) for seq in (1, 2, 3)] == [0, 0, 1]
     with pytest.raises(IntegrityError):

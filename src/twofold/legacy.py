@@ -72,11 +72,11 @@ def survey(work: Attempt) -> Legacy:
     """Count what is left of before Twofold."""
     secrets, codes, devices, _ = work.schema.tables
     queries = (
-        sa.select(sa.func.count()).where(legacy_rows(work)),
+        sa.select(sa.func.count()).where(work.schema.is_of_before),
         sa.select(sa.func.count()).where(
             devices.c.revoked_at.is_(None),
             devices.c.trust_token.not_like("v1:%"),
-            devices.c.user_id.in_(sa.select(secrets.c.user_id).where(legacy_rows(work))),
+            devices.c.user_id.in_(sa.select(secrets.c.user_id).where(work.schema.is_of_before)),
         ),
         sa.select(sa.func.count()).where(codes.c.is_used.is_(sa.false()), codes.c.code_hash.not_like("v1:%")),
         sa.select(sa.func.count()).select_from(work.schema.users).where(_rowless_users(work)),
@@ -115,7 +115,7 @@ def adopt_one(work: Attempt, user_id: UserId) -> Account:
 def _legacy(work: Attempt, after: int, limit: int) -> _Page:
     """The next legacy rows; behind the last of them, those who have none."""
     secrets = work.schema.tables.secrets
-    query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > after, legacy_rows(work))
+    query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > after, work.schema.is_of_before)
     rows = work.connection.execute(query.order_by(secrets.c.id).limit(limit)).all()
     return _Page(work, tuple(row.user_id for row in rows), rows[-1].id if rows else Rowless())
 
@@ -167,7 +167,7 @@ class _Page:
         work, secrets = self._work, self._work.schema.tables.secrets
         has_traces = work.schema.traces_of(secrets.c.user_id)
         query = sa.select(*work.schema.state, has_traces.label("has_traces"))
-        query = query.where(secrets.c.user_id.in_(self.users), legacy_rows(work))
+        query = query.where(secrets.c.user_id.in_(self.users), work.schema.is_of_before)
         try:
             rows = work.rows(query)
         except store.UNREADABLE:
@@ -284,12 +284,6 @@ class _Beside:
             raise Conflict
 
 
-def legacy_rows(work: Attempt) -> sa.ColumnElement[bool]:
-    """Which rows of `user_mfa_secrets` nobody of ours has written."""
-    secrets = work.schema.tables.secrets
-    return secrets.c.state_mac.is_(None) & (secrets.c.event_count == 0)
-
-
 def _rowless_users(work: Attempt) -> sa.ColumnElement[bool]:
     secrets, users_id = work.schema.tables.secrets, work.schema.users_id
     return sa.and_(
@@ -302,7 +296,8 @@ def _rowless_users(work: Attempt) -> sa.ColumnElement[bool]:
 def is_legacy(work: Attempt, user_id: UserId) -> bool:
     """Whether nothing of this user was ever written by Twofold; a row that was and has lost its MAC is no legacy."""
     secrets, stored = work.schema.tables.secrets, work.schema.stored(user_id)
-    rows = work.connection.execute(sa.select(legacy_rows(work)).where(secrets.c.user_id == stored)).scalars().all()
+    query = sa.select(work.schema.is_of_before).where(secrets.c.user_id == stored)
+    rows = work.connection.execute(query).scalars().all()
     if rows and not rows[0]:
         return False
     is_ours, is_any, _ = work.connection.execute(work.schema.traces, {"user": stored}).one()

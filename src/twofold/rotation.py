@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from twofold import legacy
 from twofold.account import store
 from twofold.account.attempt import BatchUnsupported, Fact
 from twofold.account.row import Account
@@ -99,7 +98,7 @@ def rotate(work: Attempt, *, after: int = 0, limit: int = 100) -> Rotated:
     # A key id may hold an underscore, which LIKE would read as any character.
     written = (secrets.c.state_mac, secrets.c.secret, secrets.c.pending_secret)
     stale = sa.or_(*(~column.startswith(f"v1:{work.keyring.active}:", autoescape=True) for column in written))
-    is_ours = ~legacy.legacy_rows(work) | work.schema.traces_of(secrets.c.user_id)
+    is_ours = ~work.schema.is_of_before | work.schema.traces_of(secrets.c.user_id)
     query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > after, stale, is_ours)
     rows = work.connection.execute(query.order_by(secrets.c.id).limit(limit)).all()
     users: list[UserId] = [row.user_id for row in rows]

@@ -726,6 +726,7 @@ def test_a_moment_of_a_code_that_is_none_stops_the_codes_alone_and_is_repaired(
         assert log_in(mfa, ada, fresh[0])
         enrolled.backup_codes = fresh
         device = mfa.trusted_devices.trust(log_in(mfa, ada, _next_code(enrolled, clock)), request=FIREFOX)
+    value = BEYOND[migrated.backend][-1]
     intruder.run("UPDATE mfa_backup_codes SET expires_at = :value", value=value)
     mfa.repair(ada, by="grace@example.com", reason="a moment that is none")
     enrolment = enroll(mfa, ada, clock)
@@ -753,7 +754,8 @@ def test_a_moment_of_a_device_that_is_none_stops_the_devices_alone_and_is_repair
         mfa.trusted_devices.revoke_all(ada)
         assert mfa.status(ada).altered == ()
         assert mfa.events.verify(ada).is_intact
-    device = mfa.trusted_devices.trust(log_in(mfa, ada, _next_code(enrolled, clock)), request=FIREFOX)
+    mfa.trusted_devices.trust(log_in(mfa, ada, _next_code(enrolled, clock)), request=FIREFOX)
+    value = BEYOND[migrated.backend][-1]
     intruder.run(f"UPDATE mfa_device_trusts SET {column} = :value WHERE revoked_at IS NULL", value=value)
     mfa.repair(ada, by="grace@example.com", reason="a moment that is none")
     enrolment = enroll(mfa, ada, clock)

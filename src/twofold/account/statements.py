@@ -86,6 +86,9 @@ class Schema:
         self.held_code = tuple(codes.c[name] for name in HeldCode._fields)
         self.held_device = tuple(devices.c[name] for name in HeldDevice._fields)
 
+        # Nobody of ours has written this row.
+        self.is_of_before = secrets.c.state_mac.is_(None) & (secrets.c.event_count == 0) & (secrets.c.version == 0)
+
         self._user = user = sa.bindparam("user", type_=user_id_type)
         read = sa.select(*self.state, secrets.c.state_mac).where(secrets.c.user_id == user)
         self.read = Statement(read, ["user"])
