@@ -1,21 +1,27 @@
-"""What operations cost, counted and never timed: statements, round trips, and bytes in PostgreSQL's log.
+"""What operations cost, counted and never timed: statements, round trips, tries, and bytes in PostgreSQL's log.
 
 A number here may fall. One that grows makes every login of every host dearer, and needs a reason.
+`python -m tests.test_costs` writes the table into docs/performance.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from tests.databases import ROOT
 from tests.people import FIREFOX, Clock, Enrolment, challenged, enroll, plain_settings
+from tests.test_legacy import leave
 from tests.wire import Wire, wired
 from twofold import MFA, Challenge, Cleared, Rejected
+from twofold.account.runtime import Runtime
 from twofold.database import _prepare_sqlite
+from twofold.keyring import generate_key
+from twofold.operation import Operation
 
 if TYPE_CHECKING:
     from tests.databases import Database
@@ -25,9 +31,14 @@ WARM_UP = 7
 
 Perform = Callable[[], object]
 
+_BEGINS_OR_ENDS = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")
+
 
 class Counted:
-    """One user on one connection, and the operations that are counted."""
+    """A database on one connection, ada who has everything, and the operations that are counted.
+
+    Each method makes what its operation needs, and returns the call.
+    """
 
     def __init__(self, url: sa.URL, keys: str, clock: Clock, user_id: int) -> None:
         drivers = {"sqlite": "pysqlite", "postgresql": "psycopg", "mariadb": "pymysql"}
@@ -37,30 +48,15 @@ class Counted:
         if url.get_backend_name() == "sqlite":
             _prepare_sqlite(self.engine)
         self._clock = clock
-        settings = plain_settings(keys=keys, backup_code_count=50)
-        self._mfa = MFA(self.engine, settings, clock=clock)
+        self._mfa = MFA(self.engine, plain_settings(keys=keys, backup_code_count=50), clock=clock)
+        # As many users are served as operations are counted; those of all others have ten codes.
+        self._plain = MFA(self.engine, plain_settings(keys=keys), clock=clock)
+        rotating = plain_settings(keys=f"{generate_key('k2')},{keys}")
+        self._rotating = MFA(self.engine, rotating, clock=clock)
         self._ada: Enrolment = enroll(self._mfa, user_id, clock)
         self._device = self._mfa.trusted_devices.trust(self._ada.verified, request=FIREFOX).token
         self._codes = iter(self._ada.backup_codes)
-
-    def right(self) -> Perform:
-        token, code = self._challenged(), self._ada.phone.code()
-        return lambda: self._mfa.verify(token, code, request=FIREFOX)
-
-    def wrong(self) -> Perform:
-        token, code = self._challenged(), self._ada.phone.wrong_code()
-
-        def perform() -> None:
-            with pytest.raises(Rejected):
-                self._mfa.verify(token, code, request=FIREFOX)
-
-        # A right one before, so that nobody waits.
-        self._mfa.reverify(self._ada.user_id, self._ada.phone.code())
-        return perform
-
-    def backup_code(self) -> Perform:
-        token = self._challenged()
-        return lambda: self._mfa.verify(token, next(self._codes), request=FIREFOX)
+        self._last = user_id
 
     def challenge(self) -> Perform:
         def perform() -> None:
@@ -77,61 +73,248 @@ class Counted:
 
         return perform
 
+    def without_a_row(self) -> Perform:
+        user_id = self._somebody()
+        return lambda: self._mfa.challenge(user_id, request=FIREFOX)
+
+    def right(self) -> Perform:
+        token, code = self._challenged(), self._ada.phone.code()
+        return lambda: self._mfa.verify(token, code, request=FIREFOX)
+
+    def wrong(self) -> Perform:
+        return self._refused(self._challenged(), self._ada.phone.wrong_code())
+
+    def backup_code(self) -> Perform:
+        token = self._challenged()
+        return lambda: self._mfa.verify(token, next(self._codes), request=FIREFOX)
+
+    def wrong_backup_code(self) -> Perform:
+        return self._refused(self._challenged(), "23456-23456-23456-23456-23456")
+
+    def reverify(self) -> Perform:
+        self._clock.forward(minutes=2)
+        code = self._ada.phone.code()
+        return lambda: self._mfa.reverify(self._ada.user_id, code, request=FIREFOX)
+
+    def proof(self) -> Perform:
+        self._clock.forward(minutes=2)
+        token = self._mfa.reverify(self._ada.user_id, self._ada.phone.code()).token
+        return lambda: self._mfa.proof(token)
+
     def status(self) -> Perform:
         return lambda: self._mfa.status(self._ada.user_id)
+
+    def begin(self) -> Perform:
+        user_id = self._somebody()
+        return lambda: self._mfa.totp.begin(user_id, account_name="a user", request=FIREFOX)
+
+    def pending(self) -> Perform:
+        user_id = self._somebody()
+        self._mfa.totp.begin(user_id, account_name="a user")
+        return lambda: self._mfa.totp.pending(user_id, account_name="a user")
+
+    def confirm(self) -> Perform:
+        user_id = self._somebody()
+        enrollment = self._plain.totp.begin(user_id, account_name="a user")
+        code = type(self._ada.phone)(enrollment.secret, self._clock).code()
+        return lambda: self._plain.totp.confirm(user_id, code, request=FIREFOX)
+
+    def disable(self) -> Perform:
+        verified = self._with_a_device().verified
+        return lambda: self._mfa.totp.disable(verified, request=FIREFOX)
+
+    def trust(self) -> Perform:
+        verified = self._enrolled().verified
+        return lambda: self._mfa.trusted_devices.trust(verified, request=FIREFOX)
+
+    def revoke(self) -> Perform:
+        user_id = self._with_a_device().user_id
+        (device,) = self._mfa.trusted_devices.list(user_id)
+        return lambda: self._mfa.trusted_devices.revoke(user_id, device.id, request=FIREFOX)
+
+    def revoke_all(self) -> Perform:
+        user_id = self._with_a_device().user_id
+        return lambda: self._mfa.trusted_devices.revoke_all(user_id, request=FIREFOX)
+
+    def devices(self) -> Perform:
+        return lambda: self._mfa.trusted_devices.list(self._ada.user_id)
+
+    def regenerate(self) -> Perform:
+        verified = self._enrolled().verified
+        return lambda: self._plain.backup_codes.regenerate(verified, request=FIREFOX)
+
+    def remaining(self) -> Perform:
+        return lambda: self._mfa.backup_codes.remaining(self._ada.user_id)
+
+    def password_changed(self) -> Perform:
+        user_id = self._with_a_device().user_id
+        return lambda: self._mfa.password_changed(user_id, request=FIREFOX)
+
+    def reset(self) -> Perform:
+        user_id = self._with_a_device().user_id
+        return lambda: self._mfa.reset(user_id, by="grace", reason="lost phone")
+
+    def repair(self) -> Perform:
+        user_id = self._with_a_device().user_id
+        return lambda: self._mfa.repair(user_id, by="grace", reason="an alarm")
+
+    def erase(self) -> Perform:
+        user_id = self._with_a_device().user_id
+        return lambda: self._mfa.erase(user_id)
+
+    def recent(self) -> Perform:
+        return lambda: self._mfa.events.recent(self._ada.user_id)
+
+    def verify_events(self) -> Perform:
+        return lambda: self._mfa.events.verify(self._ada.user_id)
+
+    def export(self) -> Perform:
+        return lambda: self._mfa.events.export(limit=100)
+
+    def prunable(self) -> Perform:
+        self._clock.forward(minutes=2)
+        return lambda: self._mfa.events.prunable(self._clock.now, limit=10)
+
+    def prune(self) -> Perform:
+        user_id = self._enrolled().user_id
+        return lambda: self._mfa.events.prune(user_id, self._clock.now)
+
+    def survey(self) -> Perform:
+        return self._mfa.legacy.survey
+
+    def adopt(self) -> Perform:
+        user_id = self._somebody()
+        leave(self._sql, user_id, self._clock)
+        after = self._row_of(user_id) - 1
+
+        def perform() -> None:
+            assert self._mfa.legacy.adopt(after=after, limit=1).done == 1
+
+        return perform
+
+    def keys(self) -> Perform:
+        return self._rotating.keys.status
+
+    def rotate(self) -> Perform:
+        after = self._row_of(self._enrolled().user_id) - 1
+
+        def perform() -> None:
+            assert self._rotating.keys.rotate(after=after, limit=1).done == 1
+
+        return perform
 
     def _challenged(self) -> str:
         self._clock.forward(minutes=2)
         return challenged(self._mfa, self._ada.user_id, request=FIREFOX)
 
+    def _refused(self, token: str, code: str) -> Perform:
+        def perform() -> None:
+            with pytest.raises(Rejected):
+                self._mfa.verify(token, code, request=FIREFOX)
 
-OPERATIONS: dict[str, Callable[[Counted], Perform]] = {
-    "right code": Counted.right,
-    "wrong code": Counted.wrong,
-    "backup code": Counted.backup_code,
-    "challenge": Counted.challenge,
-    "trusted device": Counted.trusted_device,
-    "status": Counted.status,
-}
+        # A right one before, so that nobody waits.
+        self._mfa.reverify(self._ada.user_id, self._ada.phone.code())
+        return perform
 
-# Statements, without what begins and ends a transaction; and round trips, with all of that and the pool's farewell.
-COSTS: dict[str, dict[str, tuple[int, int]]] = {
-    "sqlite": {
-        "right code": (4, 0),
-        "wrong code": (4, 0),
-        "backup code": (7, 0),
-        "challenge": (4, 0),
-        "trusted device": (5, 0),
-        "status": (4, 0),
-    },
-    "postgresql": {
-        "right code": (2, 2),
-        "wrong code": (2, 2),
-        # What one statement cannot write is decided once more, in a transaction that locks the row.
-        "backup code": (7, 9),
-        "challenge": (2, 2),
-        "trusted device": (2, 2),
-        "status": (3, 3),
-    },
-    "mariadb": {
-        "right code": (3, 5),
-        "wrong code": (3, 5),
-        "backup code": (6, 8),
-        "challenge": (3, 5),
-        "trusted device": (4, 6),
-        "status": (3, 5),
-    },
-}
+    def _sql(self, statement: str, **parameters: Any) -> list[Any]:
+        with self.engine.begin() as connection:
+            result = connection.execute(sa.text(statement), parameters)
+            return list(result) if result.returns_rows else []
+
+    def _somebody(self) -> int:
+        self._last += 1
+        insert = "INSERT INTO users (id, subject, created_at) VALUES (:id, :subject, '2026-01-01 00:00:00')"
+        self._sql(insert, id=self._last, subject=f"{self._last}@example.com")
+        return self._last
+
+    def _enrolled(self) -> Enrolment:
+        return enroll(self._plain, self._somebody(), self._clock)
+
+    def _with_a_device(self) -> Enrolment:
+        enrolment = self._enrolled()
+        self._plain.trusted_devices.trust(enrolment.verified, request=FIREFOX)
+        return enrolment
+
+    def _row_of(self, user_id: int) -> int:
+        return int(self._sql("SELECT id FROM user_mfa_secrets WHERE user_id = :user", user=user_id)[0][0])
+
+
+class Cost(NamedTuple):
+    """Statements, without what begins and ends a transaction; and round trips, with all of that and the farewell."""
+
+    sqlite: int
+    postgresql: tuple[int, int]
+    mariadb: tuple[int, int]
+
+    def on(self, backend: str) -> tuple[int, int]:
+        """The cost on one of the databases. SQLite is in the same process."""
+        found: int | tuple[int, int] = getattr(self, backend)
+        return (found, 0) if isinstance(found, int) else found
+
+
+class Told(NamedTuple):
+    """An operation of the face, in which case it is counted, how it is made, and what it costs."""
+
+    name: str
+    case: str
+    make: Callable[[Counted], Perform]
+    cost: Cost
+
+
+TABLE = (
+    Told("challenge", "", Counted.challenge, Cost(3, (2, 2), (3, 5))),
+    Told("challenge", "a trusted device", Counted.trusted_device, Cost(4, (2, 2), (4, 6))),
+    Told("challenge", "a user without a row", Counted.without_a_row, Cost(3, (3, 3), (3, 5))),
+    Told("verify", "a right code", Counted.right, Cost(3, (2, 2), (3, 5))),
+    Told("verify", "a wrong code", Counted.wrong, Cost(3, (2, 2), (3, 5))),
+    Told("verify", "a backup code", Counted.backup_code, Cost(4, (2, 2), (4, 6))),
+    Told("verify", "a wrong backup code", Counted.wrong_backup_code, Cost(3, (2, 2), (3, 5))),
+    Told("reverify", "", Counted.reverify, Cost(3, (2, 2), (3, 5))),
+    Told("proof", "", Counted.proof, Cost(1, (1, 1), (1, 3))),
+    Told("status", "", Counted.status, Cost(3, (3, 3), (3, 5))),
+    Told("password_changed", "", Counted.password_changed, Cost(5, (5, 7), (5, 7))),
+    Told("reset", "", Counted.reset, Cost(7, (7, 9), (7, 9))),
+    Told("repair", "", Counted.repair, Cost(8, (8, 10), (8, 10))),
+    Told("erase", "", Counted.erase, Cost(8, (8, 10), (8, 10))),
+    Told("totp.begin", "the first time", Counted.begin, Cost(5, (5, 7), (5, 7))),
+    Told("totp.pending", "", Counted.pending, Cost(1, (1, 1), (1, 3))),
+    Told("totp.confirm", "", Counted.confirm, Cost(8, (8, 10), (8, 10))),
+    Told("totp.disable", "", Counted.disable, Cost(7, (7, 9), (7, 9))),
+    Told("backup_codes.regenerate", "", Counted.regenerate, Cost(6, (6, 8), (6, 8))),
+    Told("backup_codes.remaining", "", Counted.remaining, Cost(2, (2, 2), (2, 4))),
+    Told("trusted_devices.trust", "", Counted.trust, Cost(5, (5, 7), (5, 7))),
+    Told("trusted_devices.list", "", Counted.devices, Cost(3, (3, 3), (3, 5))),
+    Told("trusted_devices.revoke", "", Counted.revoke, Cost(5, (5, 7), (5, 7))),
+    Told("trusted_devices.revoke_all", "", Counted.revoke_all, Cost(5, (5, 7), (5, 7))),
+    Told("events.recent", "", Counted.recent, Cost(1, (1, 1), (1, 3))),
+    Told("events.verify", "", Counted.verify_events, Cost(6, (6, 6), (6, 8))),
+    Told("events.export", "", Counted.export, Cost(1, (1, 1), (1, 3))),
+    Told("events.prunable", "", Counted.prunable, Cost(2, (2, 2), (2, 4))),
+    Told("events.prune", "", Counted.prune, Cost(8, (8, 10), (9, 11))),
+    Told("legacy.survey", "", Counted.survey, Cost(4, (4, 4), (4, 6))),
+    Told("legacy.adopt", "one user", Counted.adopt, Cost(9, (9, 13), (9, 14))),
+    Told("keys.status", "", Counted.keys, Cost(6, (6, 6), (6, 8))),
+    Told("keys.rotate", "one user", Counted.rotate, Cost(5, (5, 9), (5, 9))),
+)
+
+# What people wait for while they log in.
+LOGIN = TABLE[:10]
 
 # Bytes of write-ahead log, full pages apart: the new row, the event, the index entries of both, and the commit.
 WAL = {
-    "right code": 960,
-    "wrong code": 960,
-    "backup code": 1664,
-    "challenge": 896,
-    "trusted device": 1664,
-    "status": 0,
+    "a right code": 1088,
+    "a wrong code": 1088,
+    "a backup code": 1600,
+    "": 1024,
+    "a trusted device": 1792,
 }
+
+
+def named(told: Told) -> str:
+    return f"{told.name}, {told.case}" if told.case else told.name
+
+
+each_operation = pytest.mark.parametrize("told", TABLE, ids=named)
 
 
 @pytest.fixture
@@ -150,38 +333,123 @@ def counted(migrated: Database, wire: Wire | None, keys: str, clock: Clock, ada:
     counted.engine.dispose()
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+def heard(counted: Counted, perform: Perform) -> list[str]:
+    """The statements of a call, without what begins and ends a transaction."""
+    words: list[str] = []
+
+    def hear(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        words.append(statement)
+
+    event.listen(counted.engine, "before_cursor_execute", hear)
+    perform()
+    event.remove(counted.engine, "before_cursor_execute", hear)
+    return [statement for statement in words if not statement.startswith(_BEGINS_OR_ENDS)]
+
+
+@each_operation
 def test_no_operation_asks_the_database_more_often(
-    counted: Counted, wire: Wire | None, backend: str, operation: str
+    counted: Counted, wire: Wire | None, backend: str, told: Told
 ) -> None:
-    make = OPERATIONS[operation]
     for _ in range(WARM_UP):
-        make(counted)()
-    perform = make(counted)
+        told.make(counted)()
+    perform = told.make(counted)
     before = wire.round_trips if wire else 0
     perform()
     round_trips = wire.round_trips - before if wire else 0
-    perform, heard = make(counted), list[str]()
-    event.listen(counted.engine, "before_cursor_execute", lambda _c, _k, words, *_: heard.append(words))
+    statements = heard(counted, told.make(counted))
+    assert (len(statements), round_trips) == told.cost.on(backend), statements
+
+
+@each_operation
+def test_no_operation_is_decided_twice_where_nobody_else_writes(
+    counted: Counted, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    perform, tries = told.make(counted), list[bool]()
+    attempt = Runtime.attempt
+
+    def counting(runtime: Runtime, connection: sa.Connection, **how: Any) -> Any:
+        tries.append(how["is_locking"])
+        return attempt(runtime, connection, **how)
+
+    monkeypatch.setattr(Runtime, "attempt", counting)
     perform()
-    assert (len(heard), round_trips) == COSTS[backend][operation], heard
+    assert len(tries) == 1
+
+
+@pytest.mark.parametrize("told", LOGIN, ids=named)
+def test_no_login_reads_the_log(counted: Counted, told: Told) -> None:
+    of_the_log = [words for words in heard(counted, told.make(counted)) if "mfa_events" in words]
+    if told.make is Counted.without_a_row:
+        # Only there is it asked whether the row was removed: one look, for any trace of the user at all.
+        (look,) = of_the_log
+        assert look.startswith("SELECT")
+        assert all(table in look for table in ("mfa_backup_codes", "mfa_device_trusts"))
+        return
+    assert all("INSERT INTO mfa_events" in words for words in of_the_log)
+    assert len(of_the_log) == (0 if told.name in {"proof", "status"} else 1)
+
+
+def test_the_length_of_a_log_changes_nothing_of_what_a_login_asks(counted: Counted) -> None:
+    def asked() -> list[list[str]]:
+        return [heard(counted, told.make(counted)) for told in LOGIN]
+
+    before = asked()
+    for _ in range(50):
+        counted.challenge()()
+    assert asked() == before
+
+
+def test_every_operation_of_the_face_is_counted(migrated: Database, keys: str) -> None:
+    mfa = MFA(migrated.engine(), plain_settings(keys=keys))
+    rooms = {"": mfa} | {f"{name}.": room for name, room in vars(mfa).items() if type(room).__module__ == "twofold.mfa"}
+    operations = {
+        f"{prefix}{name}"
+        for prefix, room in rooms.items()
+        for kind in type(room).__mro__
+        for name, value in vars(kind).items()
+        if isinstance(value, Operation)
+    }
+    assert {told.name for told in TABLE} == operations
 
 
 @pytest.mark.backends("postgresql")
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_no_operation_writes_more_into_the_log_of_the_server(
-    counted: Counted, migrated: Database, operation: str
-) -> None:
-    make = OPERATIONS[operation]
+@pytest.mark.parametrize("told", [told for told in TABLE[:6] if told.case in WAL], ids=named)
+def test_no_operation_writes_more_into_the_log_of_the_server(counted: Counted, migrated: Database, told: Told) -> None:
     with migrated.engine().connect().execution_options(isolation_level="AUTOCOMMIT") as observer:
 
         def written() -> int:
             return int(observer.exec_driver_sql("SELECT pg_current_wal_insert_lsn() - '0/0'").scalar_one())
 
         def cost() -> int:
-            perform, before = make(counted), written()
+            perform, before = told.make(counted), written()
             perform()
             return written() - before
 
         # Now and then a page of an index is split, or the server writes for itself.
-        assert min(cost() for _ in range(5)) <= WAL[operation]
+        assert min(cost() for _ in range(5)) <= WAL[told.case]
+
+
+DOCS = ROOT / "docs" / "performance.md"
+BEGIN, END = "<!-- made from what is counted: python -m tests.test_costs -->\n", "<!-- end of costs -->"
+
+
+def documented(text: str) -> str:
+    """The page with its table as it has to be."""
+    before, _, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    rows = "".join(
+        f"| `{told.name}`{', ' if told.case else ''}{told.case} | {told.cost.sqlite} "
+        f"| {told.cost.postgresql[0]} / {told.cost.postgresql[1]} | {told.cost.mariadb[0]} / {told.cost.mariadb[1]} |\n"
+        for told in TABLE
+    )
+    return f"{before}{BEGIN}| operation | SQLite | PostgreSQL | MariaDB |\n|---|---|---|---|\n{rows}{end}{after}"
+
+
+def test_the_page_shows_what_is_counted() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    assert BEGIN in text
+    assert documented(text) == text
+
+
+if __name__ == "__main__":
+    DOCS.write_text(documented(DOCS.read_text(encoding="utf-8")), encoding="utf-8")
