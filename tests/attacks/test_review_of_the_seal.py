@@ -359,10 +359,10 @@ class NotYet:
 
     @classmethod
     def of(cls, older: Older, keys: str, clock: Clock) -> NotYet:
-        ring, ada = Keyring.parse(keys), older.user_id
-        waiting = tokens.ChallengeToken(ada, 1, clock.now + timedelta(minutes=9), clock.now)
         # Of an enrolment that there never was: a new one begins with the adoption.
-        proven = tokens.write_proof(ring, tokens.ProofToken(ada, "totp", clock.now, clock.now - timedelta(days=1), 1))
+        ring, ada, enabled_at = Keyring.parse(keys), older.user_id, clock.now - timedelta(days=1)
+        waiting = tokens.ChallengeToken(ada, 1, clock.now + timedelta(minutes=9), enabled_at)
+        proven = tokens.write_proof(ring, tokens.ProofToken(ada, "totp", clock.now, enabled_at, 1))
         return cls(older, tokens.write_challenge(ring, waiting), Verified(ada, "totp", clock.now, (), proven))
 
 
