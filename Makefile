@@ -43,12 +43,15 @@ bench: .venv/.ready ## verifications per second beside pgbench
 adopt-bench: .venv/.ready ## how long logins wait while a million users' tables are adopted
 	@$(BIN)/python -m bench.adopt --users 1000000
 
-.PHONY: bench-peers bench-scale
+.PHONY: bench-peers bench-scale bench-log
 bench-peers: .venv/.ready ## verifications and races beside django-otp, allauth, Flask-Security and privacyIDEA
 	@$(BIN)/python -m bench.peers
 
 bench-scale: .venv/.ready ## every operation among a million users and ten million events
 	@$(BIN)/python -m bench.scale
+
+bench-log: .venv/.ready ## every answer to a user with 300,000 events beside one with ten
+	@$(BIN)/python -m bench.long_log
 
 lock: .venv/.ready ## pin the newest versions that pyproject.toml admits
 	$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header --no-annotate --all-extras --group dev pyproject.toml -o requirements-lock.txt

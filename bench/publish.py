@@ -129,6 +129,22 @@ def sizes(found: dict[str, Any], day: str) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
+def lengths(found: dict[str, Any], day: str) -> Iterator[str]:
+    """What `make bench-log` measured, as Markdown."""
+    about = found["machine"]
+    yield (
+        f"{day}: {about['cpus']} cores, load {about['load'][0]} at the beginning, Python {about['python']}, "
+        f"{about['rounds']} rounds of {about['samples']}; milliseconds of one client."
+    )
+    yield ""
+    yield f"| operation | 10 events | {about['events']:,} events | ratio, median (range) | goal |"
+    yield "|---|---|---|---|---|"
+    for row in found["operations"]:
+        ratio = f"{row['ratio']:.2f} ({min(row['ratios']):.2f}-{max(row['ratios']):.2f})"
+        cells = (f"{row['database']}: {row['operation']}", f"{row['short_ms']:.2f}", f"{row['long_ms']:.2f}", ratio)
+        yield f"| {' | '.join(cells)} | ≤ 1.2: {row['reached']} |"
+
+
 def _between(text: str, name: str, lines: Iterator[str]) -> str:
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     body = "\n".join(lines)
@@ -139,6 +155,7 @@ _PARTS: dict[str, tuple[str, Callable[[dict[str, Any], str], Iterator[str]]]] = 
     "figures": ("latest.json", table),
     "peers": ("peers.json", peers),
     "sizes": ("scale.json", sizes),
+    "lengths": ("log.json", lengths),
 }
 
 
