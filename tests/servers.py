@@ -85,8 +85,10 @@ def _folder(parent: str | None = None) -> Iterator[Path]:
 
 
 def _run(command: Sequence[str], folder: Path) -> None:
+    # MariaDB's installer deletes what it finds of temporary tables, and /tmp has those of the others.
+    environment = _ENVIRONMENT | {"TMPDIR": str(folder)}
     done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=_ENVIRONMENT, cwd=folder, check=False, **_AS
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, cwd=folder, check=False, **_AS
     )
     if done.returncode:
         raise RuntimeError(done.stdout.decode(errors="replace"))

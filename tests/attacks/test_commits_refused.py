@@ -6,28 +6,30 @@ import contextlib
 import functools
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from typer.testing import CliRunner
 
 from tests.attacks.acts import ACTS, Act, refusal
+from tests.attacks.crowd import WAYS, call, outcomes
 from tests.attacks.host import Host, browser
 from tests.attacks.length import LENGTH
 from tests.attacks.outages import hosted
 from tests.attacks.refusing import ALWAYS, DEADLINE, REASONS, Stage, staged
-from tests.people import Enrolment, challenged, kinds
+from tests.people import Clock, Enrolment, challenged, kinds, plain_settings
 from twofold import MFA, DatabaseUnavailable
 from twofold.cli import app
 from twofold.web.fastapi import SignedIn, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from tests.attacks.scenes import Scene
     from tests.databases import Database, Sources
-    from tests.people import Clock
 
 FEW: Final = ("verify", "verify_wrongly", "verify_on_paper", "challenge_of_a_device", "trust")
 # A statement that commits alone is refused, and not a COMMIT.
@@ -200,6 +202,25 @@ def test_a_row_that_somebody_holds_for_a_moment_is_waited_for(
                 letting_go.join()
     assert kinds(mfa, user)[before:] == ["code_refused", "code_accepted", "code_accepted"]
     assert mfa.events.verify(user).is_intact
+
+
+@dataclass
+class SlowClock(Clock):
+    """Whoever asks for the moment has no time left."""
+
+    def __call__(self) -> datetime:
+        time.sleep(2 * DEADLINE)
+        return super().__call__()
+
+
+@pytest.mark.requirement("R11")
+def test_whoever_was_slow_and_meets_a_rival_decides_once_more(
+    mfa: MFA, enrolled: Enrolment, migrated: Database, face: str, keys: str, clock: Clock
+) -> None:
+    settings, before = plain_settings(keys=keys, deadline=DEADLINE), len(kinds(mfa, enrolled.user_id))
+    with WAYS[face](migrated.url, settings, SlowClock(clock.now)) as crowd:
+        assert outcomes(crowd([call("challenge", enrolled.user_id)] * 4)) == {"success": 4}
+    assert kinds(mfa, enrolled.user_id)[before:] == ["challenged"] * 4
 
 
 class Visit:

@@ -32,7 +32,15 @@ class Retry(Exception):
 
 
 class Conflict(Retry):
-    """Somebody else wrote first."""
+    """Somebody else wrote first, or nothing is left of a COMMIT that failed for some `cause`.
+
+    `connection` then holds the lock under which that was seen, and the next attempt goes on there: whatever is still
+    under way comes too late to count.
+    """
+
+    def __init__(self, cause: DBAPIError | OSError | None = None, connection: sa.Connection | None = None) -> None:
+        super().__init__()
+        self.cause, self.connection = cause, connection
 
 
 class NeedsLock(Retry):
@@ -67,7 +75,7 @@ class Attempt:
 
     `is_locking` reads lock the rows they read. Without `in_transaction` every statement commits by itself. `adopt`
     takes a user of before Twofold into care, where the settings allow it. `settle` finds out whether a statement that
-    commits by itself arrived, when the connection broke over it.
+    commits by itself arrived, when the connection broke over it; nothing more is written where that `is_settled`.
     """
 
     connection: sa.Connection
@@ -81,6 +89,7 @@ class Attempt:
     in_transaction: bool = True
     may_guess: bool = True
     is_saved: bool = False
+    is_settled: bool = False
     evidence: Evidence | None = None
 
     def rows(self, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
@@ -99,11 +108,14 @@ class Attempt:
             # Each write is one statement there, whole or not at all.
             yield
             return
+        evidence = self.evidence
         with self.connection.begin_nested() as savepoint:
             try:
                 yield
-            except MFAError:
+            except BaseException as error:
                 # An alarm is an answer: what it wrote is kept although an error leaves.
-                if self.is_saved:
+                if isinstance(error, MFAError) and self.is_saved:
                     savepoint.commit()
+                else:
+                    self.evidence = evidence
                 raise

@@ -9,8 +9,10 @@ holds the count and the head, so that the end cannot be cut off alone. What cann
 from __future__ import annotations
 
 import json
+import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from twofold.errors import Tampered
 from twofold.keyring import canonical
 
 if TYPE_CHECKING:
@@ -34,11 +36,12 @@ class Link(NamedTuple):
     device_fingerprint: str | None
     created_at: datetime
 
-    def message(self, previous: str | None) -> bytes:
-        """What is authenticated: format, the link before, and every column."""
-        return canonical("event 1", previous, *self)
+    def message(self, previous: str | None, nonce: str) -> bytes:
+        """What is authenticated: format, the link before, what is random, and every column."""
+        return canonical("event 1", previous, nonce, *self)
 
 
+_NONCE_DIGITS = 12
 _details = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
@@ -48,10 +51,21 @@ def details_text(details: Mapping[str, Any]) -> str | None:
 
 
 def mac(keyring: Keyring, link: Link, previous: str | None) -> str:
-    """The MAC of an event that follows the event with the MAC `previous`."""
-    return keyring.mac("events", link.message(previous))
+    """The MAC of an event that follows the event with the MAC `previous`: `v1:<kid>:<nonce><64 hex digits>`.
+
+    The nonce tells two requests apart that wrote the same words at the same moment, where an answer was lost and its
+    event is looked for.
+    """
+    nonce = secrets.token_hex(_NONCE_DIGITS // 2)
+    version, kid, body = keyring.mac("events", link.message(previous, nonce)).split(":")
+    return f"{version}:{kid}:{nonce}{body}"
 
 
 def fits(keyring: Keyring, link: Link, previous: str | None, mac: str) -> bool:
-    """Whether `mac` belongs to this event after that one. Raises MissingKey for an unknown key id."""
-    return keyring.check("events", link.message(previous), mac)
+    """Whether `mac` belongs to this event after that one. Raises MissingKey for an unknown key id, Tampered."""
+    match mac.split(":"):
+        case [version, kid, body]:
+            message = link.message(previous, body[:_NONCE_DIGITS])
+            return keyring.check("events", message, f"{version}:{kid}:{body[_NONCE_DIGITS:]}")
+        case _:
+            raise Tampered

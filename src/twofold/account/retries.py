@@ -52,16 +52,23 @@ def is_lost(error: DBAPIError | OSError) -> bool:
 
 
 class Retries:
-    """The pauses of one call: growing, jittered, and none that ends after the deadline."""
+    """The pauses of one call: growing, jittered, and none that ends after the deadline.
+
+    The time runs from the first refusal, so that whoever has waited for a connection has not lost the next try.
+    """
 
     def __init__(self, deadline: timedelta, sleep: Callable[[float], None]) -> None:
-        self._end = time.monotonic() + deadline.total_seconds()
+        self._deadline = deadline.total_seconds()
+        self._end: float | None = None
         self._sleep = sleep
         self._pause = _FIRST_PAUSE
 
     def wait(self) -> bool:
         """Pause before another try; False where there is no time left for one."""
-        left = self._end - time.monotonic()
+        now = time.monotonic()
+        if self._end is None:
+            self._end = now + self._deadline
+        left = self._end - now
         if left <= 0:
             return False
         # Whoever collided once must not collide again at the same moment.

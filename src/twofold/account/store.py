@@ -354,7 +354,7 @@ def _write(work: Attempt, seen: Account | None, update: Update, change: Change |
 def _write_at_once(work: Attempt, seen: Account | None, update: Update, change: Change | None) -> None:
     """Write with one statement, which needs no transaction; where one is not enough, ask for a transaction."""
     schema, changed = work.schema, change.statement if change else None
-    if seen is None or not update.is_login(schema, seen, changed):
+    if work.is_settled or seen is None or not update.is_login(schema, seen, changed):
         raise NeedsLock
     values = update.swap(schema.swap_at_login[changed]) + update.event_only + (change.values if change else ())
     try:

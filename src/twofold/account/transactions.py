@@ -12,25 +12,25 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from twofold.account.attempt import Conflict, NeedsLock
-from twofold.account.driver import Translated
+from twofold.account.driver import Statement, Translated
 from twofold.account.retries import Retries, is_lock_timeout, is_lost, is_passing
-from twofold.account.settlement import BEGIN_IMMEDIATE, Undone, settle
+from twofold.account.settlement import settle
 from twofold.account.translation import raise_translated
 from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import sqlalchemy as sa
-
     from twofold.account.attempt import Attempt, Writes
     from twofold.account.runtime import Runtime
 
 R = TypeVar("R")
 
+_BEGIN_IMMEDIATE = Statement(sa.text("BEGIN IMMEDIATE"), ())
 # PQTRANS_IDLE: the driver's own name for it would need the driver.
 _IDLE = 0
 _IN_TRANSACTION = nullcontext()
@@ -75,10 +75,14 @@ def run_in_own_transaction(
     is_locking = writes == "many"
     # One statement needs no transaction around it, and a verification on PostgreSQL is one statement.
     in_transaction = is_locking or engine.dialect.name != "postgresql"
+    locked: sa.Connection | None = None
     while True:
         cause: DBAPIError | OSError | None = None
         try:
-            with _connected(engine) as connection:
+            with locked or _connected(engine) as connection:
+                if in_transaction and locked is None:
+                    _begin(connection)
+                locked = None
                 answer = _attempted(
                     runtime, connection, call, retries, is_locking=is_locking, in_transaction=in_transaction
                 )
@@ -87,13 +91,15 @@ def run_in_own_transaction(
             in_transaction = is_locking = True
             continue
         except Conflict as conflict:
-            cause = conflict.cause if isinstance(conflict, Undone) else None
+            cause, locked = conflict.cause, conflict.connection
         except (DBAPIError, OSError) as error:
             if not (is_lost(error) or is_passing(error)):
                 raise_translated(error)
             cause = error
         in_transaction = is_locking = True
         if not retries.wait():
+            if locked is not None:
+                locked.close()
             if cause is None or is_passing(cause):
                 raise DatabaseUnavailable("The database is too busy to decide; nothing was spent, try again.")
             raise_translated(cause)
@@ -117,19 +123,13 @@ def _attempted(
     in_transaction: bool,
 ) -> _Answer[R]:
     """Make one attempt and commit it."""
-    if in_transaction:
-        _begin(connection)
     with _IN_TRANSACTION if in_transaction else _Autocommit(connection):
         attempt = runtime.attempt(connection, is_locking=is_locking, in_transaction=in_transaction)
-        attempt.settle = partial(_settle, connection.engine, retries)
+        attempt.settle = partial(settle, connection.engine, _begin, retries)
         answer: _Answer[R] = _Answer.of(attempt, call)
         if in_transaction:
             _commit(attempt)
     return answer
-
-
-def _settle(engine: sa.Engine, retries: Retries, attempt: Attempt, cause: DBAPIError | OSError) -> None:
-    settle(engine, attempt, cause, retries)
 
 
 def _begin(connection: sa.Connection) -> None:
@@ -249,7 +249,7 @@ def _take_write_lock(connection: sa.Connection, *, is_ours: bool = True) -> None
         # The host's engine begins transactions by itself, and as a reader; nothing has happened in this one.
         connection.exec_driver_sql("ROLLBACK")
     if is_ours or not has_begun:
-        BEGIN_IMMEDIATE.count(connection, ())
+        _BEGIN_IMMEDIATE.count(connection, ())
 
 
 def _is_autocommit(connection: sa.Connection) -> bool:
