@@ -150,7 +150,10 @@ class Schema:
 
     def _no_line_after(self, user: sa.ColumnElement[Any], seq: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
         later = self.tables.events.alias("later")
-        return ~sa.exists().where(later.c.user_id == user, later.c.seq >= seq)
+        look = sa.select(later.c.seq).where(later.c.user_id == user, later.c.seq >= seq)
+        # MariaDB locks what such a look passes, the first line of the next user too, and would wait for whoever
+        # writes it; a line of this user is written by nobody else while the user's row is locked.
+        return ~look.suffix_with("LOCK IN SHARE MODE SKIP LOCKED", dialect="mariadb").exists()
 
     def _rotate(self) -> Statement[sa.Update]:
         """Give a device its next token, if it still has the one that was seen."""
