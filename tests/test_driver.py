@@ -215,6 +215,15 @@ def test_what_is_counted_is_what_core_would_count(driven: Driven, mfa: MFA, cloc
                 assert swap.count(connection, given) == found
                 savepoint.rollback()
                 assert connection.execute(swap.core, swap.named(given)).rowcount == found
+        line = {"user": ada, "event_event_type": "x", "event_event_status": "x", "event_created_at": clock.now}
+        for seq, found in ((account.event_count + 1, 1), (account.event_count, 0)):
+            given = tuple((line | {"event_seq": seq}).get(name) for name in schema.append.names)
+            savepoint = connection.begin_nested()
+            assert schema.append.count(connection, given) == found
+            savepoint.rollback()
+            savepoint = connection.begin_nested()
+            assert connection.execute(schema.append.core, schema.append.named(given)).rowcount == found
+            savepoint.rollback()
         # There is a seventh backup code, and no seventh device.
         for change, found in ((schema.rotate, 0), (schema.end_device, 0), (schema.spend, 1)):
             given = values(change, clock)
@@ -234,6 +243,21 @@ def test_whoever_listens_to_the_engine_hears_every_statement(driven: Driven, mfa
     reads = [words for words in heard if words.startswith("SELECT user_mfa_secrets")]
     writes = [words for words in heard if "INSERT INTO mfa_events" in words]
     assert (len(reads), len(writes)) == (2, 2)
+
+
+def test_whoever_listens_changes_nothing_of_what_is_told(driven: Driven, mfa: MFA, clock: Clock, ada: int) -> None:
+    event.listen(driven.engine, "before_cursor_execute", ignore)
+    enrolled = enroll(mfa, ada, clock)
+    verified = mfa.verify(challenged(mfa, ada), enrolled.backup_codes[0])
+    device = mfa.trusted_devices.trust(verified, request=FIREFOX)
+    assert not mfa.challenge(ada, device_token=device.token, request=FIREFOX)
+    assert mfa.trusted_devices.revoke(ada, device.device_id)
+    assert len(mfa.backup_codes.regenerate(verified)) == 10
+    assert mfa.password_changed(ada) == 0
+    clock.forward(days=1)
+    assert mfa.events.prune(ada, clock.now)
+    mfa.reset(ada, by="grace", reason="lost phone")
+    assert mfa.events.verify(ada).is_intact
 
 
 def ignore(*_: Any) -> None:
