@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from pymysql import MySQLError
 from pyotp.totp import TOTP
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -325,7 +324,7 @@ def main() -> int:
                     engine.dispose()
     except KeyboardInterrupt:
         return 130
-    except (RuntimeError, OSError, AssertionError, MFAError, MySQLError, SQLAlchemyError) as error:
+    except (RuntimeError, OSError, AssertionError, MFAError, SQLAlchemyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     about["load"].append(round(os.getloadavg()[0], 1))
