@@ -71,7 +71,7 @@ class Request:
             client = getattr(request, "client", None)
             address = getattr(client, "host", None) or getattr(request, "remote_addr", None)
             agent, location = request.headers.get("user-agent"), None
-        return cls(_address(address), printable(agent, _USER_AGENT_LIMIT), printable(location, _LOCATION_LIMIT))
+        return _cleaned(_part(address), _part(agent), _part(location))
 
     @property
     def browser(self) -> str | None:
@@ -89,12 +89,19 @@ class Request:
         return f"{self.browser or 'A browser'} on {self.platform or 'an unknown system'}"
 
 
-def _address(text: object) -> str | None:
-    return _canonical_address(text) if isinstance(text, str) else None
+def _part(text: object) -> str | None:
+    """As much of a text as can be of use, since it is remembered."""
+    return text[: _USER_AGENT_LIMIT * 4] if isinstance(text, str) else None
 
 
 @lru_cache(maxsize=1024)
-def _canonical_address(text: str) -> str | None:
+def _cleaned(address: str | None, agent: str | None, location: str | None) -> Request:
+    return Request(_address(address), printable(agent, _USER_AGENT_LIMIT), printable(location, _LOCATION_LIMIT))
+
+
+def _address(text: str | None) -> str | None:
+    if text is None:
+        return None
     try:
         return str(ipaddress.ip_address(text.partition("%")[0]))
     except ValueError:
