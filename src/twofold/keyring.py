@@ -46,6 +46,10 @@ def generate_key(kid: str | None = None) -> str:
     return f"{kid}:{base64.b64encode(os.urandom(_KEY_BYTES)).decode()}"
 
 
+# Most numbers of a row are small, and are looked up faster than they are written.
+_SMALL = {number: f"i{number}" for number in range(256)}
+
+
 def canonical(*parts: str | bool | bytes | float | datetime | UUID | None) -> bytes:
     """Encode values so that no two different sequences read alike: each with its type, and a text with its length.
 
@@ -61,7 +65,7 @@ def canonical(*parts: str | bool | bytes | float | datetime | UUID | None) -> by
         elif kind is str:
             written.append(f"s{len(part)}:{part}")
         elif kind is int:
-            written.append(f"i{part}")
+            written.append(_SMALL.get(part) or f"i{part}")
         elif kind is bool:
             written.append("b1" if part else "b0")
         elif kind is datetime:
