@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
+from itertools import pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -29,7 +30,7 @@ from twofold.kinds import Kind, Status
 from twofold.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from twofold.account.attempt import Attempt
     from twofold.account.driver import Statement
@@ -44,10 +45,18 @@ Table = Literal["mfa_backup_codes", "mfa_device_trusts"]
 # has a day zero, and PostgreSQL has moments past the year 9999.
 UNREADABLE = (TypeError, ValueError, OverflowError, DataError)
 
+
+def _between(changing: set[str]) -> Iterator[slice]:
+    """The parts of a state that lie before, between and behind these columns."""
+    places = (place for place, name in enumerate(Account._fields) if name in changing)
+    for before, place in pairwise((-1, *places, len(Account._fields))):
+        if place - before > 1:
+            yield slice(before + 1, place)
+
+
 # The columns that stay as they are, by the digest that is made anew.
 _OTHERS: dict[tuple[str, ...], Callable[[Account], tuple[Any, ...]]] = {
-    anew: itemgetter(*(place for place, name in enumerate(Account._fields) if name not in {*LOGIN, *anew}))
-    for anew in ((), ("codes_digest",), ("devices_digest",))
+    anew: itemgetter(*_between({*LOGIN, *anew})) for anew in ((), ("codes_digest",), ("devices_digest",))
 }
 
 
@@ -109,9 +118,9 @@ def read_login(work: Attempt, user_id: UserId, beside: Beside | None) -> Login:
         return Login(None)
     width = len(Account._fields) + 1
     if beside == "codes":
-        codes = [HeldCode(*row[width:]) for row in rows if row[width] is not None]
+        codes = [HeldCode._make(row[width:]) for row in rows if row[width] is not None]
         return Login(account, any(_is_good(work, code) for code in codes), codes)
-    devices = [HeldDevice(*row[width + 1 :]) for row in rows if row[width + 1] is not None] if beside else None
+    devices = [HeldDevice._make(row[width + 1 :]) for row in rows if row[width + 1] is not None] if beside else None
     return Login(account, bool(rows[0][width]), devices=devices)
 
 
@@ -137,7 +146,7 @@ def _account(work: Attempt, stored: UserId, row: Sequence[Any] | None) -> Accoun
     if row is None or row[0] != stored:
         return None
     width = len(Account._fields)
-    account, state_mac = Account(*row[:width]), row[width]
+    account, state_mac = Account._make(row[:width]), row[width]
     if state_mac is None and account.version == account.event_count == 0:
         if work.connection.execute(work.schema.traces, {"user": stored}).one()[0]:
             raise tampered(stored)
@@ -435,7 +444,7 @@ def build_update(work: Attempt, seen: Account | None, after: Account, fact: Fact
         fact.device_fingerprint,
         work.now,
     )
-    after = after._replace(event_count=link.seq, event_head=chain.mac(work.keyring, link, head), version=version + 1)
+    after = after.changed(event_count=link.seq, event_head=chain.mac(work.keyring, link, head), version=version + 1)
     return Update(after, work.keyring.mac("state", after.message()), link, version)
 
 

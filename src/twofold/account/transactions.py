@@ -8,9 +8,8 @@ where nobody knows whether it arrived, `settlement` looks the event up before an
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -36,8 +35,7 @@ _IDLE = 0
 _IN_TRANSACTION = nullcontext()
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer(Generic[R]):
+class _Answer(NamedTuple, Generic[R]):
     """What an operation came to: a value, or a refusal to raise once it is committed."""
 
     value: R | None = None
