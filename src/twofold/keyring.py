@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -25,6 +25,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from twofold.confidential import Confidential
 from twofold.errors import ConfigurationError, MissingKey, Tampered
 from twofold.moments import microseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Purpose = Literal[
     "secrets", "backup codes", "device tokens", "events", "state", "challenges", "proofs", "forms", "tombstones"
@@ -55,8 +58,18 @@ def canonical(*parts: str | bool | bytes | float | datetime | UUID | None) -> by
 
     Moments are microseconds since 1970. The encoding is part of what is stored: a change needs a new version.
     """
+    return joined(encoded(parts))
+
+
+def joined(written: Iterable[str]) -> bytes:
+    """The encoding of a sequence, from that of its values."""
+    # A lone surrogate is no text, and yet what a caller may be given as one.
+    return ",".join(written).encode("utf-8", "surrogatepass")
+
+
+def encoded(values: Iterable[Any]) -> list[str]:
+    """Encode each of these values by itself."""
     written: list[str] = []
-    values: tuple[Any, ...] = parts
     for part in values:
         # Nearly all of every row is of five types, which are told apart faster by identity than by a match.
         kind = type(part)
@@ -72,8 +85,7 @@ def canonical(*parts: str | bool | bytes | float | datetime | UUID | None) -> by
             written.append(f"t{microseconds(part)}")
         else:
             written.append(_written(part))
-    # A lone surrogate is no text, and yet what a caller may be given as one.
-    return ",".join(written).encode("utf-8", "surrogatepass")
+    return written
 
 
 def _written(part: object) -> str:

@@ -23,7 +23,7 @@ from twofold.account.attempt import BatchUnsupported, Conflict, Fact
 from twofold.account.row import Account
 from twofold.account.statements import HeldCode, HeldDevice
 from twofold.backup_codes.codec import adopted as adopted_hash
-from twofold.errors import ConfigurationError, MFAError, Tampered, UnknownUser
+from twofold.errors import ConfigurationError, MFAError, MissingKey, NotAdopted, Tampered, UnknownUser
 from twofold.kinds import Kind
 from twofold.totp import factor as totp
 from twofold.totp.algorithm import named
@@ -144,6 +144,9 @@ class _Page:
         seen = dict(self._accounts())
         for user_id in self.users:
             if user_id not in seen:
+                if isinstance(self.last_id, int):
+                    # A login was faster, and has adopted this user.
+                    continue
                 # One who has no row is given one by itself: there is nothing to swap.
                 raise BatchUnsupported
             account, has_traces = seen[user_id]
@@ -183,12 +186,13 @@ class _Page:
             try:
                 with work.savepoint():
                     if not is_legacy(work, user_id):
-                        left.append(str(user_id))
+                        # A login was faster, and has adopted this user; or the row is none that can be adopted.
+                        store.find(work, user_id)
                     elif trial:
                         _opened(work, _unproven(work, user_id) or Account(user_id))
                     else:
                         adopt_one(work, user_id)
-            except (Unreadable, UnknownUser, Tampered):
+            except (Unreadable, UnknownUser, Tampered, NotAdopted, MissingKey):
                 left.append(str(user_id))
         return left
 

@@ -76,6 +76,7 @@ class Attempt:
     `is_locking` reads lock the rows they read. Without `in_transaction` every statement commits by itself. `adopt`
     takes a user of before Twofold into care, where the settings allow it. `settle` finds out whether a statement that
     commits by itself arrived, when the connection broke over it; nothing more is written where that `is_settled`.
+    `proven` is the state that was read last, with its columns as the MAC covers them.
     """
 
     connection: sa.Connection
@@ -90,6 +91,7 @@ class Attempt:
     may_guess: bool = True
     is_saved: bool = False
     is_settled: bool = False
+    proven: tuple[Account, list[str]] | None = None
     evidence: Evidence | None = None
 
     def rows(self, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:

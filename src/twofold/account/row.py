@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from twofold.keyring import canonical
+from twofold.keyring import encoded, joined
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -64,10 +64,22 @@ class Account(NamedTuple):
             values[_PLACES[name]] = value
         return Account._make(values)
 
-    def message(self) -> bytes:
-        """What the state MAC covers: the whole state, in the order of the columns."""
-        return canonical("state 1", *self)
+    def parts(self, known: tuple[Account, list[str]] | None = None) -> list[str]:
+        """Every column as its MAC covers it. What is the same value as in a known state is not encoded again."""
+        if known is None:
+            return encoded(self)
+        seen, parts = known[0], known[1].copy()
+        changed = [place for place, (now, before) in enumerate(zip(self, seen, strict=True)) if now is not before]
+        for place, text in zip(changed, encoded([self[place] for place in changed]), strict=True):
+            parts[place] = text
+        return parts
 
+    def message(self, known: tuple[Account, list[str]] | None = None) -> bytes:
+        """What the state MAC covers: the whole state, in the order of the columns."""
+        return joined([_FORMAT, *self.parts(known)])
+
+
+(_FORMAT,) = encoded(["state 1"])
 
 _PLACES: Final = {name: place for place, name in enumerate(Account._fields)}
 

@@ -199,7 +199,8 @@ _STANDBY = "This is a standby, which may not know yet what was written; read fro
 def prove(work: Attempt, account: Account, state_mac: str | None) -> None:
     """Raise Tampered unless this is what was written, MissingKey where the key of its MAC is not configured."""
     try:
-        is_written = isinstance(state_mac, str) and work.keyring.check("state", account.message(), state_mac)
+        work.proven = (account, account.parts())
+        is_written = isinstance(state_mac, str) and work.keyring.check("state", account.message(work.proven), state_mac)
     except MissingKey as error:
         _log.critical("The row of user %r in user_mfa_secrets: %s", account.user_id, error)
         raise
@@ -445,7 +446,9 @@ def build_update(work: Attempt, seen: Account | None, after: Account, fact: Fact
         work.now,
     )
     after = after.changed(event_count=link.seq, event_head=chain.mac(work.keyring, link, head), version=version + 1)
-    return Update(after, work.keyring.mac("state", after.message()), link, version)
+    # Most of a state stays as it was read, and is encoded already.
+    known = work.proven if work.proven and work.proven[0] is seen else None
+    return Update(after, work.keyring.mac("state", after.message(known)), link, version)
 
 
 def save_all(work: Attempt, updates: Sequence[Update]) -> None:
