@@ -1,7 +1,9 @@
 """The guess budget: how long wrong codes make a user wait, and what is left to a guesser. Pure.
 
-One budget per user over everything that can be guessed (RFC 4226 §7.3). The first failures are free; then every one
-costs a wait that doubles; at the cap the factor is suspended until it is bound anew (NIST SP 800-63B-4 §3.2.2).
+One budget per user over everything that can be guessed (RFC 4226 §7.3), in two vessels. The first counts consecutive
+failures: some are free, then every one costs a wait that doubles, and at the cap the factor is suspended until it is
+bound anew (NIST SP 800-63B-4 §3.2.2). A success of the owner empties it. The second holds every failure, drains slowly,
+and is emptied by no login: while it is full, nothing that can be guessed is looked at, so that patience gains nothing.
 """
 
 from __future__ import annotations
@@ -14,19 +16,38 @@ if TYPE_CHECKING:
 
     from twofold.settings import Settings
 
+_YEAR = timedelta(days=365)
+FAILURE = 1_000_000
+"""A level is counted in millionths of a failure, so that it drains evenly and is the same number everywhere."""
+
+# The processes of one deployment may disagree by so much about the time.
+CLOCKS_APART = timedelta(minutes=1)
+
 
 class Budget(NamedTuple):
-    """The policy: `free` failures without a wait, waits from `first` to `longest`, suspension after `cap` failures."""
+    """The policy: `free` failures without a wait, waits from `first` to `longest`, suspension after `cap` failures.
+
+    The second vessel holds `held` failures and drains as many in `drain`.
+    """
 
     free: int
     first: timedelta
     longest: timedelta
     cap: int
+    held: int
+    drain: timedelta
 
     @classmethod
     def of(cls, settings: Settings) -> Budget:
         """The policy that the settings state."""
-        return cls(settings.free_failures, settings.first_wait, settings.longest_wait, settings.suspend_after)
+        return cls(
+            settings.free_failures,
+            settings.first_wait,
+            settings.longest_wait,
+            settings.suspend_after,
+            settings.failure_limit,
+            settings.failure_memory,
+        )
 
     def wait(self, failures: int) -> timedelta:
         """The wait that follows the last of so many consecutive failures; zero while they are free."""
@@ -40,17 +61,49 @@ class Budget(NamedTuple):
         """Whether so many consecutive failures have suspended the factor."""
         return failures >= self.cap
 
+    def level(self, level: int, at: datetime | None, now: datetime) -> int:
+        """What the second vessel holds now, that held `level` millionths of a failure at a moment.
+
+        No clock makes it drain before its time: a moment that is still to come has drained nothing.
+        """
+        since = timedelta(0) if at is None else max(now - at, timedelta(0))
+        return max(0, level - self._drained(since))
+
+    def is_full(self, level: int) -> bool:
+        """Whether the second vessel, which holds so much now, has no room for another failure."""
+        return level > (self.held - 1) * FAILURE
+
+    def until_room(self, level: int) -> timedelta:
+        """How long the second vessel needs until it has room for another failure. At least a second."""
+        over = level - (self.held - 1) * FAILURE
+        return max(self.drain * (over / (self.held * FAILURE)), timedelta(seconds=1))
+
+    def _drained(self, span: timedelta) -> int:
+        return int(self.held * FAILURE * (span / self.drain))
+
     def odds(self, *, digits: int, window: int) -> float:
-        """The probability that a guesser who spends the whole budget hits one code: attempts times live codes."""
-        return min(1.0, self.cap * (2 * window + 1) / float(10**digits))
+        """The probability that whoever spends the whole budget at once hits a code: attempts times live codes."""
+        return min(1.0, min(self.cap, self.held) * (2 * window + 1) / float(10**digits))
+
+    def odds_in_a_year(self, *, digits: int, window: int) -> float:
+        """The same for one who is never suspended, since the owner signs in between, and who goes on for a year."""
+        attempts = self.held + self.held * (_YEAR / self.drain)
+        return min(1.0, attempts * (2 * window + 1) / float(10**digits))
 
     def time_to_spend(self) -> timedelta:
         """How long a guesser needs to spend the whole budget."""
         return sum((self.wait(failures) for failures in range(1, self.cap)), timedelta(0))
 
+    def remaining(self, until: datetime | None, failures: int, now: datetime) -> timedelta | None:
+        """What is left of the wait after so many failures, or None where it is over. A second at least.
 
-def remaining(until: datetime | None, now: datetime) -> timedelta | None:
-    """What is left of a wait, or None where it is over. Never less than a second, so that nobody retries too early."""
-    if until is None or until <= now:
-        return None
-    return max(until - now, timedelta(seconds=1))
+        It is no longer than the settings say, whatever a clock wrote.
+        """
+        if until is None or until <= now:
+            return None
+        return max(min(until - now, self.wait(failures)), timedelta(seconds=1))
+
+
+def is_of_the_future(moment: datetime | None, now: datetime) -> bool:
+    """Whether this was written by a clock that stood further ahead than clocks of one deployment may."""
+    return moment is not None and moment - now > CLOCKS_APART

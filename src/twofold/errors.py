@@ -55,6 +55,8 @@ class Reason(StrEnum):
     CHALLENGE_EXPIRED = "challenge_expired"
     NOT_ENROLLED = "not_enrolled"
     ALTERED = "altered"
+    EXHAUSTED = "exhausted"
+    MALFORMED = "malformed"
 
 
 class Rejected(MFAError):

@@ -20,6 +20,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from twofold import trusted_devices
 from twofold.account import store
 from twofold.account.attempt import BatchUnsupported, Conflict, Fact
+from twofold.account.digests import as_older
 from twofold.account.row import Account
 from twofold.account.statements import HeldCode, HeldDevice
 from twofold.backup_codes.codec import adopted as adopted_hash
@@ -249,7 +250,7 @@ class _Beside:
     def sealed(self, account: Account) -> Account:
         """The state that seals what will stand in the other tables."""
         return account._replace(
-            codes_digest=store.codes_digest(self._codes[account.user_id]),
+            codes_digest=as_older(store.codes_digest(self._codes[account.user_id])),
             devices_digest=store.devices_digest(self._devices[account.user_id]),
         )
 

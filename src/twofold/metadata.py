@@ -186,6 +186,7 @@ def tables(metadata: sa.MetaData, users: str = "users.id", user_id_type: TypeEng
         sa.Column("setup_tries", sa.Integer(), nullable=False, server_default=sa.text("0")),
         sa.Column("lines_today", sa.Integer(), nullable=False, server_default=sa.text("0")),
         sa.Column("lines_day", UTCDateTime()),
+        sa.Column("told_refusal", sa.String(128)),
         sa.Column("epoch", sa.String(64)),
         sa.Column("shown_codes", sa.Text()),
         sa.Column("changes_suspended_at", UTCDateTime()),

@@ -108,6 +108,8 @@ class Device:
 class Status:
     """How one user stands. `waiting_until` is None unless codes are refused for a while after wrong ones.
 
+    `exhausted_until` is the moment at which one more code is looked at, where too many were wrong in a month. `epoch`
+    is new whenever sessions of before have to end: compare it for equality with the one that a session began with.
     `altered` names the tables whose rows of this user are not those that the user's row names: none of them counts, and
     setting up anew, or making new codes, or revoking all devices ends them.
     """
@@ -122,6 +124,8 @@ class Status:
     is_suspended: bool
     backup_codes_remaining: int
     trusted_devices: int
+    exhausted_until: datetime | None = None
+    epoch: str | None = None
     altered: tuple[str, ...] = ()
 
 

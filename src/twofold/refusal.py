@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from twofold.account import store
 from twofold.account.attempt import Fact
-from twofold.budget import Budget, remaining
+from twofold.budget import FAILURE, Budget, is_of_the_future
 from twofold.errors import Reason, Rejected
 from twofold.kinds import Kind, Status
+from twofold.log_volume import noted
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
     from twofold.outcomes import Factor
@@ -19,6 +22,17 @@ Occasion = Literal["login", "step_up", "enrollment"]
 
 # A code that is looked at and found wanting counts; one that is not looked at does not.
 _COUNTED = frozenset({Reason.WRONG_CODE, Reason.CODE_ALREADY_USED, Reason.CLOCK_WENT_BACK})
+# What names a refusal for which one line is enough, however often it is met.
+_TOLD_ONCE = frozenset(
+    {
+        Reason.WAITING,
+        Reason.SUSPENDED,
+        Reason.EXHAUSTED,
+        Reason.CHALLENGE_EXPIRED,
+        Reason.ALTERED,
+        Reason.NOT_ENROLLED,
+    }
+)
 
 
 class Unspent(NamedTuple):
@@ -35,26 +49,57 @@ def refuse(
     occasion: Occasion,
     *,
     factor: Factor = "totp",
+    is_guessable: bool = True,
+    about: object = None,
     request: Any = None,
 ) -> Rejected:
     """Write the refusal; return what is to be raised, with the wait that now holds.
 
-    A code that is offered during a wait is not counted, or a stranger with the password could suspend the owner in
-    minutes.
+    What can be guessed counts, with a line of its own. A code that is offered during a wait is not looked at and not
+    counted, or a stranger with the password could suspend the owner in minutes: it leaves one line for the whole wait,
+    as `about` tells one wait or challenge from another. A wrong code of 125 bits is no guess.
     """
     budget = Budget.of(work.settings)
+    waits = budget.remaining(account.locked_until, account.failed_attempts, work.now)
     after = account
-    if reason in _COUNTED and remaining(account.locked_until, work.now) is None:
-        failures = account.failed_attempts + 1
-        wait = budget.wait(failures)
-        after = account._replace(
-            failed_attempts=failures, last_failed_at=work.now, locked_until=work.now + wait if wait else None
-        )
+    is_counted = reason in _COUNTED and is_guessable and waits is None
+    if is_counted:
+        after = _failed(budget, account, work)
     details: dict[str, Any] = {"reason": reason, "occasion": occasion, "failures": after.failed_attempts}
     if occasion != "enrollment":
         details["factor"] = factor
     became_suspended = budget.is_suspended(after.failed_attempts) and not budget.is_suspended(account.failed_attempts)
     # Nobody's codes are accepted until a clock that went back is right again, so somebody has to hear of it.
-    status = Status.ALARM if became_suspended or reason is Reason.CLOCK_WENT_BACK else Status.REFUSED
-    store.save(work, account, after, Fact(Kind.CODE_REFUSED, status, details), request)
-    return Rejected(reason, remaining(after.locked_until, work.now))
+    is_alarm = (
+        became_suspended or reason is Reason.CLOCK_WENT_BACK or is_of_the_future(account.last_failed_at, work.now)
+    )
+    fact: Fact | None = Fact(Kind.CODE_REFUSED, Status.ALARM if is_alarm else Status.REFUSED, details)
+    if reason in _TOLD_ONCE:
+        told = f"{reason} {about if about is not None else account.locked_until if reason is Reason.WAITING else ''}"
+        fact = None if account.told_refusal == told else fact
+        after = after._replace(told_refusal=told)
+    if not is_counted and fact is not None:
+        after, fact = noted(work, after, fact)
+    saved = store.save(work, account, after, fact, request)
+    return Rejected(reason, wait_of(work, saved, reason))
+
+
+def wait_of(work: Attempt, account: Account, reason: Reason) -> timedelta | None:
+    """How long it takes until a code is looked at again, where time alone helps."""
+    budget = Budget.of(work.settings)
+    if reason is Reason.EXHAUSTED:
+        return budget.until_room(budget.level(account.failure_level, account.failure_level_at, work.now))
+    return budget.remaining(account.locked_until, account.failed_attempts, work.now)
+
+
+def _failed(budget: Budget, account: Account, work: Attempt) -> Account:
+    """The state after one more failure: both vessels hold it, and the wait for it begins."""
+    failures = account.failed_attempts + 1
+    wait = budget.wait(failures)
+    return account._replace(
+        failed_attempts=failures,
+        last_failed_at=work.now,
+        locked_until=work.now + wait if wait else None,
+        failure_level=budget.level(account.failure_level, account.failure_level_at, work.now) + FAILURE,
+        failure_level_at=work.now,
+    )

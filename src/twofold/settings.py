@@ -99,6 +99,16 @@ class Settings(BaseSettings, Confidential):
         default=100, ge=5, le=100, description="Consecutive failures that suspend TOTP (NIST SP 800-63B-4 §3.2.2)."
     )
 
+    failure_limit: int = Field(
+        default=100,
+        ge=20,
+        le=100,
+        description="Failures that are remembered whoever signs in between; when there are so many, TOTP is refused.",
+    )
+    failure_memory: Annotated[Duration, Field(ge=timedelta(days=7), le=timedelta(days=90))] = Field(
+        default=timedelta(days=30), description="How long it takes to forget as many failures as are remembered."
+    )
+
     backup_code_count: int = Field(default=10, ge=1, le=50, description="Backup codes in one batch.")
     device_lifetime: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(days=365))] = Field(
         default=timedelta(days=30), description="A trusted device expires after this, however often it is used."

@@ -2,9 +2,11 @@
 
 A device holds a token in a cookie: 128 bits that name its series, and 256 bits that change with each use. Its row holds
 keyed hashes of both. The token before the last is good for a short grace, for requests that were already under way. Any
-other token of the series, however old, is a copy: the device is revoked. The hashes are bound to the user, the
-enrolment and the end of the trust, and the user's row seals the rows, so that no change of a row by hand brings trust
-back. Trust skips a prompt and proves nothing (NIST SP 800-63B-4 §5.1).
+other token of the series, however old, is trusted no more, and asks for a code: an answer was lost on its way, a
+browser was restored from a copy, a database forgot its last second, or somebody copied the cookie. In the first three
+the newest token never comes back. Where it does, two have the cookie: the device is revoked, with an alarm. The hashes
+are bound to the user, the enrolment and the end of the trust, and the user's row seals the rows, so that no change of a
+row by hand brings trust back. Trust skips a prompt and proves nothing (NIST SP 800-63B-4 §5.1).
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from twofold.account.row import Account
     from twofold.outcomes import UserId, Verified
 
+# Stands in the place of the token before the last when a token of the series came that is neither: no hash looks so.
+_CONTESTED = "contested"
 _SERIES_BYTES = 16
 _TOKEN_BYTES = 32
 _LONGEST_TOKEN = 256
@@ -103,12 +107,14 @@ def recognize(
         return Recognition(store.alarm(work, account, "mfa_device_trusts", comparison, request))
     series = _series_digests(work, account.user_id, token)
     held = next((device for device in devices if device.device_fingerprint in series), None)
-    if held is None or not _is_active(work, held):
+    if held is None or held not in active(work, devices):
         return Recognition(account)
     fitting = _token_digests(work, account, token, held.trusted_until)
     is_current, is_graced = held.trust_token in fitting, held.previous_token in fitting and _is_in_grace(work, held)
     if not is_current and not is_graced:
-        why = "an old token of this device came back"
+        return Recognition(_contested(work, account, devices, held, request))
+    if is_current and held.previous_token == _CONTESTED:
+        why = "two browsers have a token of this device"
         return Recognition(_revoked(work, account, devices, held, why, request, Kind.DEVICE_THEFT, Status.ALARM))
     origin = Request.of(request)
     if (held.browser, held.platform) not in {(None, None), (origin.browser, origin.platform)}:
@@ -144,6 +150,20 @@ def recognize(
     return Recognition(saved, is_trusted=True, device=DeviceToken(fresh, held.id, held.trusted_until))
 
 
+def _contested(
+    work: Attempt, account: Account, devices: Sequence[HeldDevice], held: HeldDevice, request: Any
+) -> Account:
+    """Remember that a token of this series came which is neither the last nor the one before, and trust it no more."""
+    if held.previous_token == _CONTESTED:
+        return account
+    contested = held._replace(previous_token=_CONTESTED)
+    after = account._replace(devices_digest=store.devices_digest(_put(devices, contested)))
+    details = {"device": held.device_name, "reason": "an old token of this device came"}
+    fact = Fact(Kind.DEVICE_CONTESTED, Status.REFUSED, details, held.device_fingerprint)
+    values = (_CONTESTED, held.id, held.trust_token)
+    return store.save(work, account, after, fact, request, Change(work.schema.contest, values))
+
+
 def is_token(token: object) -> TypeGuard[str]:
     """Whether this can be a device's token at all."""
     return isinstance(token, str) and 0 < len(token) <= _LONGEST_TOKEN and token.isascii()
@@ -159,6 +179,7 @@ def list_(work: Attempt, user_id: UserId) -> tuple[Device, ...]:
         return ()
     held = store.held_devices(work, account)
     is_intact = held is not None and store.compared_devices(work, account, held).is_intact
+    trusted = {device.id for device in active(work, held or ())} if is_intact else set[int]()
     devices = work.schema.tables.devices
     query = sa.select(devices).where(devices.c.user_id == account.user_id).order_by(devices.c.id.desc())
     try:
@@ -181,7 +202,7 @@ def list_(work: Attempt, user_id: UserId) -> tuple[Device, ...]:
             trusted_until=row.trusted_until,
             revoked_at=row.revoked_at,
             revoked_reason=row.revoked_reason,
-            is_active=is_intact and row.revoked_at is None and _is_active(work, row),
+            is_active=row.id in trusted,
         )
         for row in rows
     )
@@ -234,7 +255,7 @@ def tell_altered(work: Attempt, account: Account, request: Any) -> tuple[Account
     work.need_lock()
     devices = store.held_devices(work, account)
     comparison = store.compared_devices(work, account, devices)
-    trusted = sum(_is_active(work, device) for device in devices or ()) if comparison.is_intact else 0
+    trusted = len(active(work, devices or ())) if comparison.is_intact else 0
     return store.alarm(work, account, "mfa_device_trusts", comparison, request), trusted
 
 
@@ -253,12 +274,19 @@ def count(work: Attempt, account: Account) -> int | None:
     devices = store.held_devices(work, account)
     if devices is None or not store.compared_devices(work, account, devices).is_intact:
         return None
-    return sum(_is_active(work, device) for device in devices)
+    return len(active(work, devices))
 
 
-def _is_active(work: Attempt, device: HeldDevice | Any) -> bool:
-    last_used: datetime = device.last_used_at or device.created_at
-    return bool(device.trusted_until > work.now and last_used + work.settings.device_idle > work.now)
+def active(work: Attempt, devices: Sequence[HeldDevice]) -> list[HeldDevice]:
+    """Those that are trusted by the settings as they are now: neither expired nor idle, the newest up to the limit."""
+    fresh = [device for device in devices if not _is_over(work, device)]
+    return fresh[-work.settings.device_limit :] if work.settings.device_limit else []
+
+
+def _is_over(work: Attempt, device: HeldDevice) -> bool:
+    settings, last_used = work.settings, device.last_used_at or device.created_at
+    ends = (device.trusted_until, device.created_at + settings.device_lifetime, last_used + settings.device_idle)
+    return min(ends) <= work.now
 
 
 def _is_in_grace(work: Attempt, device: HeldDevice) -> bool:
@@ -275,8 +303,8 @@ def _room_for_one(work: Attempt, account: Account, request: Any) -> tuple[Accoun
         after = ended(work, account, "they were changed outside Twofold")
         fact = Fact(Kind.DEVICE_REVOKED, details={"devices": 0, "reason": "they were changed outside Twofold"})
         return store.save(work, account, after, fact, request), []
-    left = [device for device in devices if _is_active(work, device)]
-    if expired := [device.id for device in devices if not _is_active(work, device)]:
+    left = [device for device in devices if not _is_over(work, device)]
+    if expired := [device.id for device in devices if _is_over(work, device)]:
         table, reason = work.schema.tables.devices, "expired"
         ending = sa.update(table).where(table.c.id.in_(expired))
         work.connection.execute(ending.values(revoked_at=work.now, revoked_reason=reason))

@@ -61,12 +61,12 @@ class Fact(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """The event by which one can tell later whether a transaction arrived; nothing at all for a user who was erased."""
+    """What tells later whether a transaction arrived: an event, the row itself where it has none, or nothing at all."""
 
     user_id: UserId
-    seq: int
-    mac: str | None
-    is_erasure: bool = False
+    of: Literal["event", "row", "erasure"]
+    number: int = 0
+    mac: str | None = None
 
 
 @dataclass(slots=True)

@@ -3,8 +3,9 @@
 The digest lies under the row's MAC, so nobody without the keys can insert, alter, copy, remove or bring back one of
 those rows: the digest of what is there differs from the one in the row. A table without live rows has none.
 
-Behind the digest, after a space, may stand the altered state that an alarm was already written for, so that one altered
-state makes one alarm, however often it is met.
+Before the digest may stand `older:`, where codes of before Twofold are among the rows: they are short, and may look
+like a code of the app. Behind it, after a space, may stand the altered state that an alarm was already written for, so
+that one altered state makes one alarm, however often it is met.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ DEVICES: Final = (
 )
 """The columns of a device that is not revoked that decide."""
 
+_OLDER = "older:"
 _UNREADABLE = "unreadable"
 _TOLD = 32
 
@@ -55,13 +57,24 @@ def digest(rows: Iterable[Sequence[Any]]) -> str | None:
     return hashlib.sha256(canonical("rows 1", *encoded)).hexdigest() if encoded else None
 
 
+def as_older(digest: str | None) -> str | None:
+    """The digest of rows among which are codes of before Twofold."""
+    return None if digest is None else _OLDER + digest
+
+
+def has_older(stored: str | None) -> bool:
+    """Whether there are codes of before Twofold among the rows."""
+    return stored is not None and stored.startswith(_OLDER)
+
+
 def compare(stored: str | None, rows: Iterable[Sequence[Any]] | None) -> Comparison:
     """Compare the rows that are there with what the user's row says; None stands for rows that do not read."""
-    expected, _, told = (stored or "").partition(" ")
+    whole, _, told = (stored or "").partition(" ")
+    expected = whole.removeprefix(_OLDER)
     try:
         found = _UNREADABLE if rows is None else digest(rows) or ""
     except (TypeError, ValueError, OverflowError):
         # SQLite keeps whatever is written into a column.
         found = _UNREADABLE
     now = found[:_TOLD] or "none"
-    return Comparison(found == expected, now == told, f"{expected} {now}")
+    return Comparison(found == expected, now == told, f"{whole} {now}")

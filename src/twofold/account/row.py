@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from twofold.keyring import encoded, joined
@@ -48,6 +49,7 @@ class Account(NamedTuple):
     setup_tries: int = 0
     lines_today: int = 0
     lines_day: datetime | None = None
+    told_refusal: str | None = None
     epoch: str | None = None
     shown_codes: str | None = None
     changes_suspended_at: datetime | None = None
@@ -83,6 +85,11 @@ class Account(NamedTuple):
 
 _PLACES: Final = {name: place for place, name in enumerate(Account._fields)}
 
+def new_epoch() -> str:
+    """Make what tells a host that sessions of before have ended: it compares for equality, and nothing else."""
+    return secrets.token_urlsafe(16)
+
+
 LOGIN: Final = (
     "last_used_step",
     "last_challenge",
@@ -93,5 +100,10 @@ LOGIN: Final = (
     "event_count",
     "event_head",
     "version",
+    "failure_level",
+    "failure_level_at",
+    "lines_today",
+    "lines_day",
+    "told_refusal",
 )
 """The columns that any answer to a login may change; the digest of a table that it writes comes on top."""

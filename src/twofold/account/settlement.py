@@ -60,12 +60,17 @@ def settle(
 def _has_arrived(connection: sa.Connection, schema: Schema, evidence: Evidence) -> bool:
     secrets, _, _, events = schema.tables
     # Under the lock, the transaction of which nobody knows has ended. Waiting for it would have no bound.
-    lock = sa.select(secrets.c.version).where(secrets.c.user_id == evidence.user_id).with_for_update(nowait=True)
-    row = connection.execute(lock).first()
-    if evidence.is_erasure:
-        user = sa.literal(evidence.user_id, schema.user_id_type)
-        return row is None and not connection.execute(sa.select(schema.rows_of(user))).scalar_one()
-    event = sa.exists().where(
-        events.c.user_id == evidence.user_id, events.c.seq == evidence.seq, events.c.mac == evidence.mac
-    )
-    return bool(connection.execute(sa.select(event)).scalar_one())
+    lock = sa.select(secrets.c.version, secrets.c.state_mac).where(secrets.c.user_id == evidence.user_id)
+    row = connection.execute(lock.with_for_update(nowait=True)).first()
+    match evidence.of:
+        case "event":
+            event = sa.exists().where(
+                events.c.user_id == evidence.user_id, events.c.seq == evidence.number, events.c.mac == evidence.mac
+            )
+            return bool(connection.execute(sa.select(event)).scalar_one())
+        case "row":
+            # Where somebody has written since, nobody knows: it is decided again, which costs whoever asked nothing.
+            return row is not None and tuple(row) == (evidence.number, evidence.mac)
+        case "erasure":
+            user = sa.literal(evidence.user_id, schema.user_id_type)
+            return row is None and not connection.execute(sa.select(schema.rows_of(user))).scalar_one()

@@ -106,6 +106,7 @@ class Schema:
         event = _binds(events, EVENT, "event")
         self.append = self._append(event)
         self.rotate = self._rotate()
+        self.contest = self._contest()
         self.end_device = self._end_device()
         self.spend = self._spend()
         # What a login may change beside the row, and the digest that is written anew with it.
@@ -113,6 +114,7 @@ class Schema:
             None: (),
             self.spend: ("codes_digest",),
             self.rotate: ("devices_digest",),
+            self.contest: ("devices_digest",),
             self.end_device: ("devices_digest",),
         }
         self.swap_at_login = {change: self._swap(login_columns(anew)) for change, anew in self.made_anew.items()}
@@ -170,6 +172,18 @@ class Schema:
             )
         )
         return Statement(statement, [*(bind.key for bind in fresh.values()), "device", "held"])
+
+    def _contest(self) -> Statement[sa.Update]:
+        """Mark a device whose series has more than one holder, if it still has the token that was seen."""
+        devices = self.tables.devices
+        mark = _binds(devices, ("previous_token",), "device")
+        statement = sa.update(devices).values(mark)
+        statement = statement.where(
+            devices.c.id == sa.bindparam("device"),
+            devices.c.trust_token == sa.bindparam("held"),
+            devices.c.revoked_at.is_(None),
+        )
+        return Statement(statement, [*(bind.key for bind in mark.values()), "device", "held"])
 
     def _end_device(self) -> Statement[sa.Update]:
         """Revoke one device, if it is not revoked."""

@@ -292,19 +292,21 @@ def save(
     work: Attempt,
     seen: Account | None,
     after: Account,
-    fact: Fact,
+    fact: Fact | None,
     request: Any = None,
     change: Change | None = None,
 ) -> Account:
     """Write `after` and the event in place of `seen`, and the change that goes with it; return the state as it stands.
 
-    `seen` is None where the user has no row yet.
+    `seen` is None where the user has no row yet, `fact` where only the state remembers what happened.
 
     Raises Conflict where the row is no longer `seen`, and Tampered where the log is longer than the row says.
     """
     work.is_saved = False
+    if fact is None:
+        return _save_quietly(work, seen or after, after)
     update = build_update(work, seen, after, fact, request)
-    work.evidence = Evidence(update.link.user_id, update.link.seq, update.after.event_head)
+    work.evidence = update.evidence
     try:
         if work.in_transaction:
             _write(work, seen, update, change)
@@ -320,6 +322,26 @@ def save(
     return update.after
 
 
+def _save_quietly(work: Attempt, seen: Account, after: Account) -> Account:
+    """Write a state without a line. Raises Conflict where the row is no longer `seen`."""
+    if work.is_settled:
+        raise NeedsLock
+    after = after._replace(version=seen.version + 1)
+    state_mac = work.keyring.mac("state", after.message())
+    work.evidence = Evidence(after.user_id, "row", after.version, state_mac)
+    swap = work.schema.swap
+    values = (*_columns(swap.names)(after), state_mac, work.now, after.user_id, seen.version)
+    try:
+        if swap.count(work.connection, values) != 1:
+            raise Conflict
+    except (DBAPIError, OSError) as error:
+        if work.in_transaction or work.settle is None or not is_lost(error):
+            raise
+        work.settle(work, error)
+    work.is_saved = True
+    return after
+
+
 def save_over(work: Attempt, seen: Account, after: Account, fact: Fact, request: Any = None) -> Account:
     """Write `after` and the event over whatever stands in a row that is locked, or where it stood; for a repair.
 
@@ -332,7 +354,7 @@ def save_over(work: Attempt, seen: Account, after: Account, fact: Fact, request:
         work.connection,
         work.schema.tables.secrets,
     )
-    work.evidence = Evidence(update.link.user_id, update.link.seq, update.after.event_head)
+    work.evidence = update.evidence
     row = update.first_row
     over = {name: value for name, value in row.items() if name not in {"user_id", "created_at"}}
     over_it = sa.update(secrets).where(secrets.c.user_id == after.user_id).values(over)
@@ -389,6 +411,11 @@ class Update(NamedTuple):
     state_mac: str
     link: chain.Link
     seen_version: int
+
+    @property
+    def evidence(self) -> Evidence:
+        """What tells that this was written."""
+        return Evidence(self.link.user_id, "event", self.link.seq, self.after.event_head)
 
     def is_login(self, schema: Schema, seen: Account, change: Statement[sa.Update] | None) -> bool:
         """Whether nothing changes but what an answer to a login changes, and what this change makes anew."""
@@ -472,8 +499,7 @@ def save_all(work: Attempt, updates: Sequence[Update]) -> None:
         raise Tampered from None
     if connection.execute(_longer_logs(schema, [one.link.user_id for one in updates])).first() is not None:
         raise Tampered
-    last = updates[-1]
-    work.evidence = Evidence(last.link.user_id, last.link.seq, last.after.event_head)
+    work.evidence = updates[-1].evidence
     work.is_saved = True
 
 

@@ -11,6 +11,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from twofold.keyring import canonical as framed
+from twofold.typed import one_form
 
 if TYPE_CHECKING:
     from twofold.keyring import Keyring
@@ -21,9 +22,9 @@ SYMBOLS = 25
 GROUP = 5
 
 # What people write for the symbols that Crockford left out because they look alike.
-_READ = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
-_SEPARATORS = str.maketrans({"-": None, " ": None})
-_LONGEST = 64
+_READ = str.maketrans({"O": "0", "I": "1", "L": "1"})
+# The spellings of before Twofold: letters and digits, with or without dashes between them.
+_LONGEST_OLDER = 32
 
 
 def generate(count: int) -> tuple[str, ...]:
@@ -38,19 +39,27 @@ def printed(code: str) -> str:
 
 def canonical(text: object) -> str | None:
     """The one form that is hashed: upper case, no dashes or spaces, O as 0, I and L as 1. None for what is no code."""
+    typed = one_form(text)
     # Unicode has letters whose upper case is two ASCII letters; only ASCII is read.
-    if not isinstance(text, str) or len(text) > _LONGEST or not text.isascii():
+    if not typed.isascii():
         return None
-    code = text.strip().upper().translate(_READ)
+    code = typed.upper().translate(_READ)
     return code if len(code) == SYMBOLS and all(symbol in ALPHABET for symbol in code) else None
 
 
-def legacy(text: object) -> str | None:
-    """A code as applications made them before Twofold: 6 to 16 letters and digits, without dashes, in upper case."""
-    if not isinstance(text, str) or len(text) > _LONGEST or not text.isascii():
-        return None
-    code = text.strip().upper().translate(_SEPARATORS)
-    return code if 6 <= len(code) <= 16 and code.isalnum() else None
+def older_spellings(text: object) -> tuple[str, ...]:
+    """How an application of before may have spelled this code when it hashed it; none for what is no such code.
+
+    As it was typed, in upper and in lower case, each with and without what stands between letters and digits.
+    """
+    if not isinstance(text, str):
+        return ()
+    plain = one_form(text)
+    if not (plain.isascii() and plain.isalnum() and 6 <= len(plain) <= _LONGEST_OLDER):
+        return ()
+    typed = text.strip()
+    spellings = (case for form in (typed, plain) for case in (form, form.upper(), form.lower()))
+    return tuple(dict.fromkeys(spellings))
 
 
 def legacy_digest(code: str) -> str:

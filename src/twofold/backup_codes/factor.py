@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from twofold import proof
 from twofold.account import store
 from twofold.account.attempt import Fact
+from twofold.account.digests import as_older, has_older
+from twofold.account.row import new_epoch
 from twofold.account.statements import HeldCode
 from twofold.account.store import Change
 from twofold.backup_codes import codec
@@ -17,6 +19,8 @@ from twofold.kinds import Kind
 from twofold.refusal import Unspent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
     from twofold.outcomes import Factor, UserId, Verified
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 class Answer(NamedTuple):
     """A backup code that somebody typed. One of before Twofold is short enough to be guessed, and waits like TOTP."""
 
-    code: str
+    spellings: tuple[str, ...]
     is_older: bool = False
 
     @property
@@ -50,14 +54,20 @@ class Answer(NamedTuple):
         comparison = store.compared_codes(work, account, codes)
         if codes is None or not comparison.is_intact:
             return Unspent(Reason.ALTERED, store.alarm(work, account, "mfa_backup_codes", comparison, request))
-        digests = codec.digests(work.keyring, account.user_id, self.code, is_older=self.is_older)
+        digests = {
+            digest
+            for code in self.spellings
+            for digest in codec.digests(work.keyring, account.user_id, code, is_older=self.is_older)
+        }
         held = next((code for code in codes if code.code_hash in digests), None)
         if held is None or (held.expires_at is not None and held.expires_at <= work.now):
             return Unspent(Reason.WRONG_CODE, account)
         if held.is_used:
             return Unspent(Reason.CODE_ALREADY_USED, account)
         left = [code for code in codes if code.id != held.id]
-        after = account._replace(last_used_at=work.now, last_challenge=challenge, codes_digest=store.codes_digest(left))
+        after = account._replace(
+            last_used_at=work.now, last_challenge=challenge, codes_digest=_digest_of(account, left)
+        )
         return after, Change(work.schema.spend, (work.now, held.id))
 
 
@@ -65,9 +75,15 @@ def read(text: object) -> Answer | None:
     """What was typed, as a backup code; None for what has not the form of one."""
     canonical = codec.canonical(text)
     if canonical is not None:
-        return Answer(canonical)
-    older = codec.legacy(text)
-    return None if older is None else Answer(older, is_older=True)
+        return Answer((canonical,))
+    older = codec.older_spellings(text)
+    return Answer(older, is_older=True) if older else None
+
+
+def _digest_of(account: Account, left: Sequence[HeldCode]) -> str | None:
+    """What the row says of those that are left: codes of before Twofold stay what they are."""
+    digest = store.codes_digest(left)
+    return as_older(digest) if has_older(account.codes_digest) else digest
 
 
 def tell_altered(work: Attempt, account: Account, request: Any) -> Account:
@@ -122,6 +138,7 @@ def regenerate(work: Attempt, verified: Verified, *, request: Any = None) -> tup
     """
     account = tell_altered(work, proof.fresh(work, verified), request)
     after, codes = replaced(work, account)
+    after = after._replace(epoch=new_epoch())
     fact = Fact(Kind.BACKUP_CODES_REGENERATED, details={"backup_codes": len(codes)})
     store.save(work, account, after, fact, request)
     return codes

@@ -5,18 +5,21 @@ A new factor is one more room and one more line here; the story of a login does 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from twofold.account import digests
 from twofold.backup_codes import factor as backup_codes
+from twofold.errors import Reason
+from twofold.refusal import Unspent
 from twofold.totp import algorithm
 from twofold.totp import factor as totp
+from twofold.typed import one_form
 
 if TYPE_CHECKING:
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
     from twofold.account.store import Beside, Change, Login
     from twofold.outcomes import Factor
-    from twofold.refusal import Unspent
 
 
 class Answer(Protocol):
@@ -39,13 +42,42 @@ class Answer(Protocol):
         ...
 
 
+class _Either(NamedTuple):
+    """Digits that may be of the app, and may be a backup code of before Twofold: one look at both, one failure."""
+
+    first: totp.Answer
+    second: backup_codes.Answer
+
+    @property
+    def factor(self) -> Factor:
+        """Whose code it looks like."""
+        return self.first.factor
+
+    @property
+    def is_guessable(self) -> bool:
+        """Short codes wait while the budget says so."""
+        return True
+
+    def spend(
+        self, work: Attempt, seen: Login, account: Account, challenge: int, request: Any
+    ) -> tuple[Account, Change | None] | Unspent:
+        """Spend it as a code of the app; if it is none, as a backup code."""
+        spent = self.first.spend(work, seen, account, challenge, request)
+        if isinstance(spent, Unspent) and spent.reason is Reason.WRONG_CODE:
+            return self.second.spend(work, seen, account, challenge, request)
+        return spent
+
+
 def beside(text: object) -> Beside | None:
     """What has to be read with the user's row to judge this, before the row says how its codes look."""
-    return None if algorithm.may_be_code(text) or backup_codes.read(text) is None else "codes"
+    return None if algorithm.may_be_code(one_form(text)) or backup_codes.read(text) is None else "codes"
 
 
-def read(account: Account, text: str) -> Answer:
-    """What kind of code this is, by its form alone. What has no form is a wrong code of the app."""
-    if totp.is_code(account, text):
-        return totp.Answer(text)
-    return backup_codes.read(text) or totp.Answer(text)
+def read(account: Account, text: object) -> Answer | None:
+    """What kind of code this is, by its form alone; None for what has the form of none: a mistake, and no guess."""
+    typed, has_older = one_form(text), digests.has_older(account.codes_digest)
+    code = backup_codes.read(text)
+    if totp.is_code(account, typed):
+        answer = totp.Answer(typed)
+        return _Either(answer, code) if has_older and code is not None else answer
+    return code if code is not None and (has_older or not code.is_older) else None

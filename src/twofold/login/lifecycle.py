@@ -10,26 +10,29 @@ from twofold import proof as proofs
 from twofold import tokens, trusted_devices
 from twofold.account import store
 from twofold.account.attempt import Evidence, Fact
-from twofold.account.row import Account
+from twofold.account.row import Account, new_epoch
 from twofold.backup_codes import factor as backup_codes
-from twofold.budget import Budget, remaining
-from twofold.errors import ConfigurationError, NotEnrolled, Reason, UnknownUser
+from twofold.budget import Budget
+from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected, Stale, UnknownUser
 from twofold.events import log
 from twofold.kinds import Kind
+from twofold.kinds import Status as Log
 from twofold.outcomes import Enrolled, Erased, Status, UserId, Verified
-from twofold.refusal import refuse
 from twofold.request import printable
 from twofold.totp import factor as totp
 
 if TYPE_CHECKING:
     from twofold.account.attempt import Attempt
 
+SETUP_TRIES = 10
+"""Wrong codes that end a set-up: it has to be begun again."""
+
 
 def confirm(work: Attempt, user_id: UserId, code: str, *, session: str | None = None, request: Any = None) -> Enrolled:
     """Prove that the app has the secret, with a code. From now on every login is challenged.
 
     The code is spent. Backup codes are made and returned, once; all trusted devices are revoked. Raises Rejected for
-    a wrong code, which counts, and EnrollmentExpired where no secret waits, or not for this `session`.
+    a wrong code, ten of which end the set-up, and EnrollmentExpired where no secret waits, or not for this `session`.
     """
     if not work.may_guess:
         raise ConfigurationError(
@@ -37,17 +40,32 @@ def confirm(work: Attempt, user_id: UserId, code: str, *, session: str | None = 
             "or say may_guess=True."
         )
     account = totp.waiting(work, store.find(work, user_id))
-    if remaining(account.locked_until, work.now):
-        raise refuse(work, account, Reason.WAITING, "enrollment", request=request)
-    account = _tell_altered(work, account, request)
     after = totp.confirmed(work, account, code, session)
     if isinstance(after, Reason):
-        raise refuse(work, account, after, "enrollment", request=request)
+        raise _refuse_setup(work, account, after, request)
+    told = _tell_altered(work, account, request)
+    if told is not account:
+        # The alarm was written in between, so the next state follows that one.
+        account = told
+        after = totp.confirmed(work, account, code, session)
+        if isinstance(after, Reason):
+            raise _refuse_setup(work, account, after, request)
     after, codes = backup_codes.replaced(work, after)
     after = trusted_devices.ended(work, after, "the authenticator app was set up")
     fact = Fact(Kind.TOTP_CONFIRMED, details={"backup_codes": len(codes), "replaced": account.is_enabled})
     saved = store.save(work, account, after, fact, request)
     return Enrolled(codes, proofs.issue(work, user_id, saved, "totp"))
+
+
+def _refuse_setup(work: Attempt, account: Account, reason: Reason, request: Any) -> Rejected:
+    """Count a wrong code against this set-up alone: its secret is new, and no login waits for it. The tenth ends it."""
+    tries = account.setup_tries + 1
+    after = account._replace(setup_tries=tries)
+    if tries >= SETUP_TRIES:
+        after = after._replace(pending_secret=None, pending_at=None)
+    details = {"reason": reason, "occasion": "enrollment", "tries": tries}
+    store.save(work, account, after, Fact(Kind.CODE_REFUSED, Log.REFUSED, details), request)
+    return Rejected(reason)
 
 
 def disable(work: Attempt, verified: Verified, *, request: Any = None) -> None:
@@ -65,7 +83,9 @@ def status(work: Attempt, user_id: UserId) -> Status:
     Where backup codes or trusted devices are not those that the row names, `altered` says so and they count as none.
     """
     account = store.find(work, user_id) or Account(work.schema.stored(user_id))
-    waits = remaining(account.locked_until, work.now) is not None
+    budget = Budget.of(work.settings)
+    waits = budget.remaining(account.locked_until, account.failed_attempts, work.now)
+    level = budget.level(account.failure_level, account.failure_level_at, work.now)
     waiting_since = account.pending_at
     codes, devices = backup_codes.count(work, account), trusted_devices.count(work, account)
     altered = (("mfa_backup_codes", codes), ("mfa_device_trusts", devices))
@@ -76,8 +96,10 @@ def status(work: Attempt, user_id: UserId) -> Status:
         enabled_at=account.enabled_at if account.is_enabled else None,
         last_used_at=account.last_used_at,
         failed_attempts=account.failed_attempts,
-        waiting_until=account.locked_until if waits else None,
-        is_suspended=account.is_enabled and Budget.of(work.settings).is_suspended(account.failed_attempts),
+        waiting_until=work.now + waits if waits else None,
+        is_suspended=account.is_enabled and budget.is_suspended(account.failed_attempts),
+        exhausted_until=work.now + budget.until_room(level) if budget.is_full(level) else None,
+        epoch=account.epoch,
         backup_codes_remaining=codes or 0,
         trusted_devices=devices or 0,
         altered=tuple(name for name, number in altered if number is None),
@@ -113,23 +135,37 @@ def repair(work: Attempt, user_id: UserId, *, by: str, reason: str, request: Any
     # A version that somebody wrote to run out of numbers is none.
     version = version if version is not None and 0 <= version < log.LARGEST else 0
     seen = Account(stored, event_count=seq, event_head=mac, version=max(version, seq))
-    after = seen._replace(last_challenge=seen.version, proofs_after=seen.version, disabled_at=work.now)
+    after = seen._replace(
+        last_challenge=seen.version, proofs_after=seen.version, disabled_at=work.now, epoch=new_epoch()
+    )
     after = trusted_devices.ended(work, backup_codes.ended(work, after), "the second factor was reset")
     store.save_over(work, seen, after, fact, request)
 
 
-def password_changed(work: Attempt, user_id: UserId, *, request: Any = None) -> int:
+def password_changed(work: Attempt, user_id: UserId, *, verified: Verified | None = None, request: Any = None) -> int:
     """Tell Twofold that the password was changed: devices are revoked, waiting challenges, set-ups and proofs end.
 
-    Returns how many devices were trusted until now.
+    With a fresh `verified` of this user, by a backup code for example, the failures of before are forgotten, too:
+    whoever guessed had the old password. Returns how many devices were trusted until now. Raises Stale where
+    `verified` is too old or somebody else's.
     """
     account = store.find(work, user_id)
     if account is None:
         return 0
+    if verified is not None:
+        account = proofs.fresh(work, verified)
+        if account.user_id != work.schema.stored(user_id):
+            raise Stale
     account, number = trusted_devices.tell_altered(work, account, request)
     after = account._replace(
-        last_challenge=account.version, proofs_after=account.version, pending_secret=None, pending_at=None
+        last_challenge=account.version,
+        proofs_after=account.version,
+        pending_secret=None,
+        pending_at=None,
+        epoch=new_epoch(),
     )
+    if verified is not None:
+        after = after._replace(failure_level=0, failure_level_at=None)
     after = trusted_devices.ended(work, after, "the password was changed")
     store.save(work, account, after, Fact(Kind.PASSWORD_CHANGED, details={"devices": number}), request)
     return number
@@ -145,7 +181,7 @@ def erase(work: Attempt, user_id: UserId) -> Erased:
     tombstone = log.tombstone(work, user_id)
     for table in reversed(tuple(work.schema.tables)):
         work.connection.execute(sa.delete(table).where(table.c.user_id == stored))
-    work.evidence = Evidence(stored, 0, None, is_erasure=True)
+    work.evidence = Evidence(stored, "erasure")
     return Erased(user_id, tombstone.count, work.now, tokens.write_tombstone(work.keyring, tombstone))
 
 
@@ -185,8 +221,11 @@ def _end(work: Attempt, account: Account, fact: Fact, reason: str, request: Any)
         event_head=account.event_head,
         version=account.version,
         proofs_after=account.version,
+        epoch=new_epoch(),
         enabled_at=account.enabled_at,
         disabled_at=work.now,
+        lines_today=account.lines_today,
+        lines_day=account.lines_day,
     )
     after = trusted_devices.ended(work, backup_codes.ended(work, after), reason)
     store.save(work, account, after, fact, request)

@@ -8,9 +8,10 @@ from twofold import proof as proofs
 from twofold import tokens, trusted_devices
 from twofold.account import store
 from twofold.account.attempt import Fact
-from twofold.budget import Budget, remaining
-from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected
+from twofold.budget import Budget
+from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected, UnknownUser
 from twofold.kinds import Kind
+from twofold.log_volume import noted
 from twofold.login import factors
 from twofold.outcomes import Challenge, Cleared, UserId, Verified
 from twofold.refusal import Unspent, refuse
@@ -30,13 +31,15 @@ def challenge(
     Returns a Challenge, whose token is answered with `verify`; or Cleared, which is falsy, for a user who is not
     enrolled and for a trusted device, whose rotated token then goes back into its cookie. Raises UnknownUser.
     """
-    token = device_token if trusted_devices.is_token(device_token) else None
+    is_read = trusted_devices.is_token(device_token) and work.settings.device_limit > 0
+    token = device_token if is_read else None
     seen = store.read_login(work, user_id, None if token is None else "devices")
     account = seen.account
     if account is None:
         return Cleared(user_id, "not_enrolled")
     if not account.is_enabled:
-        store.save(work, account, account, Fact(Kind.CLEARED, details={"because": "not_enrolled"}), request)
+        after, fact = noted(work, account, Fact(Kind.CLEARED, details={"because": "not_enrolled"}))
+        store.save(work, account, after, fact, request)
         return Cleared(user_id, "not_enrolled")
     if token is not None:
         recognition = trusted_devices.recognize(work, account, seen.devices, token, request)
@@ -44,7 +47,8 @@ def challenge(
             return Cleared(user_id, "trusted_device", recognition.device)
         account = recognition.account
     answers: tuple[Factor, ...] = ("totp", "backup_codes") if seen.has_codes else ("totp",)
-    issued = store.save(work, account, account, Fact(Kind.CHALLENGED), request)
+    after, fact = noted(work, account, Fact(Kind.CHALLENGED))
+    issued = store.save(work, account, after, fact, request)
     expires_at = work.now + work.settings.challenge_lifetime
     signed = tokens.ChallengeToken(user_id, issued.version, expires_at, account.enabled_at)
     return Challenge(user_id, tokens.write_challenge(work.keyring, signed), answers, expires_at)
@@ -60,7 +64,11 @@ def verify(work: Attempt, challenge_token: str, code: str, *, request: Any = Non
     if read is None or read.expires_at + work.settings.challenge_lifetime <= work.now:
         # A token of long ago says nothing about today, and would only let its holder fill the log.
         raise Rejected(Reason.CHALLENGE_EXPIRED)
-    seen = _seen(work, read.user_id, code)
+    try:
+        seen = _seen(work, read.user_id, code)
+    except UnknownUser:
+        # The user was deleted in the middle of the login.
+        raise Rejected(Reason.NOT_ENROLLED) from None
     account = seen.account
     if account is None:
         raise Rejected(Reason.NOT_ENROLLED)
@@ -69,7 +77,7 @@ def verify(work: Attempt, challenge_token: str, code: str, *, request: Any = Non
     # Whoever was erased begins with the number one again, so the number alone does not name a challenge.
     is_live = account.last_challenge < read.serial <= account.version and account.enabled_at == read.enabled_at
     if not is_live or read.expires_at <= work.now:
-        raise refuse(work, account, Reason.CHALLENGE_EXPIRED, "login", request=request)
+        raise refuse(work, account, Reason.CHALLENGE_EXPIRED, "login", about=read.serial, request=request)
     return _prove(work, read.user_id, account, seen, code, "login", request, challenge=read.serial)
 
 
@@ -107,11 +115,22 @@ def _prove(
             "A failure that the caller can roll back does not count; verify outside of within(), or say may_guess=True."
         )
     answer = factors.read(account, code)
+    if answer is None:
+        # Neither counted nor logged: what was typed cannot be a code, so nobody has guessed.
+        raise Rejected(Reason.MALFORMED)
     if answer.is_guessable and (closed := _closed(work, account)):
-        raise refuse(work, account, closed, occasion, request=request)
+        raise refuse(work, account, closed, occasion, factor=answer.factor, request=request)
     spent = answer.spend(work, seen, account, challenge, request)
     if isinstance(spent, Unspent):
-        raise refuse(work, spent.account, spent.reason, occasion, factor=answer.factor, request=request)
+        raise refuse(
+            work,
+            spent.account,
+            spent.reason,
+            occasion,
+            factor=answer.factor,
+            is_guessable=answer.is_guessable,
+            request=request,
+        )
     after, change = spent
     fact = Fact(Kind.CODE_ACCEPTED, details={"factor": answer.factor, "occasion": occasion})
     saved = store.save(work, account, after, fact, request, change)
@@ -120,6 +139,9 @@ def _prove(
 
 def _closed(work: Attempt, account: Account) -> Reason | None:
     """Why no code that could be guessed is looked at now."""
-    if Budget.of(work.settings).is_suspended(account.failed_attempts):
+    budget = Budget.of(work.settings)
+    if budget.is_suspended(account.failed_attempts):
         return Reason.SUSPENDED
-    return Reason.WAITING if remaining(account.locked_until, work.now) else None
+    if budget.is_full(budget.level(account.failure_level, account.failure_level_at, work.now)):
+        return Reason.EXHAUSTED
+    return Reason.WAITING if budget.remaining(account.locked_until, account.failed_attempts, work.now) else None

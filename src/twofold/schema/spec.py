@@ -78,6 +78,7 @@ def tables(users: sa.Column[Any]) -> tuple[sa.Table, ...]:
             sa.Column("setup_tries", sa.Integer(), nullable=False, server_default=sa.text("0")),
             sa.Column("lines_today", sa.Integer(), nullable=False, server_default=sa.text("0")),
             sa.Column("lines_day", Moment),
+            sa.Column("told_refusal", sa.String(128)),
             sa.Column("epoch", sa.String(64)),
             sa.Column("shown_codes", sa.Text()),
             sa.Column("changes_suspended_at", Moment),

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from twofold import proof
 from twofold.account import store
 from twofold.account.attempt import Fact
-from twofold.account.row import Account
+from twofold.account.row import Account, new_epoch
 from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MissingKey, Reason, Tampered
 from twofold.keyring import canonical
 from twofold.kinds import Kind, Status
 from twofold.refusal import Unspent
 from twofold.totp import algorithm
 from twofold.totp.provisioning import Enrollment, base32, uri
+from twofold.typed import one_form
 
 if TYPE_CHECKING:
     from twofold.account.attempt import Attempt
@@ -92,6 +93,7 @@ def spend(work: Attempt, account: Account, match: Match, challenge: int) -> Acco
         failed_attempts=0,
         last_failed_at=None,
         locked_until=None,
+        told_refusal=None,
     )
 
 
@@ -122,7 +124,9 @@ def begin(
     secret = algorithm.generate_secret(parameters.algorithm)
     before = account or Account(work.schema.stored(user_id))
     after = before._replace(
-        pending_secret=_seal(work, before, "pending_secret", secret, parameters, session), pending_at=work.now
+        pending_secret=_seal(work, before, "pending_secret", secret, parameters, session),
+        pending_at=work.now,
+        setup_tries=0,
     )
     fact = Fact(Kind.TOTP_BEGUN, details={"replaces": True} if before.is_enabled else {})
     enrollment = _enrollment(work, after, secret, parameters, account_name)
@@ -155,7 +159,7 @@ def confirmed(work: Attempt, account: Account, code: str, session: str | None) -
     Raises EnrollmentExpired where the secret does not wait for this `session`.
     """
     secret, parameters = _open_pending(work, account, session)
-    match = _match(work, secret, parameters, code)
+    match = _match(work, secret, parameters, one_form(code))
     if isinstance(match, Reason):
         return match
     # A challenge or a proof of the factor before this one ends with it.
@@ -163,12 +167,16 @@ def confirmed(work: Attempt, account: Account, code: str, session: str | None) -
         secret=_seal(work, account, "secret", secret, parameters),
         pending_secret=None,
         pending_at=None,
+        setup_tries=0,
+        failure_level=0,
+        failure_level_at=None,
         algorithm=parameters.algorithm,
         digits=parameters.digits,
         period=parameters.period,
         is_enabled=True,
         is_verified=True,
         proofs_after=account.version,
+        epoch=new_epoch(),
         enabled_at=work.now,
         disabled_at=None,
     )

@@ -1,0 +1,38 @@
+"""How many lines one password may write into a log: singly for a while, and then gathered, one an hour.
+
+Challenges, and codes that were refused without a look or cannot be guessed, cost whoever has the password nothing. So
+the first of a day have a line each, and all further ones are counted in the user's row, and told by one line an hour
+with their number.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twofold.account.attempt import Attempt, Fact
+    from twofold.account.row import Account
+
+SINGLE = 50
+"""So many lines of a day stand singly."""
+
+_HOUR = timedelta(hours=1)
+
+
+def noted(work: Attempt, account: Account, fact: Fact) -> tuple[Account, Fact | None]:
+    """Count what costs nothing; the state after it, and the line to write, if it has one.
+
+    `lines_day` is the moment of the last such line. The number that a gathered line tells is that of the whole day.
+    """
+    last = account.lines_day
+    # A last line that is still to come was written by a clock that stood ahead; a new day begins.
+    if last is None or last > work.now or last.date() != work.now.date():
+        return account._replace(lines_today=1, lines_day=work.now), fact
+    number = account.lines_today + 1
+    if number <= SINGLE:
+        return account._replace(lines_today=number, lines_day=work.now), fact
+    if work.now - last < _HOUR:
+        return account._replace(lines_today=number), None
+    details = {**fact.details, "gathered": number}
+    return account._replace(lines_today=number, lines_day=work.now), fact._replace(details=details)
