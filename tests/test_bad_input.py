@@ -46,8 +46,9 @@ def test_a_user_without_a_factor_has_nothing_to_act_on(mfa: MFA, ada: int) -> No
 def test_a_user_who_is_deleted_while_the_challenge_waits(mfa: MFA, enrolled: Enrolment, sql: Sql) -> None:
     token = challenged(mfa, enrolled.user_id)
     sql("DELETE FROM users WHERE id = :id", id=enrolled.user_id)
-    with pytest.raises(UnknownUser):
+    with pytest.raises(Rejected) as refused:
         mfa.verify(token, enrolled.phone.code())
+    assert refused.value.reason is Reason.NOT_ENROLLED
 
 
 @pytest.mark.requirement("R64", "R92")

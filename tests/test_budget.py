@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.people import plain_settings
-from twofold.budget import Budget, remaining
+from twofold.budget import FAILURE, Budget
 
 budget = Budget.of(plain_settings())
 
@@ -35,13 +35,46 @@ def test_odds_and_time_follow_the_policy() -> None:
     assert [budget.odds(digits=6, window=window) for window in (0, 2)] == [1e-4, 5e-4]
     assert budget.odds(digits=2, window=2) == 1.0
     second = timedelta(seconds=1)
-    assert Budget(0, second, timedelta(hours=1), 5).time_to_spend() == 15 * second
+    short = budget._replace(free=0, first=second, longest=timedelta(hours=1), cap=5)
+    assert short.time_to_spend() == 15 * second
+    assert short.odds(digits=6, window=1) == 1.5e-5
 
 
-def test_what_is_left_of_a_wait_is_never_less_than_a_second() -> None:
+def test_what_is_left_of_a_wait_is_a_second_at_least_and_no_longer_than_the_wait() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert remaining(None, now) is None
-    assert remaining(now, now) is None
-    assert remaining(now - timedelta(milliseconds=1), now) is None
-    assert remaining(now + timedelta(milliseconds=1), now) == timedelta(seconds=1)
-    assert remaining(now + timedelta(minutes=1), now) == timedelta(minutes=1)
+    assert budget.remaining(None, 5, now) is None
+    assert budget.remaining(now, 5, now) is None
+    assert budget.remaining(now - timedelta(milliseconds=1), 5, now) is None
+    assert budget.remaining(now + timedelta(milliseconds=1), 5, now) == timedelta(seconds=1)
+    assert budget.remaining(now + timedelta(seconds=20), 5, now) == timedelta(seconds=20)
+    # A clock that stood a year ahead wrote it.
+    assert budget.remaining(now + timedelta(days=365), 5, now) == timedelta(seconds=30)
+    assert budget.remaining(now + timedelta(days=365), 50, now) == timedelta(hours=1)
+
+
+def test_the_second_vessel_drains_evenly_and_not_before_its_time() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    full = 100 * FAILURE
+    assert budget.level(full, now, now) == full
+    assert budget.level(full, now, now + timedelta(days=15)) == full // 2
+    assert budget.level(full, now, now + timedelta(days=30)) == 0
+    assert budget.level(full, now, now + timedelta(days=300)) == 0
+    # What a clock of the future wrote has drained nothing, and neither has what no clock wrote.
+    assert budget.level(full, now, now - timedelta(days=300)) == full
+    assert budget.level(full, None, now) == full
+
+
+def test_the_second_vessel_is_full_where_it_has_no_room_for_another_failure() -> None:
+    assert not budget.is_full(99 * FAILURE)
+    assert budget.is_full(99 * FAILURE + 1)
+    assert budget.until_room(100 * FAILURE) == timedelta(days=30) / 100
+    assert budget.until_room(99 * FAILURE + 1) == timedelta(seconds=1)
+
+
+@pytest.mark.requirement("R20")
+def test_patience_hits_four_times_in_a_thousand_in_a_year_at_the_most() -> None:
+    assert budget.odds_in_a_year(digits=6, window=1) == pytest.approx(0.00395)
+    laxest = Budget.of(plain_settings(failure_memory="P7D", window=2))
+    assert laxest.odds_in_a_year(digits=6, window=2) < 0.03
+    strictest = Budget.of(plain_settings(failure_limit=20, failure_memory="P90D", window=0))
+    assert strictest.odds_in_a_year(digits=8, window=0) < 2e-6

@@ -171,11 +171,17 @@ def test_after_adoption_everything_the_user_has_still_works(mfa: MFA, older: Old
     assert token.startswith("v1:k1:")
 
 
-def test_the_old_cookie_that_comes_back_later_is_a_copy(mfa: MFA, older: Older, clock: Clock) -> None:
+def test_the_old_cookie_that_comes_back_later_asks_for_a_code_and_beside_the_new_one_is_a_copy(
+    mfa: MFA, older: Older, clock: Clock
+) -> None:
     adopt_all(mfa)
-    assert not mfa.challenge(older.user_id, device_token=older.cookie, request=FIREFOX)
+    cleared = mfa.challenge(older.user_id, device_token=older.cookie, request=FIREFOX)
+    assert isinstance(cleared, Cleared)
+    assert cleared.device is not None
     clock.forward(hours=1)
     assert mfa.challenge(older.user_id, device_token=older.cookie, request=FIREFOX)
+    assert "device_theft" not in kinds(mfa, older.user_id)
+    assert mfa.challenge(older.user_id, device_token=cleared.device.token, request=FIREFOX)
     assert "device_theft" in kinds(mfa, older.user_id)
 
 
@@ -231,7 +237,7 @@ def test_a_short_code_works_for_its_owner_alone(mfa: MFA, older: Older, grace: i
     adopt_all(mfa)
     with pytest.raises(Rejected) as refused:
         log_in(mfa, older.user_id, graces.codes[0])
-    assert refused.value.reason is Reason.WRONG_CODE
+    assert refused.value.reason is Reason.MALFORMED
     assert log_in(mfa, grace, graces.codes[0])
 
 

@@ -170,8 +170,9 @@ def test_failures_are_counted_across_logins_doors_and_processes(open_mfa: Open, 
     with pytest.raises(Rejected):
         open_mfa().reverify(ada, wrong)
     with pytest.raises(Rejected):
+        # 125 bits are not guessed, so this is no guess.
         log_in(open_mfa(), ada, "23456-23456-23456-23456-23456")
-    assert open_mfa().status(ada).failed_attempts == 3
+    assert open_mfa().status(ada).failed_attempts == 2
 
 
 @pytest.mark.requirement("R24")
@@ -226,7 +227,7 @@ def test_a_stranger_cannot_suspend_the_owner_with_backup_codes(mfa: MFA, enrolle
     for _ in range(20):
         with pytest.raises(Rejected):
             log_in(mfa, enrolled.user_id, "23456-23456-23456-23456-23456")
-    assert mfa.status(enrolled.user_id).failed_attempts == 5
+    assert mfa.status(enrolled.user_id).failed_attempts == 0
 
 
 @pytest.mark.requirement("R47", "R82", "R83")

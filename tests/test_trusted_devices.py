@@ -175,8 +175,9 @@ def test_a_thief_who_is_faster_twice_is_still_seen(
         stolen = come_back(mfa, enrolled.user_id, stolen).token
     clock.forward(hours=1)
     assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=FIREFOX)
-    assert "device_theft" in kinds(mfa, enrolled.user_id)
+    assert kinds(mfa, enrolled.user_id)[-2:] == ["device_contested", "challenged"]
     assert mfa.challenge(enrolled.user_id, device_token=stolen, request=FIREFOX)
+    assert kinds(mfa, enrolled.user_id)[-2:] == ["device_theft", "challenged"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twofold.backup_codes.codec import ALPHABET, SYMBOLS, canonical, digests, generate, legacy, printed
+from twofold.backup_codes.codec import ALPHABET, SYMBOLS, canonical, digests, generate, older_spellings, printed
 from twofold.keyring import Keyring, generate_key
 
 codes = st.text(ALPHABET, min_size=SYMBOLS, max_size=SYMBOLS)
@@ -59,21 +59,23 @@ def test_codes_are_uniform_and_never_the_same() -> None:
     assert chi_square < 90
 
 
-def test_a_code_is_read_up_to_64_characters_of_ascii() -> None:
+def test_a_code_is_read_up_to_64_characters_in_any_of_its_forms() -> None:
     code = "S" * SYMBOLS
     assert canonical(code + " " * 39) == code
     assert canonical(code + " " * 40) is None
-    # The capital of the long s is the S of everybody, and that of the dotless i an I.
-    assert canonical("ſ" + code[1:]) is None
+    # What is the same letter in another form is the same letter: the long s, and the full-width one.
+    assert canonical("ſ" + code[1:]) == canonical("Ｓ" + code[1:]) == code
+    # The capital of the dotless i would be an I to everybody.
     assert canonical("ı" + code[1:]) is None
 
 
-def test_a_code_of_before_has_6_to_16_letters_and_digits() -> None:
-    assert [length for length in range(30) if legacy("a" * length)] == list(range(6, 17))
-    assert legacy(" ab-cd 12 ") == "ABCD12"
-    assert legacy("abcd12" + " " * 58) == "ABCD12"
-    for text in ("abcd12" + " " * 59, "abc!12", "ſbcd12", "abcd1²", b"abcd12", None, 123456):
-        assert legacy(text) is None
+def test_a_code_of_before_is_tried_in_the_spellings_that_applications_used() -> None:
+    assert older_spellings("a1B2-c3D4") == ("a1B2-c3D4", "A1B2-C3D4", "a1b2-c3d4", "a1B2c3D4", "A1B2C3D4", "a1b2c3d4")
+    assert older_spellings(" 482913 ") == ("482913",)
+    assert "ABCDEFGH" in older_spellings("abcd efgh")
+    assert [length for length in range(40) if older_spellings("a" * length)] == list(range(6, 33))
+    for text in ("abc!12", "abcd1²x!", b"abcd12", None, 123456, "a" * 65):
+        assert older_spellings(text) == ()
 
 
 @pytest.mark.requirement("R32", "R35")
