@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -23,8 +24,8 @@ class Refused(Exception):
     """The form cannot be taken as it is; the message says why."""
 
 
-def register(engine: sa.Engine, email: str, password: str) -> int:
-    """Make an account and return its user id. Raises Refused."""
+def register(engine: sa.Engine, email: str, password: str) -> Account:
+    """Make an account. Raises Refused."""
     email = _address(email)
     hashed = hashed_password(password)
     try:
@@ -35,18 +36,27 @@ def register(engine: sa.Engine, email: str, password: str) -> int:
     except IntegrityError:
         # Without e-mail there is no way to say this to the owner alone.
         raise Refused("This address has an account already. Sign in instead.") from None
-    return user_id
+    return Account(user_id, 0)
 
 
-def check(engine: sa.Engine, email: str, password: str) -> int | None:
-    """The user id that belongs to address and password, or None, after the same work for any address."""
-    query = sa.select(users.c.id, accounts.c.password_hash).join(accounts, accounts.c.user_id == users.c.id)
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose password was right, and which of the user's passwords it was."""
+
+    user_id: int
+    password_serial: int
+
+
+def check(engine: sa.Engine, email: str, password: str) -> Account | None:
+    """The account that belongs to address and password, or None, after the same work for any address."""
+    columns = (users.c.id, accounts.c.password_hash, accounts.c.password_serial)
+    query = sa.select(*columns).join(accounts, accounts.c.user_id == users.c.id)
     with engine.connect() as connection:
         # No address holds a NUL, and PostgreSQL would not be asked for one.
         address = email.replace("\0", "").strip().casefold()
         row = connection.execute(query.where(users.c.subject == address)).first()
     is_right = _verify(password, row.password_hash if row else _NOBODY)
-    return int(row.id) if row and is_right else None
+    return Account(int(row.id), row.password_serial) if row and is_right else None
 
 
 def hashed_password(password: str) -> str:
@@ -54,11 +64,16 @@ def hashed_password(password: str) -> str:
     return _hash(_long_enough(password))
 
 
-def change_password(engine: sa.Engine, user_id: int, hashed: str) -> None:
-    """Set another password, hashed."""
+def change_password(engine: sa.Engine, account: Account, hashed: str) -> Account:
+    """Set another password, hashed, in the place of the one that was checked. Its sessions end. Raises Refused."""
+    serial = account.password_serial + 1
     with engine.begin() as connection:
-        statement = sa.update(accounts).where(accounts.c.user_id == user_id)
-        connection.execute(statement.values(password_hash=hashed))
+        statement = sa.update(accounts).where(
+            accounts.c.user_id == account.user_id, accounts.c.password_serial == account.password_serial
+        )
+        if connection.execute(statement.values(password_hash=hashed, password_serial=serial)).rowcount != 1:
+            raise Refused("The password was changed elsewhere a moment ago.")
+    return Account(account.user_id, serial)
 
 
 def _address(email: str) -> str:

@@ -55,8 +55,12 @@ class SampleHost:
         """The waiting session ends and a new one begins, under a new id (ASVS 7.2.4)."""
 
         def change() -> str:
+            waiting = sessions.find(self.engine, session_id(request))
             sessions.end(self.engine, session_id(request))
-            return sessions.begin(self.engine, int(str(verified.user_id)), "two steps", proof=verified.token)
+            if waiting is None or waiting.user_id != verified.user_id:
+                # The password was changed while the code was typed: this login had the old one.
+                return sessions.new_id()
+            return sessions.begin(self.engine, waiting.account, "two steps", proof=verified.token)
 
         set_session(request, response, await run_in_threadpool(change))
 

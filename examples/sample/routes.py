@@ -14,18 +14,18 @@ from twofold.web.fastapi import device_token, keep_device
 routes = APIRouter()
 
 
-def log_in(request: Request, user_id: int) -> Response:
+def log_in(request: Request, account: accounts.Account) -> Response:
     """What follows a right password: a challenge, or, without a factor or on a trusted device, the session."""
     engine = sample(request).engine
-    challenge = sample(request).mfa.challenge(user_id, device_token=device_token(request), request=request)
+    challenge = sample(request).mfa.challenge(account.user_id, device_token=device_token(request), request=request)
     sessions.end(engine, session_id(request))
     if challenge:
         response = go("/mfa/challenge")
-        set_session(request, response, sessions.begin(engine, user_id, "password", challenge=challenge.token))
+        set_session(request, response, sessions.begin(engine, account, "password", challenge=challenge.token))
         return response
     response = go("/")
     how: sessions.How = "trusted device" if challenge.because == "trusted_device" else "password"
-    set_session(request, response, sessions.begin(engine, user_id, how))
+    set_session(request, response, sessions.begin(engine, account, how))
     keep_device(request, response, challenge.device)
     return response
 
@@ -47,10 +47,10 @@ def register(request: Request, fields: Fields) -> Response:
     """Make an account and sign in with it."""
     email = fields.get("email", "")
     try:
-        user_id = accounts.register(sample(request).engine, email, fields.get("password", ""))
+        account = accounts.register(sample(request).engine, email, fields.get("password", ""))
     except accounts.Refused as refused:
         return page(request, "register.html", status=400, problem=str(refused), email=email[:254])
-    return log_in(request, user_id)
+    return log_in(request, account)
 
 
 @routes.get("/login", dependencies=[Stranger])
@@ -63,11 +63,11 @@ def login_form(request: Request) -> Response:
 def login(request: Request, fields: Fields) -> Response:
     """Check the first factor. Whether an address is known stays untold (ASVS 6.3.8)."""
     email = fields.get("email", "")
-    user_id = accounts.check(sample(request).engine, email, fields.get("password", ""))
-    if user_id is None:
+    account = accounts.check(sample(request).engine, email, fields.get("password", ""))
+    if account is None:
         problem = "Address and password do not belong together."
         return page(request, "login.html", status=400, problem=problem, email=email[:254])
-    return log_in(request, user_id)
+    return log_in(request, account)
 
 
 @routes.get("/password")
@@ -81,17 +81,18 @@ def password(request: Request, fields: Fields, me: ProvenSession) -> Response:
     """Change the password, end every session, and begin this one anew."""
     engine = sample(request).engine
     try:
-        if accounts.check(engine, me.email, fields.get("current", "")) != me.user_id:
+        checked = accounts.check(engine, me.email, fields.get("current", ""))
+        if checked is None or checked.user_id != me.user_id:
             raise accounts.Refused("The current password is not right.")
         hashed = accounts.hashed_password(fields.get("password", ""))
+        # The password changes first: from then on nobody comes in by the old one, and what did come in is ended.
+        account = accounts.change_password(engine, checked, hashed)
     except accounts.Refused as refused:
         return page(request, "password.html", status=400, me=me, problem=str(refused))
-    # Trust ends first: whatever fails after it, no stolen browser keeps what the old password gave it.
     sample(request).mfa.password_changed(me.user_id, request=request)
     sessions.end_all(engine, me.user_id)
-    accounts.change_password(engine, me.user_id, hashed)
     response = go("/")
-    set_session(request, response, sessions.begin(engine, me.user_id, me.how, proof=me.proof))
+    set_session(request, response, sessions.begin(engine, account, me.how, proof=me.proof))
     return response
 
 

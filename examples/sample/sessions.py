@@ -16,7 +16,8 @@ from typing import Literal
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
-from examples.sample.tables import sessions, users
+from examples.sample.accounts import Account
+from examples.sample.tables import accounts, sessions, users
 
 How = Literal["password", "trusted device", "two steps"]
 
@@ -29,11 +30,16 @@ class Session:
     """A session as it stands in the table. With a `challenge` it waits, and opens nothing."""
 
     id: str = field(repr=False)
-    user_id: int
+    account: Account
     email: str
     how: How
     challenge: str | None = field(repr=False)
     proof: str | None = field(repr=False)
+
+    @property
+    def user_id(self) -> int:
+        """Whose session it is."""
+        return self.account.user_id
 
 
 def new_id() -> str:
@@ -41,12 +47,15 @@ def new_id() -> str:
     return secrets.token_urlsafe(32)
 
 
-def begin(engine: sa.Engine, user_id: int, how: How, *, challenge: str | None = None, proof: str | None = None) -> str:
-    """Begin a session and return its id."""
+def begin(
+    engine: sa.Engine, account: Account, how: How, *, challenge: str | None = None, proof: str | None = None
+) -> str:
+    """Begin a session of whoever had this password, and return its id. It is none once the password was changed."""
     session_id, now = new_id(), datetime.now(UTC)
     row = {
         "id_hash": _hash(session_id),
-        "user_id": user_id,
+        "user_id": account.user_id,
+        "password_serial": account.password_serial,
         "how": how,
         "challenge": _sealed(session_id, challenge),
         "proof": _sealed(session_id, proof),
@@ -62,14 +71,24 @@ def find(engine: sa.Engine, session_id: str | None) -> Session | None:
     """The session of an id, while it lives."""
     if not session_id:
         return None
-    query = sa.select(sessions, users.c.subject).join(users, users.c.id == sessions.c.user_id)
-    query = query.where(sessions.c.id_hash == _hash(session_id), sessions.c.expires_at > datetime.now(UTC))
+    query = (
+        sa.select(sessions, users.c.subject)
+        .join(users, users.c.id == sessions.c.user_id)
+        .join(accounts, accounts.c.user_id == sessions.c.user_id)
+        .where(
+            sessions.c.id_hash == _hash(session_id),
+            sessions.c.expires_at > datetime.now(UTC),
+            # A login with the old password may have been under way when it was changed.
+            sessions.c.password_serial == accounts.c.password_serial,
+        )
+    )
     with engine.connect() as connection:
         row = connection.execute(query).first()
     if row is None:
         return None
     challenge, proof = _opened(session_id, row.challenge), _opened(session_id, row.proof)
-    return Session(session_id, row.user_id, row.subject, row.how, challenge, proof)
+    account = Account(row.user_id, row.password_serial)
+    return Session(session_id, account, row.subject, row.how, challenge, proof)
 
 
 def keep_proof(engine: sa.Engine, session_id: str, proof: str) -> None:

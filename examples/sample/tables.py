@@ -23,6 +23,8 @@ accounts = sa.Table(
     metadata,
     sa.Column("user_id", Id, sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
     sa.Column("password_hash", sa.String(255), nullable=False),
+    # Counts the passwords; a session of an older one is none any more, whoever began it when.
+    sa.Column("password_serial", sa.Integer(), nullable=False, server_default=sa.text("0")),
 )
 
 sessions = sa.Table(
@@ -30,6 +32,7 @@ sessions = sa.Table(
     metadata,
     sa.Column("id_hash", sa.String(64), primary_key=True),
     sa.Column("user_id", Id, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("password_serial", sa.Integer(), nullable=False),
     sa.Column("how", sa.String(32), nullable=False),
     sa.Column("challenge", sa.Text()),
     sa.Column("proof", sa.Text()),

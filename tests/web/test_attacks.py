@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from examples.sample import sessions
-from tests.visitors import PASSWORD
+from tests.visitors import PASSWORD, Ada
 from tests.web.test_gate import concrete, routes_of
 from twofold.metadata import NAMES
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from tests.databases import Database
-    from tests.visitors import Ada, Browser
+    from tests.visitors import Browser
 
 FORWARDED = ("x-forwarded-for", "x-real-ip", "forwarded", "true-client-ip")
 SESSION, DEVICE = "__Host-sample_session", "__Host-twofold_device"
@@ -197,3 +197,24 @@ def test_nobody_reads_the_events_of_somebody_else(enrolled: Ada, open_browser: C
         assert "The authenticator app was set up" not in mallory.browser.get(address).text
     stranger = open_browser()
     assert stranger.get("/mfa/security").headers["location"] == "/login"
+
+
+@pytest.mark.requirement("R82")
+def test_a_login_with_the_old_password_that_is_under_way_ends_with_it(
+    monkeypatch: pytest.MonkeyPatch, ada: Ada, open_browser: Callable[..., Browser]
+) -> None:
+    ada.browser.get("/password")
+    thief, begin, changed = Ada(open_browser(), ada.clock), sessions.begin, list[str]()
+
+    def begin_later(*arguments: Any, **named: Any) -> str:
+        # The thief's login has checked the old password, and the owner changes it before its session begins.
+        monkeypatch.setattr(sessions, "begin", begin)
+        answer = ada.browser.post("/password", current=PASSWORD, password="a new password of ada")
+        changed.append(answer.headers["location"])
+        return begin(*arguments, **named)
+
+    monkeypatch.setattr(sessions, "begin", begin_later)
+    thief.sign_in()
+    assert changed == ["/"]
+    assert thief.browser.get("/").headers["location"] == "/login"
+    assert ada.browser.get("/").status_code == 200

@@ -9,9 +9,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from examples.sample import sessions, tables
+from examples.sample import accounts, sessions, tables
 from examples.sample.host import SampleHost
-from tests.people import Phone, add_user
+from tests.people import Phone
 from tests.visitors import Browser
 from twofold import AsyncMFA, Settings
 from twofold.database import create_async_engine
@@ -41,7 +41,8 @@ def browser(database: Database, clock: Clock) -> Iterator[Browser]:
     inner, app = FastAPI(openapi_url=None), FastAPI(openapi_url=None)
     inner.include_router(pages, prefix="/account/mfa")
     app.mount("/app", inner)
-    session_id = sessions.begin(engine, add_user(database, "ada@example.com"), "password")
+    account = accounts.register(engine, "ada@example.com", "a password of ada")
+    session_id = sessions.begin(engine, account, "password")
     with TestClient(app, base_url="https://testserver", follow_redirects=False) as client:
         client.cookies.set("__Host-sample_session", session_id)
         yield Browser(client)
