@@ -26,6 +26,7 @@ policies = st.builds(
     Policy,
     free=st.sampled_from([0, 2, 4]),
     cap=st.sampled_from([5, 6, 100]),
+    held=st.sampled_from([20, 100]),
     window=st.sampled_from([0, 1, 2]),
     devices=st.sampled_from([1, 2, 10]),
 )
@@ -68,6 +69,7 @@ class Machine(RuleBasedStateMachine):
         self._open, self._clock, self._user = open_mfa, clock, new_user()
         self.ticks = 0
         self._compared = 0
+        self._epochs: dict[str | None, int] = {}
         self._asked: list[Asked] = []
         self._proven: list[Proven] = []
         self._devices: list[Trusted] = []
@@ -136,6 +138,13 @@ class Machine(RuleBasedStateMachine):
         if enrolled is not None:
             self.model.given(enrolled.backup_codes)
             self._accepted(typed, enrolled.verified)
+
+    @precondition(lambda self: self.model.pending_at is not None)
+    @is_now_and_then
+    @rule(times=st.integers(3, 10))
+    def guess_the_new_secret(self, times: int) -> None:
+        for _ in range(times):
+            self.confirm(("wrong", 0))
 
     @is_enrolled
     @is_now_and_then
@@ -214,8 +223,16 @@ class Machine(RuleBasedStateMachine):
             self.reverify((code, 0))
 
     @is_enrolled
+    @is_seldom
+    @rule(times=st.integers(20, 60), pause=st.sampled_from([1, 60, 600]))
+    def ask_and_ask(self, times: int, pause: int) -> None:
+        for _ in range(times):
+            self._clock.now += SECOND * pause
+            self._challenge(None, "firefox")
+
+    @is_enrolled
     @is_now_and_then
-    @rule(times=st.integers(1, 6))
+    @rule(times=st.sampled_from([1, 2, 3, 4, 5, 6, 25]))
     def guess_with_patience(self, times: int) -> None:
         for _ in range(times):
             self.reverify(("wrong", 0))
@@ -303,11 +320,26 @@ class Machine(RuleBasedStateMachine):
         self._tick()
         assert self.mfa.password_changed(self._user) == self.model.password_changed()
 
+    @precondition(lambda self: self._proven)
+    @is_now_and_then
+    @rule(pick=newest)
+    def change_the_password_with_a_proof(self, pick: int) -> None:
+        proven = latest(self._proven, pick)
+
+        def expect() -> Answer:
+            if not self.model.is_fresh(proven):
+                return ("Stale", None)
+            self.model.password_changed(is_proven=True)
+            return YES
+
+        self._same(expect, lambda: self.mfa.password_changed(self._user, verified=proven.verified))
+
     @is_seldom
     @rule()
     def erase(self) -> None:
         self._tick()
         self._compared = 0
+        self._epochs.clear()
         self.model.erase()
         self.mfa.erase(self._user)
 
@@ -316,6 +348,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def the_library_is_where_the_model_is(self) -> None:
         model, status = self.model, self.mfa.status(self._user)
+        until_room, wait = model.until_room(), model.wait()
         assert {
             "is_enrolled": status.is_enrolled,
             "is_pending": status.is_pending,
@@ -324,6 +357,7 @@ class Machine(RuleBasedStateMachine):
             "failed_attempts": status.failed_attempts,
             "waiting_until": status.waiting_until,
             "is_suspended": status.is_suspended,
+            "exhausted_until": status.exhausted_until,
             "backup_codes_remaining": status.backup_codes_remaining,
             "trusted_devices": status.trusted_devices,
         } == {
@@ -332,11 +366,15 @@ class Machine(RuleBasedStateMachine):
             "enabled_at": model.since,
             "last_used_at": model.used_at,
             "failed_attempts": model.failures,
-            "waiting_until": model.locked_until if model.wait() else None,
+            "waiting_until": model.now + wait if wait else None,
             "is_suspended": model.secret is not None and model.is_suspended(),
+            "exhausted_until": model.now + until_room if until_room else None,
             "backup_codes_remaining": len(model.unused),
             "trusted_devices": model.active(),
         }
+        # Sessions end where the model says so, and nowhere else; none of the values comes a second time.
+        assert self._epochs.setdefault(status.epoch, model.epochs) == model.epochs
+        assert (len(self._epochs), status.epoch is None) == (len(set(self._epochs.values())), model.epochs == 0)
 
     @invariant()
     def the_log_is_whole_and_says_what_happened(self) -> None:

@@ -7,6 +7,7 @@ are what was written down when they were given.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ from pyotp.totp import TOTP
 if TYPE_CHECKING:
     from tests.people import Clock
 
-TEN_MINUTES = timedelta(minutes=10)
+TEN_MINUTES, HOUR, MONTH = timedelta(minutes=10), timedelta(hours=1), timedelta(days=30)
+SINGLE_LINES_OF_A_DAY, TRIES_OF_A_SET_UP, A_FAILURE = 50, 10, 1_000_000
+NOT_SEEN = frozenset({"Zs", "Zl", "Zp", "Pd", "Cf", "Cc"})
 COUNTED = frozenset({"wrong_code", "code_already_used", "clock_went_back"})
 
 Answer = tuple[str, timedelta | None]
@@ -27,10 +30,11 @@ YES: Answer = ("yes", None)
 
 @dataclass(frozen=True)
 class Policy:
-    """What the settings say: failures that are free, the failure that suspends, steps around now, devices."""
+    """What the settings say: failures that are free, that suspend, that a month has room for; steps around now, devices."""
 
     free: int
     cap: int
+    held: int
     window: int
     devices: int
 
@@ -67,6 +71,7 @@ class Trusted:
     uses: int = 0
     id: int = 0
     is_revoked: bool = False
+    is_contested: bool = False
 
 
 @dataclass
@@ -77,15 +82,24 @@ class Model:
     clock: Clock
     life: int = 0
     has_row: bool = False
+    version: int = 0
     events: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    lines: int = 0
+    line_at: datetime | None = None
+    told: Any = None
+    epochs: int = 0
     secret: str | None = None
     since: datetime | None = None
     pending: str | None = None
     pending_at: datetime | None = None
+    tries: int = 0
     step: int | None = None
     used_at: datetime | None = None
     failures: int = 0
+    failed_at: datetime | None = None
     locked_until: datetime | None = None
+    level: int = 0
+    level_at: datetime | None = None
     answered: int = 0
     password_at: int = 0
     unused: set[str] = field(default_factory=set[str])
@@ -103,7 +117,7 @@ class Model:
             return ("AlreadyEnrolled", None)
         if self.secret and not self.is_fresh(proven):
             return ("Stale", None)
-        self.pending_at = self.now
+        self.pending_at, self.tries = self.now, 0
         return self._did("totp_begun")
 
     def is_pending(self) -> bool:
@@ -112,13 +126,15 @@ class Model:
     def confirm(self, code: str) -> Answer:
         if not self.is_pending():
             return ("EnrollmentExpired", None)
-        if self.wait():
-            return self._refused("waiting")
-        step = self.step_of(self.pending, code)
+        step = self.step_of(self.pending, one_form(code))
         if step is None:
-            return self._refused("wrong_code")
+            self.tries += 1
+            if self.tries == TRIES_OF_A_SET_UP:
+                self.pending = self.pending_at = None
+            self._did("code_refused", "refused")
+            return ("wrong_code", None)
         self.secret, self.since, self.pending, self.pending_at = self.pending, self.now, None, None
-        self.answered = len(self.events)
+        self.answered, self.level, self.epochs = self.version, 0, self.epochs + 1
         self._spent(step)
         self._revoked()
         return self._did("totp_confirmed")
@@ -133,14 +149,18 @@ class Model:
         if not self.has_row:
             return ("not_enrolled", None)
         if not self.secret:
-            self._did("cleared")
+            self._did_for_nothing("cleared")
             return ("not_enrolled", None)
         device = next((one for one in self.devices if token in one.tokens and self.is_active(one)), None)
         if device is not None:
             is_current, is_last = token == device.tokens[-1], token in device.tokens[-2:-1]
             age = self.now - (device.rotated_at or self.now)
-            is_graced = is_last and timedelta(0) <= age <= timedelta(seconds=60)
+            is_graced = is_last and timedelta(0) <= age <= timedelta(seconds=60) and not device.is_contested
             if not (is_current or is_graced):
+                if not device.is_contested:
+                    device.is_contested = True
+                    self._did("device_contested", "refused")
+            elif device.is_contested:
                 device.is_revoked = True
                 self._did("device_theft", "alarm")
             elif browser == device.browser:
@@ -149,11 +169,11 @@ class Model:
                     return ("graced", None)
                 device.rotated_at, device.used_at, device.uses = self.now, self.now, device.uses + 1
                 return ("trusted_device", None)
-        self._did("challenged")
+        self._did_for_nothing("challenged")
         return ("asked", None)
 
     def asked(self, token: str) -> Asked:
-        return Asked(self.life, len(self.events), self.now + TEN_MINUTES, token)
+        return Asked(self.life, self.version, self.now + TEN_MINUTES, token)
 
     def verify(self, asked: Asked, code: str) -> Answer:
         if asked.expires_at + TEN_MINUTES <= self.now:
@@ -164,7 +184,7 @@ class Model:
             return self._refused("not_enrolled")
         is_live = asked.life == self.life and asked.serial > self.answered
         if not is_live or asked.expires_at <= self.now:
-            return self._refused("challenge_expired")
+            return self._refused("challenge_expired", about=asked.serial)
         answer = self._prove(code)
         if answer == YES:
             self.answered = asked.serial
@@ -174,7 +194,7 @@ class Model:
         return self._prove(code) if self.secret else ("NotEnrolled", None)
 
     def proven(self, verified: Any) -> Proven:
-        return Proven(self.since or self.now, len(self.events), self.now, verified)
+        return Proven(self.since or self.now, self.version, self.now, verified)
 
     def is_fresh(self, proven: Proven | None) -> bool:
         if proven is None or not self.secret or proven.since != self.since or self.password_at > proven.serial:
@@ -199,7 +219,10 @@ class Model:
         return self._did("device_trusted")
 
     def regenerate(self, proven: Proven) -> Answer:
-        return self._did("backup_codes_regenerated") if self.is_fresh(proven) else ("Stale", None)
+        if not self.is_fresh(proven):
+            return ("Stale", None)
+        self.epochs += 1
+        return self._did("backup_codes_regenerated")
 
     def disable(self, proven: Proven) -> Answer:
         return self._end("totp_disabled") if self.is_fresh(proven) else ("Stale", None)
@@ -230,14 +253,16 @@ class Model:
             self._did("device_revoked")
         return number
 
-    def password_changed(self) -> int:
+    def password_changed(self, *, is_proven: bool = False) -> int:
         if not self.has_row:
             return 0
-        number, self.answered = self.active(), len(self.events)
+        number, self.answered, self.epochs = self.active(), self.version, self.epochs + 1
+        if is_proven:
+            self.level = 0
         self.pending = self.pending_at = None
         self._revoked()
         self._did("password_changed")
-        self.password_at = len(self.events)
+        self.password_at = self.version
         return number
 
     def reset(self) -> Answer:
@@ -251,7 +276,20 @@ class Model:
     def wait(self) -> timedelta | None:
         if self.locked_until is None or self.locked_until <= self.now:
             return None
-        return max(self.locked_until - self.now, timedelta(seconds=1))
+        return max(min(self.locked_until - self.now, self._wait_after(self.failures)), timedelta(seconds=1))
+
+    def _wait_after(self, failures: int) -> timedelta:
+        costly = failures - self.policy.free
+        return timedelta(seconds=min(30 * 2 ** (costly - 1), 3600) if costly > 0 else 0)
+
+    def until_room(self) -> timedelta | None:
+        """How long the failures of a month leave no room for another one."""
+        over = self._level_now() - (self.policy.held - 1) * A_FAILURE
+        return max(MONTH * (over / (self.policy.held * A_FAILURE)), timedelta(seconds=1)) if over > 0 else None
+
+    def _level_now(self) -> int:
+        since = max(self.now - (self.level_at or self.now), timedelta(0))
+        return max(0, self.level - int(self.policy.held * A_FAILURE * (since / MONTH)))
 
     def is_suspended(self) -> bool:
         return self.failures >= self.policy.cap
@@ -268,13 +306,18 @@ class Model:
         paper = read(code)
         if paper is not None:
             if paper not in self.unused:
-                return self._refused("code_already_used" if paper in self.used else "wrong_code")
+                return self._refused("code_already_used" if paper in self.used else "wrong_code", is_guess=False)
             self.unused.remove(paper)
             self.used.add(paper)
             self.used_at = self.now
             return self._did("code_accepted")
+        code = one_form(code)
+        if not re.fullmatch("[0-9]{6}", code):
+            return ("malformed", None)
         if self.is_suspended():
             return self._refused("suspended")
+        if self.until_room():
+            return self._refused("exhausted")
         if self.wait():
             return self._refused("waiting")
         step = self.step_of(self.secret, code)
@@ -288,21 +331,33 @@ class Model:
 
     def _spent(self, step: int) -> None:
         self.step, self.used_at, self.failures, self.locked_until = step, self.now, 0, None
+        self.failed_at = self.told = None
 
-    def _refused(self, why: str) -> Answer:
-        is_alarm = why == "clock_went_back"
-        if why in COUNTED and not self.wait():
-            self.failures += 1
-            costly = self.failures - self.policy.free
-            seconds = min(30 * 2 ** (costly - 1), 3600) if costly > 0 else 0
-            self.locked_until = self.now + timedelta(seconds=seconds) if seconds else None
-            is_alarm |= self.failures == self.policy.cap
-        self._did("code_refused", "alarm" if is_alarm else "refused")
-        return (why, self.wait())
+    def _refused(self, why: str, *, is_guess: bool = True, about: object = None) -> Answer:
+        is_alarm = self.failed_at is not None and self.failed_at - self.now > timedelta(minutes=1)
+        status = "alarm" if is_alarm else "refused"
+        if why not in COUNTED:
+            told = (why, about, self.locked_until if why == "waiting" else None)
+            if self.told == told:
+                self._wrote()
+            else:
+                self.told = told
+                self._did_for_nothing("code_refused", status)
+        elif not is_guess or self.wait():
+            self._did_for_nothing("code_refused", status)
+        else:
+            self.level, self.level_at = self._level_now() + A_FAILURE, self.now
+            self.failures, self.failed_at = self.failures + 1, self.now
+            wait = self._wait_after(self.failures)
+            self.locked_until = self.now + wait if wait else None
+            is_alarm |= why == "clock_went_back" or self.failures == self.policy.cap
+            self._did("code_refused", "alarm" if is_alarm else "refused")
+        return (why, self.until_room() if why == "exhausted" else self.wait())
 
     def _end(self, kind: str) -> Answer:
         self.secret = self.since = self.pending = self.pending_at = self.locked_until = None
-        self.failures, self.answered = 0, len(self.events)
+        self.failed_at = self.told = None
+        self.failures, self.level, self.answered, self.epochs = 0, 0, self.version, self.epochs + 1
         self.unused, self.used = set(), set()
         self._revoked()
         return self._did(kind)
@@ -312,14 +367,33 @@ class Model:
             device.is_revoked = True
 
     def _did(self, kind: str, status: str = "success") -> Answer:
-        self.has_row = True
         self.events.append((kind, status))
+        return self._wrote()
+
+    def _wrote(self) -> Answer:
+        self.has_row, self.version = True, self.version + 1
         return YES
+
+    def _did_for_nothing(self, kind: str, status: str = "success") -> None:
+        """What costs whoever asks nothing: fifty lines of a day, and then one an hour."""
+        is_of_today = self.line_at and self.line_at <= self.now and self.line_at.date() == self.now.date()
+        self.lines = self.lines + 1 if is_of_today else 1
+        is_silent = self.lines > SINGLE_LINES_OF_A_DAY and self.line_at and self.now - self.line_at < HOUR
+        if is_silent:
+            self._wrote()
+            return
+        self.line_at = self.now
+        self._did(kind, status)
+
+
+def one_form(text: str) -> str:
+    """What was typed without what nobody sees, its digits those of ASCII."""
+    seen = [one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) not in NOT_SEEN]
+    return "".join(str(unicodedata.digit(one)) if one.isdecimal() else one for one in seen) if len(text) <= 64 else ""
 
 
 def read(code: str) -> str | None:
     """A code on paper as it is kept, or None for anything else."""
-    plain = code.strip().upper().replace("-", "").replace(" ", "")
-    plain = plain.replace("O", "0").replace("I", "1").replace("L", "1")
-    is_paper = code.isascii() and len(code) <= 64 and re.fullmatch("[0-9A-HJKMNP-TV-Z]{25}", plain)
-    return plain if is_paper else None
+    typed = one_form(code)
+    plain = typed.upper().replace("O", "0").replace("I", "1").replace("L", "1")
+    return plain if typed.isascii() and re.fullmatch("[0-9A-HJKMNP-TV-Z]{25}", plain) else None

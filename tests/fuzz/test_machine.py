@@ -34,6 +34,7 @@ def test_whatever_happens_the_library_does_what_the_model_says(
             faces[policy] = open_mfa(
                 free_failures=policy.free,
                 suspend_after=policy.cap,
+                failure_limit=policy.held,
                 window=policy.window,
                 device_limit=policy.devices,
                 backup_code_count=3,

@@ -124,17 +124,86 @@ def test_other_defaults_leave_enrolled_users_working(open_mfa: Open, ada: int, c
     assert "algorithm=SHA256" in begun.uri
 
 
+def guess_the_set_up(mfa: MFA, user_id: int, phone: Phone, times: int) -> None:
+    for _ in range(times):
+        with pytest.raises(Rejected) as refused:
+            mfa.totp.confirm(user_id, phone.wrong_code())
+        # Nobody waits for a secret that is a minute old.
+        assert (refused.value.reason, refused.value.retry_after) == (Reason.WRONG_CODE, None)
+
+
 @pytest.mark.requirement("R28", "R44")
-def test_wrong_codes_while_confirming_count(mfa: MFA, ada: int, clock: Clock) -> None:
+def test_a_set_up_has_ten_tries_of_its_own(mfa: MFA, ada: int, clock: Clock) -> None:
     phone = Phone(mfa.totp.begin(ada, account_name="ada@example.com").secret, clock)
+    guess_the_set_up(mfa, ada, phone, 9)
+    assert mfa.status(ada).is_pending
+    guess_the_set_up(mfa, ada, phone, 1)
+    assert not mfa.status(ada).is_pending
+    with pytest.raises(EnrollmentExpired):
+        mfa.totp.confirm(ada, phone.code())
+    with pytest.raises(EnrollmentExpired):
+        mfa.totp.pending(ada, account_name="ada@example.com")
+    lines = [line.details for line in reversed(mfa.events.recent(ada)) if line.kind == "code_refused"]
+    assert lines == [{"reason": "wrong_code", "occasion": "enrollment", "tries": tries} for tries in range(1, 11)]
+    # The next one begins with ten of its own.
+    phone = Phone(mfa.totp.begin(ada, account_name="ada@example.com").secret, clock)
+    guess_the_set_up(mfa, ada, phone, 9)
+    assert mfa.totp.confirm(ada, phone.code())
+    assert mfa.status(ada).failed_attempts == 0
+
+
+@pytest.mark.requirement("R28", "R44", "R45")
+def test_whoever_begins_again_has_ten_tries_again(mfa: MFA, ada: int, clock: Clock) -> None:
+    for _ in range(3):
+        phone = Phone(mfa.totp.begin(ada, account_name="ada@example.com").secret, clock)
+        guess_the_set_up(mfa, ada, phone, 9)
+    assert mfa.totp.confirm(ada, phone.code())
+
+
+@pytest.mark.requirement("R28", "R44")
+def test_a_set_up_neither_reads_nor_feeds_the_wait_of_the_login(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
+    user_id = enrolled.user_id
+    verified = mfa.reverify(user_id, enrolled.backup_codes[0])
+
+    def begin() -> Phone:
+        return Phone(mfa.totp.begin(user_id, account_name="ada@example.com", verified=verified).secret, clock)
+
+    guess_the_set_up(mfa, user_id, begin(), 10)
+    assert (mfa.status(user_id).failed_attempts, mfa.status(user_id).waiting_until) == (0, None)
+    # The app of before is still in force, and was not touched.
+    assert mfa.reverify(user_id, enrolled.phone.code())
+    clock.forward(seconds=30)
     for _ in range(5):
         with pytest.raises(Rejected):
-            mfa.totp.confirm(ada, phone.wrong_code())
-    with pytest.raises(Rejected) as waiting:
-        mfa.totp.confirm(ada, phone.code())
-    assert waiting.value.reason is Reason.WAITING
-    clock.forward(seconds=30)
+            mfa.reverify(user_id, enrolled.phone.wrong_code())
+    waits = mfa.status(user_id).waiting_until
+    assert waits is not None
+    phone = begin()
+    guess_the_set_up(mfa, user_id, phone, 3)
+    assert (mfa.status(user_id).failed_attempts, mfa.status(user_id).waiting_until) == (5, waits)
+    assert mfa.totp.confirm(user_id, phone.code())
+    status = mfa.status(user_id)
+    assert (status.failed_attempts, status.waiting_until, status.exhausted_until) == (0, None, None)
+
+
+@pytest.mark.requirement("R44")
+def test_a_new_app_empties_what_patience_had_filled(open_mfa: Open, ada: int, clock: Clock) -> None:
+    mfa = open_mfa(failure_limit=20)
+    enrolment = enroll(mfa, ada, clock)
+    for _ in range(20):
+        with pytest.raises(Rejected) as refused:
+            mfa.reverify(ada, enrolment.phone.wrong_code())
+        assert refused.value.reason is Reason.WRONG_CODE
+        clock.forward(hours=1)
+    with pytest.raises(Rejected) as refused:
+        mfa.reverify(ada, enrolment.phone.code())
+    assert refused.value.reason is Reason.EXHAUSTED
+    verified = log_in(mfa, ada, enrolment.backup_codes[0])
+    phone = Phone(mfa.totp.begin(ada, account_name="ada@example.com", verified=verified).secret, clock)
     assert mfa.totp.confirm(ada, phone.code())
+    assert mfa.status(ada).exhausted_until is None
+    clock.forward(seconds=30)
+    assert log_in(mfa, ada, phone.code())
 
 
 @pytest.mark.requirement("R45")
