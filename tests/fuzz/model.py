@@ -30,7 +30,7 @@ YES: Answer = ("yes", None)
 
 @dataclass(frozen=True)
 class Policy:
-    """What the settings say: failures that are free, that suspend, that a month has room for; steps around now, devices."""
+    """What the settings say: failures that are free, that suspend, that fit a month; steps around now, and devices."""
 
     free: int
     cap: int
