@@ -28,6 +28,7 @@ CREATE TABLE user_mfa_secrets (
 	setup_tries INTEGER NOT NULL DEFAULT 0,
 	lines_today INTEGER NOT NULL DEFAULT 0,
 	lines_day DATETIME(6),
+	told_refusal VARCHAR(128),
 	epoch VARCHAR(64),
 	shown_codes TEXT,
 	changes_suspended_at DATETIME(6),

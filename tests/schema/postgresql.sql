@@ -28,6 +28,7 @@ CREATE TABLE user_mfa_secrets (
 	setup_tries INTEGER DEFAULT 0 NOT NULL,
 	lines_today INTEGER DEFAULT 0 NOT NULL,
 	lines_day TIMESTAMP WITH TIME ZONE,
+	told_refusal VARCHAR(128),
 	epoch VARCHAR(64),
 	shown_codes TEXT,
 	changes_suspended_at TIMESTAMP WITH TIME ZONE,
