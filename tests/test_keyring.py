@@ -148,7 +148,7 @@ def test_the_operator_is_told_which_key_is_wrong(second: str, problem: str) -> N
 
 
 def test_a_missing_key_is_named_by_sixteen_characters() -> None:
-    with pytest.raises(MissingKey, match=f"the key '{'x' * 16}',"):
+    with pytest.raises(MissingKey, match=f"the key '{'x' * 16}', which"):
         ring.open(f"v1:{'x' * 40}:AAAA", b"here")
 
 

@@ -37,13 +37,22 @@ def test_look_alikes_are_read_as_what_they_look_like(code: str) -> None:
     assert canonical(code.replace("1", "I").replace("0", "O")) == code
 
 
+@pytest.mark.requirement("R12", "R41")
+@given(codes)
+def test_letters_and_digits_of_another_width_are_the_same(code: str) -> None:
+    wide = "".join(chr(ord(symbol) + 0xFEE0) for symbol in code)
+    assert canonical(wide) == canonical(wide.lower()) == code
+
+
 @given(st.text(max_size=80))
 def test_anything_else_is_no_code(text: str) -> None:
     read = canonical(text)
     assert read is None or (len(read) == SYMBOLS and set(read) <= set(ALPHABET))
 
 
-@pytest.mark.parametrize("value", [None, 5, b"x", ["A" * 25], "A" * 10_000, "Ａ" * 25, "ﬀ" * 13, "123456"])
+@pytest.mark.parametrize(
+    "value", [None, 5, b"x", ["A" * 25], "A" * 10_000, "Ａ" * 24, "Α" * 25, "ﬀ" * 13, "ß" * 25, "123456"]
+)
 def test_odd_input_is_no_code(value: object) -> None:
     assert canonical(value) is None
 

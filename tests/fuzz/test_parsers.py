@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
+from tests.fuzz.model import one_form
 from tests.fuzz.strange import anything, attempt, characters, huge, often, spoilt, texts
 from tests.people import plain_settings
 from twofold import ConfigurationError, Enrollment, MissingKey, Request, Settings, Tampered, tokens
-from twofold.backup_codes import codec
+from twofold.backup_codes import codec, factor
 from twofold.database import create_async_engine, create_engine
 from twofold.keyring import Keyring, generate_key
 from twofold.metadata import UsersColumn
@@ -56,11 +57,23 @@ def test_a_code_is_its_digits_or_nothing(text: Any) -> None:
 @often(150)
 @given(st.one_of(anything, spoilt("0123A-BCDEF-GHJKM-NPQRS-TVWXY"), st.text(codec.ALPHABET + "oil -", max_size=40)))
 def test_a_backup_code_has_one_form_or_none(text: Any) -> None:
-    read, older = codec.canonical(text), codec.legacy(text)
+    read, older = codec.canonical(text), codec.older_spellings(text)
     assert read is None or (len(read) == 25 and set(read) <= set(codec.ALPHABET))
     assert read is None or codec.canonical(codec.printed(read)) == read
-    assert older is None or (older.isascii() and older.isalnum() and 6 <= len(older) <= 16)
-    assert read is None or older is None
+    assert len(older) == len(set(older)) <= 6
+    if older:
+        # The first is what was typed; each other one is the same letters and digits.
+        plain = one_form(text)
+        assert plain.isascii()
+        assert plain.isalnum()
+        assert 6 <= len(plain) <= 32
+        assert older[0] == text.strip()
+        assert {one_form(spelling).lower() for spelling in older} == {plain.lower()}
+        assert {plain, plain.upper(), plain.lower()} <= set(older)
+    # What has the form of ours is hashed in one spelling, whatever else it could be.
+    judged = factor.read(text)
+    assert (judged is None) == (read is None and not older)
+    assert judged is None or judged.spellings == ((read,) if read else older)
 
 
 @pytest.mark.requirement("R61", "R73")
