@@ -311,7 +311,9 @@ def _room_for_one(work: Attempt, account: Account, request: Any) -> tuple[Accoun
         after = account._replace(devices_digest=store.devices_digest(left))
         fact = Fact(Kind.DEVICE_REVOKED, details={"devices": len(expired), "reason": reason})
         account = store.save(work, account, after, fact, request)
-    oldest = sorted(left, key=lambda device: (device.last_used_at or device.created_at, device.id))
+    trusted = {device.id for device in active(work, left)}
+    # What a lower limit has ended comes first, or it would be trusted again in the place of one that is.
+    oldest = sorted(left, key=lambda one: (one.id in trusted, one.last_used_at or one.created_at, one.id))
     for device in oldest[: max(0, len(left) + 1 - work.settings.device_limit)]:
         account = _revoked(work, account, left, device, "more devices than the limit", request)
         left.remove(device)
