@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
 from tests.people import FIREFOX, SAFARI, Clock, Enrolment, Open, Sql, enroll, kinds, log_in, plain_settings
 from twofold import MFA, Challenge, Cleared, ConfigurationError, DeviceToken, Stale, Tampered
 from twofold.keyring import generate_key
+from twofold.metadata import tables
 
 if TYPE_CHECKING:
     from tests.databases import Database
@@ -343,3 +345,176 @@ def test_what_another_user_does_changes_nothing(
     assert mfa.trusted_devices.revoke_all(enrolled.user_id) == 1
     assert mfa.challenge(enrolled.user_id, device_token=token, request=FIREFOX)
     assert mfa.backup_codes.remaining(grace) == 7
+
+
+def trust_one_by_one(mfa: MFA, enrolment: Enrolment, clock: Clock, number: int) -> list[DeviceToken]:
+    devices: list[DeviceToken] = []
+    for code in enrolment.backup_codes[:number]:
+        clock.forward(minutes=1)
+        verified = log_in(mfa, enrolment.user_id, code)
+        devices.append(mfa.trusted_devices.trust(verified, request=FIREFOX))
+    return devices
+
+
+def trusted_ids(mfa: MFA, user_id: int) -> list[int]:
+    listed = [device.id for device in mfa.trusted_devices.list(user_id) if device.is_active]
+    assert mfa.status(user_id).trusted_devices == len(listed)
+    return sorted(listed)
+
+
+@pytest.mark.requirement("R76", "R77")
+def test_a_lower_limit_holds_at_once_and_keeps_the_newest(
+    mfa: MFA, open_mfa: Open, enrolled: Enrolment, clock: Clock
+) -> None:
+    user_id = enrolled.user_id
+    devices = trust_one_by_one(mfa, enrolled, clock, 5)
+    # The one that was made first is used last, and is old all the same.
+    clock.forward(hours=1)
+    first = come_back(mfa, user_id, devices[0].token)
+    lower = open_mfa(device_limit=2)
+    assert trusted_ids(lower, user_id) == [device.device_id for device in devices[3:]]
+    for device in (first, *devices[1:3]):
+        assert isinstance(lower.challenge(user_id, device_token=device.token, request=FIREFOX), Challenge)
+    kept = devices[3:]
+    # What the limit ended makes room before anything that is trusted does.
+    clock.forward(hours=1)
+    verified = log_in(lower, user_id, enrolled.backup_codes[5])
+    sixth = lower.trusted_devices.trust(verified, request=FIREFOX)
+    assert trusted_ids(lower, user_id) == [kept[1].device_id, sixth.device_id]
+    assert trusted_ids(mfa, user_id) == [kept[1].device_id, sixth.device_id]
+    assert [line.kind for line in lower.events.recent(user_id, limit=5)] == ["device_trusted"] + 4 * ["device_revoked"]
+    assert come_back(lower, user_id, kept[1].token)
+
+
+@pytest.mark.requirement("R76")
+def test_a_limit_of_none_is_off_at_once(mfa: MFA, open_mfa: Open, enrolled: Enrolment, clock: Clock) -> None:
+    user_id = enrolled.user_id
+    (device,) = trust_one_by_one(mfa, enrolled, clock, 1)
+    off = open_mfa(device_limit=0)
+    assert isinstance(off.challenge(user_id, device_token=device.token, request=FIREFOX), Challenge)
+    assert trusted_ids(off, user_id) == []
+    assert kinds(off, user_id)[-1] == "challenged"
+    with pytest.raises(ConfigurationError):
+        off.trusted_devices.trust(log_in(off, user_id, enrolled.backup_codes[1]), request=FIREFOX)
+    # Its owner can still end it: nobody has to turn trust on again for that.
+    assert off.trusted_devices.revoke(user_id, device.device_id)
+    assert isinstance(mfa.challenge(user_id, device_token=device.token, request=FIREFOX), Challenge)
+
+
+@pytest.mark.requirement("R76")
+@pytest.mark.parametrize("setting", ["device_lifetime", "device_idle"])
+def test_a_shorter_life_holds_for_devices_that_are_there(
+    mfa: MFA, open_mfa: Open, enrolled: Enrolment, clock: Clock, setting: str
+) -> None:
+    user_id = enrolled.user_id
+    (device,) = trust_one_by_one(mfa, enrolled, clock, 1)
+    shorter = open_mfa(**{setting: "P2D"})
+    clock.forward(days=2, microseconds=-1)
+    assert trusted_ids(shorter, user_id) == [device.device_id]
+    clock.forward(microseconds=1)
+    assert trusted_ids(shorter, user_id) == []
+    assert trusted_ids(mfa, user_id) == [device.device_id]
+    assert isinstance(shorter.challenge(user_id, device_token=device.token, request=FIREFOX), Challenge)
+    # A longer one gives nothing that was not given: what the row says of the end is sealed, and holds.
+    longer = open_mfa(device_lifetime="P300D", device_idle="P300D")
+    clock.forward(days=28)
+    assert trusted_ids(longer, user_id) == []
+    # Another one takes its place in the table, and it is told why.
+    fresh = shorter.trusted_devices.trust(log_in(shorter, user_id, enrolled.backup_codes[1]), request=FIREFOX)
+    assert shorter.events.recent(user_id, limit=2)[1].details == {"devices": 1, "reason": "expired"}
+    assert trusted_ids(shorter, user_id) == [fresh.device_id]
+
+
+@pytest.mark.requirement("R78", "R80")
+def test_an_answer_that_was_lost_asks_for_a_code_and_revokes_nothing(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock
+) -> None:
+    user_id = enrolled.user_id
+    come_back(mfa, user_id, firefox.token)  # The new token never arrives.
+    clock.forward(days=1)
+    for _ in range(3):
+        assert isinstance(mfa.challenge(user_id, device_token=firefox.token, request=FIREFOX), Challenge)
+    assert kinds(mfa, user_id)[-4:] == ["device_contested", "challenged", "challenged", "challenged"]
+    line = mfa.events.recent(user_id, limit=4)[3]
+    assert (line.status, line.details["device"]) == ("refused", "Firefox on Linux")
+    # A code heals it: the browser is trusted anew, and goes on as ever.
+    token = mfa.trusted_devices.trust(log_in(mfa, user_id, enrolled.backup_codes[0]), request=FIREFOX).token
+    for _ in range(3):
+        clock.forward(days=1)
+        token = come_back(mfa, user_id, token).token
+    assert "device_theft" not in kinds(mfa, user_id)
+    assert "alarm" not in {line.status for line in mfa.events.recent(user_id, limit=100)}
+    assert mfa.events.verify(user_id).is_intact
+
+
+@pytest.mark.requirement("R78", "R80")
+def test_a_browser_brought_back_from_a_copy_asks_for_a_code(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock
+) -> None:
+    user_id, token = enrolled.user_id, firefox.token
+    for _ in range(5):
+        clock.forward(days=1)
+        token = come_back(mfa, user_id, token).token
+    assert isinstance(mfa.challenge(user_id, device_token=firefox.token, request=FIREFOX), Challenge)
+    assert kinds(mfa, user_id)[-2:] == ["device_contested", "challenged"]
+    assert mfa.trusted_devices.list(user_id)[0].revoked_at is None
+
+
+@pytest.mark.requirement("R78", "R80")
+def test_a_database_that_forgot_its_last_second_asks_for_a_code(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock, migrated: Database
+) -> None:
+    user_id = enrolled.user_id
+    clock.forward(days=1)
+    remembered = tables(sa.MetaData())
+    with migrated.engine().begin() as connection:
+        kept = [(table, connection.execute(sa.select(table)).mappings().all()) for table in remembered]
+    newest = come_back(mfa, user_id, firefox.token)
+    # A standby takes over that has not heard of it.
+    with migrated.engine().begin() as connection:
+        for table, _ in reversed(kept):
+            connection.execute(sa.delete(table))
+        for table, rows in kept:
+            connection.execute(sa.insert(table), [dict(row) for row in rows])
+    assert isinstance(mfa.challenge(user_id, device_token=newest.token, request=FIREFOX), Challenge)
+    assert kinds(mfa, user_id)[-2:] == ["device_contested", "challenged"]
+    token = mfa.trusted_devices.trust(log_in(mfa, user_id, enrolled.backup_codes[0]), request=FIREFOX).token
+    clock.forward(days=1)
+    assert come_back(mfa, user_id, token)
+    assert mfa.events.verify(user_id).is_intact
+
+
+@pytest.mark.requirement("R78", "R80")
+def test_the_grace_of_a_token_ends_when_an_older_one_has_come(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock
+) -> None:
+    user_id = enrolled.user_id
+    second = come_back(mfa, user_id, firefox.token)
+    clock.forward(hours=1)
+    third = come_back(mfa, user_id, second.token)
+    assert not mfa.challenge(user_id, device_token=second.token, request=FIREFOX)
+    assert isinstance(mfa.challenge(user_id, device_token=firefox.token, request=SAFARI), Challenge)
+    assert isinstance(mfa.challenge(user_id, device_token=second.token, request=FIREFOX), Challenge)
+    assert kinds(mfa, user_id)[-3:] == ["device_contested", "challenged", "challenged"]
+    assert mfa.trusted_devices.list(user_id)[0].is_active
+    # The newest beside it: two have the cookie, and neither is trusted, whichever of them the owner is.
+    assert isinstance(mfa.challenge(user_id, device_token=third.token, request=FIREFOX), Challenge)
+    assert kinds(mfa, user_id)[-2:] == ["device_theft", "challenged"]
+    assert mfa.events.recent(user_id, limit=2)[1].status == "alarm"
+    for token in (firefox.token, second.token, third.token):
+        assert isinstance(mfa.challenge(user_id, device_token=token, request=FIREFOX), Challenge)
+    assert kinds(mfa, user_id).count("device_theft") == 1
+    assert mfa.trusted_devices.list(user_id)[0].revoked_reason == "two browsers have a token of this device"
+
+
+@pytest.mark.requirement("R78", "R80")
+def test_a_token_of_another_series_contests_nothing(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock
+) -> None:
+    user_id = enrolled.user_id
+    series, secret = firefox.token.split(".")
+    clock.forward(hours=1)
+    for token in (f"{series[::-1]}.{secret}", secret, series[:-1] + "." + secret):
+        assert isinstance(mfa.challenge(user_id, device_token=token, request=FIREFOX), Challenge)
+    assert "device_contested" not in kinds(mfa, user_id)
+    assert come_back(mfa, user_id, firefox.token)
