@@ -13,14 +13,14 @@ import sqlalchemy as sa
 from tests.databases import migrate
 from tests.people import Clock, Enrolment, Open, Phone, Sql, challenged, enroll, log_in, plain_settings
 from twofold import (
-    Reason,
-    Rejected,
     MFA,
     AsyncMFA,
     ConfigurationError,
     DatabaseUnavailable,
     MFAError,
     NotEnrolled,
+    Reason,
+    Rejected,
     SchemaDrift,
     UnknownUser,
 )

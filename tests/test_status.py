@@ -43,7 +43,8 @@ def test_a_status_says_all_of_how_a_user_stands(open_mfa: Open, ada: int, clock:
     codes = mfa.totp.confirm(ada, phone.code()).backup_codes
     made = clock.now
     expected = replace(expected, is_enrolled=True, enabled_at=made, last_used_at=made, backup_codes_remaining=10)
-    assert (epoch := mfa.status(ada).epoch)
+    epoch = mfa.status(ada).epoch
+    assert epoch
     expected = replace(expected, epoch=epoch)
     assert mfa.status(ada) == expected
     clock.forward(hours=1)
