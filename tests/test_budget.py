@@ -38,6 +38,10 @@ def test_odds_and_time_follow_the_policy() -> None:
     short = budget._replace(free=0, first=second, longest=timedelta(hours=1), cap=5)
     assert short.time_to_spend() == 15 * second
     assert short.odds(digits=6, window=1) == 1.5e-5
+    # Whoever is never disturbed gets at all attempts until the suspension, if not all at once.
+    small = budget._replace(held=20)
+    assert small.odds(digits=6, window=1) == 3e-4
+    assert small.time_to_spend() == timedelta(days=120)
 
 
 def test_what_is_left_of_a_wait_is_a_second_at_least_and_no_longer_than_the_wait() -> None:

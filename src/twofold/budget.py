@@ -82,8 +82,8 @@ class Budget(NamedTuple):
         return int(self.held * FAILURE * (span / self.drain))
 
     def odds(self, *, digits: int, window: int) -> float:
-        """The probability that whoever spends the whole budget at once hits a code: attempts times live codes."""
-        return min(1.0, min(self.cap, self.held) * (2 * window + 1) / float(10**digits))
+        """The probability that whoever guesses until the suspension hits a code: attempts times live codes."""
+        return min(1.0, self.cap * (2 * window + 1) / float(10**digits))
 
     def odds_in_a_year(self, *, digits: int, window: int) -> float:
         """The same for one who is never suspended, since the owner signs in between, and who goes on for a year."""
@@ -91,8 +91,9 @@ class Budget(NamedTuple):
         return min(1.0, attempts * (2 * window + 1) / float(10**digits))
 
     def time_to_spend(self) -> timedelta:
-        """How long a guesser needs to spend the whole budget."""
-        return sum((self.wait(failures) for failures in range(1, self.cap)), timedelta(0))
+        """How long a guesser needs until the suspension, at the least: past all waits, and with room for every failure."""
+        waits = sum((self.wait(failures) for failures in range(1, self.cap)), timedelta(0))
+        return max(waits, self.drain * (max(0, self.cap - self.held) / self.held))
 
     def remaining(self, until: datetime | None, failures: int, now: datetime) -> timedelta | None:
         """What is left of the wait after so many failures, or None where it is over. A second at least.
