@@ -25,6 +25,7 @@ def test_a_well_installation_is_told_so_with_the_odds_of_a_guess(twofold: Shell,
     assert answer.code == 0, answer.out
     assert "✗" not in answer.out
     assert "at most 0.03 % ever" in answer.out
+    assert "at most 0.4 % in a year" in answer.out
     assert "Everything is well." in answer.out
     found = states(twofold("doctor", "--json"))
     assert set(found.values()) == {"ok"}
@@ -68,6 +69,17 @@ def test_a_lax_policy_is_noted_and_is_not_an_error(twofold: Shell) -> None:
     assert answer.code == 0
     assert "TWOFOLD_WINDOW is 2: a code lives 150 s." in answer.out
     assert "over 90 days" in answer.out
+
+
+@pytest.mark.backends("sqlite")
+@pytest.mark.requirement("R20")
+def test_a_guesser_with_more_than_one_chance_in_a_hundred_in_a_year_is_noted(twofold: Shell) -> None:
+    answer = twofold("doctor", failure_memory="P7D")
+    assert (answer.code, states(twofold("doctor", "--json", failure_memory="P7D"))["guess odds"]) == (0, "note")
+    assert "at most 1.6 % in a year" in answer.out
+    assert "TWOFOLD_FAILURE_MEMORY lower the year's" in answer.out
+    # With eight digits there is nothing to note.
+    assert states(twofold("doctor", "--json", failure_memory="P7D", digits="8"))["guess odds"] == "ok"
 
 
 @pytest.mark.backends("sqlite")

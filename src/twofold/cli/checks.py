@@ -31,8 +31,9 @@ State = Literal["ok", "note", "wrong"]
 
 _CLOCK_LIMIT = timedelta(seconds=5)
 _OLDEST = {"PostgreSQL": (13,), "MariaDB": (10, 6), "SQLite": (3, 35)}
-# A guesser's chance over a lifetime that is worth a second thought.
+# A guesser's chance until the suspension, and in a year, that is worth a second thought.
 _LAX_ODDS = 0.001
+_LAX_ODDS_IN_A_YEAR = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +172,26 @@ def policy(settings: Settings) -> Iterator[Check]:
     """What the settings leave to a guesser, and where they are laxer than the defaults."""
     budget = Budget.of(settings)
     odds = budget.odds(digits=settings.digits, window=settings.window)
+    in_a_year = budget.odds_in_a_year(digits=settings.digits, window=settings.window)
     days = budget.time_to_spend() / timedelta(days=1)
     message = (
-        f"Whoever has the password guesses a code with a chance of at most {odds * 100:.2g} % ever, "
-        f"and needs {days:.1f} days for all {budget.cap} attempts."
+        f"Whoever has the password guesses a code with a chance of at most {percent(odds)} ever while the owner stays "
+        f"away, and needs {days:.1f} days for all {budget.cap} attempts; of at most {percent(in_a_year)} in a year "
+        "while the owner signs in between."
     )
-    lax = odds > _LAX_ODDS
-    step = "More TWOFOLD_DIGITS, a smaller TWOFOLD_WINDOW or TWOFOLD_SUSPEND_AFTER lower it." if lax else None
-    yield Check("guess odds", "note" if lax else "ok", message, step)
+    steps = [
+        step
+        for is_lax, step in (
+            (odds > _LAX_ODDS, "More TWOFOLD_DIGITS, a smaller TWOFOLD_WINDOW or TWOFOLD_SUSPEND_AFTER lower it."),
+            (
+                in_a_year > _LAX_ODDS_IN_A_YEAR,
+                "More TWOFOLD_DIGITS, a smaller TWOFOLD_WINDOW or TWOFOLD_FAILURE_LIMIT, or a longer "
+                "TWOFOLD_FAILURE_MEMORY lower the year's.",
+            ),
+        )
+        if is_lax
+    ]
+    yield Check("guess odds", "note" if steps else "ok", message, " ".join(steps) or None)
     notes = [
         text
         for is_so, text in (
@@ -204,6 +217,11 @@ def policy(settings: Settings) -> Iterator[Check]:
         yield Check(
             "policy", "ok", f"A code lives {_life(settings)} s, a challenge {_seconds(settings.challenge_lifetime)} s."
         )
+
+
+def percent(probability: float) -> str:
+    """`0.03 %`, with two digits that say something."""
+    return f"{float(f'{probability * 100:.6g}'):.2g} %"
 
 
 def _life(settings: Settings) -> int:

@@ -91,7 +91,15 @@ def _table(status: Status) -> Table:
         factor = "begun, not confirmed" if status.is_pending else "none"
     budget = f"{status.failed_attempts} wrong codes in a row"
     if status.is_suspended:
-        budget += "; suspended: a backup code or `twofold users reset` helps"
+        budget += (
+            "; suspended until the app is set up anew, for which a backup code lets the owner in, "
+            "or until `twofold users reset`"
+        )
+    elif status.exhausted_until:
+        budget += (
+            f"; too many of before, codes of the app are refused until {moment('exhausted_until')}, or until the app "
+            "is set up anew"
+        )
     elif status.waiting_until:
         budget += f"; codes of the app are refused until {moment('waiting_until')}"
     shown = Table(show_header=False)
