@@ -4,7 +4,7 @@ What must not be ignored is raised. `Rejected` is for the person who gives a cod
 programmer or the operator, and its message names the next step.
 
     MFAError
-    ├── Rejected               a code or a challenge was refused; the refusal is already counted and logged
+    ├── Rejected               a code or a challenge was refused; what counts is already counted and logged
     ├── AlreadyEnrolled        the user has a confirmed factor
     ├── NotEnrolled            the user has no factor to act on
     ├── EnrollmentExpired      no secret waits for confirmation
@@ -62,8 +62,8 @@ class Reason(StrEnum):
 class Rejected(MFAError):
     """The code was not accepted.
 
-    The failure is counted and the event is written before this is raised. `reason` says why; `retry_after` is the time
-    until a code is looked at again, where the reason is a wait. The text of the exception is the same for every reason,
+    What counts is counted and written before this is raised. `reason` says why; `retry_after` is the time until a code
+    is looked at again, where time helps. The text of the exception is the same for every reason,
     so that showing it tells a guesser nothing (ASVS 6.3.8).
     """
 

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from twofold.outcomes import Event
 
 REFUSED = "The code was not accepted. Wait for the next one, and type it again."
+MALFORMED = "That does not look like a code. Type all digits that the app shows."
+SUSPENDED = (
+    "Codes from the app are stopped after too many wrong ones, until it is set up anew. "
+    "A backup code lets you in to do that; without one, ask support for a reset."
+)
 
 
 def day(at: datetime) -> str:
@@ -50,14 +55,16 @@ def groups(text: str, size: int = 4) -> list[str]:
 
 
 def refusal(rejected: Rejected, *, has_backup_codes: bool) -> str:
-    """What a refused person reads: the same for every code that is not right, whatever the reason (ASVS 6.3.8)."""
+    """What a refused person reads: the same for every code that was looked at, whatever the reason (ASVS 6.3.8)."""
     if rejected.retry_after is not None:
         sentence = f"There were too many wrong codes. Try again in {duration(rejected.retry_after)}."
         return f"{sentence} A backup code works at once." if has_backup_codes else sentence
+    if rejected.reason is Reason.MALFORMED:
+        return f"{MALFORMED[:-1]}, or a whole backup code." if has_backup_codes else MALFORMED
     if rejected.reason is Reason.ALTERED:
         return "Backup codes cannot be used at the moment. Use the app, and then make new ones."
     if rejected.reason is Reason.SUSPENDED:
-        return "Codes from the app are stopped after too many wrong ones. Use a backup code."
+        return SUSPENDED
     return REFUSED
 
 
@@ -69,8 +76,10 @@ _TABLES = {"mfa_backup_codes": "backup codes", "mfa_device_trusts": "trusted dev
 _NOT_LOOKED_AT: Mapping[str, str] = {
     Reason.WAITING: "A code was offered during a wait,",
     Reason.SUSPENDED: "A code was offered after the app was stopped,",
+    Reason.EXHAUSTED: "A code was offered after too many wrong ones in a month,",
     Reason.CHALLENGE_EXPIRED: "A code came too late",
     Reason.CLOCK_WENT_BACK: "A code was offered while our clock was wrong,",
+    Reason.NOT_ENROLLED: "A code was offered where none is needed,",
     Reason.ALTERED: "A backup code was offered while the stored ones did not fit,",
 }
 
@@ -107,6 +116,8 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.DEVICE_THEFT: lambda d: (
         f"A copied cookie of {d.get('device') or 'a device'} was used; it is no longer trusted"
     ),
+    Kind.DEVICE_CONTESTED: lambda d: f"An old cookie of {d.get('device') or 'a device'} came, and a code was asked for",
+    Kind.MANAGEMENT_REFUSED: lambda _: "A change was refused, since no code had been given a moment before",
     Kind.PASSWORD_CHANGED: lambda _: "The password was changed",
     Kind.RESET: lambda _: "Two-step sign-in was removed by support",
     Kind.REPAIRED: lambda _: "Two-step sign-in was repaired by support",
@@ -122,7 +133,10 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 def event(happened: Event) -> str:
     """One line of the log as its owner reads it."""
     say = _EVENTS.get(happened.kind)
-    return say(happened.details) if say else happened.kind.replace("_", " ").capitalize()
+    sentence = say(happened.details) if say else happened.kind.replace("_", " ").capitalize()
+    number = happened.details.get("gathered")
+    # Many of a day have one line an hour (twofold.log_volume), with their number.
+    return f"{sentence}, among {number} entries of its kind that day" if isinstance(number, int) else sentence
 
 
 def place(happened: Event) -> str:
