@@ -136,7 +136,7 @@ def event(happened: Event) -> str:
     sentence = say(happened.details) if say else happened.kind.replace("_", " ").capitalize()
     number = happened.details.get("gathered")
     # Many of a day have one line an hour (twofold.log_volume), with their number.
-    return f"{sentence}, among {number} entries of its kind that day" if isinstance(number, int) else sentence
+    return f"{sentence}, the latest of {number} such entries that day" if isinstance(number, int) else sentence
 
 
 def place(happened: Event) -> str:
