@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.people import Clock, Enrolment, Sql, challenged, enroll, log_in
+from tests.test_legacy import leave
 from twofold import MFA, Reason, Rejected
 from twofold.keyring import Keyring
 
@@ -12,14 +13,35 @@ GUESS = "23456-23456-23456-23456-23456"
 
 
 @pytest.mark.requirement("R39")
-def test_guesses_of_both_kinds_take_turns(mfa: MFA, enrolled: Enrolment) -> None:
-    for guess in (enrolled.phone.wrong_code(), GUESS) * 2:
-        with pytest.raises(Rejected) as free:
-            log_in(mfa, enrolled.user_id, guess)
-        assert free.value.retry_after is None
+def test_a_wrong_code_of_125_bits_is_no_guess_and_takes_nothing_from_the_app(mfa: MFA, enrolled: Enrolment) -> None:
+    for failures in range(1, 5):
+        for guess in (GUESS, enrolled.phone.wrong_code(), GUESS):
+            with pytest.raises(Rejected) as free:
+                log_in(mfa, enrolled.user_id, guess)
+            assert (free.value.reason, free.value.retry_after) == (Reason.WRONG_CODE, None)
+        assert mfa.status(enrolled.user_id).failed_attempts == failures
     with pytest.raises(Rejected) as fifth:
         log_in(mfa, enrolled.user_id, enrolled.phone.wrong_code())
     assert fifth.value.retry_after is not None
+
+
+@pytest.mark.requirement("R39")
+def test_guesses_at_short_codes_of_before_take_turns_with_those_at_the_app(
+    mfa: MFA, ada: int, clock: Clock, sql: Sql
+) -> None:
+    older = leave(sql, ada, clock)
+    mfa.legacy.adopt()
+    for guess in (older.phone.wrong_code(), "WXYZ-9876") * 2:
+        with pytest.raises(Rejected) as free:
+            log_in(mfa, ada, guess)
+        assert (free.value.reason, free.value.retry_after) == (Reason.WRONG_CODE, None)
+    with pytest.raises(Rejected) as fifth:
+        log_in(mfa, ada, "WXYZ-9876")
+    assert fifth.value.retry_after is not None
+    for code in (older.phone.code(), older.codes[0]):
+        with pytest.raises(Rejected) as waits:
+            log_in(mfa, ada, code)
+        assert waits.value.reason is Reason.WAITING
 
 
 @pytest.mark.requirement("R42")

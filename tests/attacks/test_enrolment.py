@@ -101,4 +101,4 @@ def test_an_answer_or_a_mailbox_is_offered_as_a_factor(mfa: MFA, enrolled: Enrol
     for answer in ("the name of my first pet", "ada@example.com"):
         with pytest.raises(Rejected) as refused:
             mfa.verify(challenge.token, answer)
-        assert refused.value.reason is Reason.WRONG_CODE
+        assert refused.value.reason is Reason.MALFORMED

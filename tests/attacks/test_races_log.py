@@ -9,7 +9,7 @@ import pytest
 from tests.attacks.crowd import Crowd, call, outcomes
 from tests.attacks.length import LENGTH
 from tests.attacks.reckoning import whole_log
-from tests.people import Clock, Enrolment, Phone, add_user
+from tests.people import Clock, Enrolment, Phone, add_user, challenged, kinds
 from twofold import MFA, Request
 
 if TYPE_CHECKING:
@@ -28,11 +28,26 @@ def face() -> str:
 @pytest.mark.requirement("R105")
 def test_the_lines_of_twenty_writers_are_one_chain(mfa: MFA, enrolled: Enrolment, crowd: Crowd, ada: int) -> None:
     before, names = mfa.events.verify(ada).length, [f"line {number}" for number in range(WRITERS * LINES)]
-    calls = [call("challenge", ada, request=Request(user_agent=name)) for name in names]
+    calls = [call("password_changed", ada, request=Request(user_agent=name)) for name in names]
     assert outcomes(crowd(calls, hands=WRITERS)) == {"success": len(names)}
     log = whole_log(mfa, ada)
     assert [event.seq for event in log] == list(range(1, before + len(names) + 1))
     assert sorted(str(event.user_agent) for event in log[before:]) == sorted(names)
+    assert mfa.events.verify(ada).is_intact
+
+
+@pytest.mark.requirement("R105")
+def test_twenty_writers_of_what_is_gathered_lose_no_number(
+    mfa: MFA, enrolled: Enrolment, crowd: Crowd, clock: Clock, ada: int
+) -> None:
+    clock.forward(days=1)
+    before, challenges = len(kinds(mfa, ada)), WRITERS * LINES // 5
+    assert outcomes(crowd([call("challenge", ada)] * challenges, hands=WRITERS)) == {"success": challenges}
+    assert kinds(mfa, ada)[before:] == ["challenged"] * 50
+    clock.forward(hours=1)
+    challenged(mfa, ada)
+    (latest,) = mfa.events.recent(ada, limit=1)
+    assert (latest.kind, latest.details) == ("challenged", {"gathered": challenges + 1})
     assert mfa.events.verify(ada).is_intact
 
 

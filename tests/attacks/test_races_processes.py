@@ -101,6 +101,6 @@ def test_processes_write_one_log(
 ) -> None:
     before = mfa.events.verify(ada).length
     lines = 60 * LENGTH
-    assert shared_out([call("challenge", ada)] * lines, migrated, keys, clock) == {"success": lines}
+    assert shared_out([call("password_changed", ada)] * lines, migrated, keys, clock) == {"success": lines}
     report = mfa.events.verify(ada)
     assert (report.is_intact, report.length) == (True, before + lines)

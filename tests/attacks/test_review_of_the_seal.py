@@ -107,7 +107,8 @@ def test_a_hash_of_before_that_is_planted_after_the_adoption_opens_nothing(
     assert report.problem == f"the user's rows in {CODES} are not those that the user's row names"
     # The app goes on, and with it the owner ends what was planted.
     fresh = mfa.backup_codes.regenerate(log_in(mfa, older.user_id, older.phone.code()))
-    assert refusal(mfa, older.user_id, PLANTED) is Reason.WRONG_CODE
+    # None of her codes has that form any more.
+    assert refusal(mfa, older.user_id, PLANTED) is Reason.MALFORMED
     clock.forward(seconds=60)
     assert log_in(mfa, older.user_id, fresh[0])
     assert mfa.events.verify(older.user_id).is_intact
@@ -121,7 +122,10 @@ def test_a_hash_of_before_that_is_planted_at_somebody_who_never_had_one_opens_no
         ada=enrolled.user_id,
         hash=bare(PLANTED),
     )
-    assert refusal(mfa, enrolled.user_id, PLANTED) is Reason.ALTERED
+    # None of her codes has that form, and beside what was planted none of them is accepted.
+    assert refusal(mfa, enrolled.user_id, PLANTED) is Reason.MALFORMED
+    assert refusal(mfa, enrolled.user_id, enrolled.backup_codes[0]) is Reason.ALTERED
+    assert refusal(mfa, enrolled.user_id, PLANTED) is Reason.MALFORMED
     assert alarms(mfa, enrolled.user_id) == [CODES]
 
 
@@ -307,10 +311,14 @@ def test_a_rotation_that_is_still_to_come_gives_no_grace(mfa: MFA, enrolled: Enr
     ada = enrolled.user_id
     device = mfa.trusted_devices.trust(log_in(mfa, ada, enrolled.phone.code()), request=FIREFOX)
     clock.forward(hours=1)
-    assert isinstance(mfa.challenge(ada, device_token=device.token, request=FIREFOX), Cleared)
+    cleared = mfa.challenge(ada, device_token=device.token, request=FIREFOX)
+    assert isinstance(cleared, Cleared)
+    assert cleared.device is not None
     clock.forward(minutes=-30)
     assert isinstance(mfa.challenge(ada, device_token=device.token, request=FIREFOX), Challenge)
-    assert "device_theft" in kinds(mfa, ada)
+    assert kinds(mfa, ada)[-2:] == ["device_contested", "challenged"]
+    assert isinstance(mfa.challenge(ada, device_token=cleared.device.token, request=FIREFOX), Challenge)
+    assert kinds(mfa, ada)[-2:] == ["device_theft", "challenged"]
 
 
 # A password that was changed.

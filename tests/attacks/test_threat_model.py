@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.databases import ROOT
 from tests.people import plain_settings
-from twofold.budget import Budget
+from twofold.budget import FAILURE, Budget
+from twofold.cli.checks import percent
+
+if TYPE_CHECKING:
+    from twofold import Settings
 
 PAGE = ROOT / "docs" / "security" / "threat-model.md"
 _TEST = re.compile(r"tests/[\w/]+\.py::test_\w+")
@@ -64,33 +69,52 @@ def anchored(title: str) -> str:
 ODDS = [row for row in _ODDS.findall(text()) if row[0] != "settings"]
 
 
+def settings_of(row: tuple[str, ...]) -> Settings:
+    named = dict(re.findall(r"TWOFOLD_(\w+)=(\d+)", row[0]))
+    assert named or row[0] == "default"
+    return plain_settings(**{name.lower(): int(value) for name, value in named.items()})
+
+
 @pytest.mark.requirement("R20")
 @pytest.mark.parametrize("row", ODDS, ids=lambda row: str(row[0]))
 def test_the_odds_on_the_page_are_those_of_the_settings(row: tuple[str, ...]) -> None:
-    named = dict(re.findall(r"TWOFOLD_(\w+)=(\d+)", row[0]))
-    assert named or row[0] == "default"
-    settings = plain_settings(**{name.lower(): int(value) for name, value in named.items()})
+    settings = settings_of(row)
     budget = Budget.of(settings)
     odds = budget.odds(digits=settings.digits, window=settings.window)
-    a_day = guesses_within(timedelta(days=1), budget)
-    a_year = 1 - (1 - a_day * (2 * settings.window + 1) / 10**settings.digits) ** 365
+    in_a_year = budget.odds_in_a_year(digits=settings.digits, window=settings.window)
     computed = [
         str(budget.cap),
-        f"{odds * 100:.2g} %",
+        percent(odds),
         f"{budget.time_to_spend() / timedelta(days=1):.1f} days",
-        str(a_day),
-        f"{a_year * 100:.2g} %",
+        str(guesses_within(timedelta(days=365), budget)),
+        percent(in_a_year),
     ]
     assert computed == list(row[1:])
 
 
+@pytest.mark.requirement("R20")
+@pytest.mark.parametrize("row", ODDS, ids=lambda row: str(row[0]))
+def test_no_guesser_gets_at_more_guesses_in_a_year_than_the_page_says(row: tuple[str, ...]) -> None:
+    """One who guesses as soon as there is room, and whose count the owner sets back each day."""
+    budget = Budget.of(settings_of(row))
+    begin = now = datetime(2026, 1, 1, tzinfo=UTC)
+    level, at, looked_at, failures, days = 0, begin, 0, 0, 0
+    while now - begin < timedelta(days=365):
+        if (now - begin).days > days or budget.is_suspended(failures + 1):
+            failures, days = 0, (now - begin).days
+        level, at = budget.level(level, at, now), now
+        if budget.is_full(level):
+            now += budget.until_room(level)
+            continue
+        level, failures, looked_at = level + FAILURE, failures + 1, looked_at + 1
+        now += budget.wait(failures)
+    assert looked_at <= int(row[4]) + 1
+    assert looked_at >= int(row[4]) * 0.9
+
+
 def guesses_within(time: timedelta, budget: Budget) -> int:
-    """How many codes are looked at in so long, of a count that begins at nothing and stops before the suspension."""
-    made, waited = 0, timedelta(0)
-    while waited < time and made < budget.cap - 1:
-        made += 1
-        waited += budget.wait(made)
-    return made
+    """How many codes are looked at in so long, of one who is never suspended."""
+    return int(budget.held + budget.held * (time / budget.drain))
 
 
 def test_the_table_of_the_odds_begins_with_the_default() -> None:
