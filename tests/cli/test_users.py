@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import getpass
 import uuid
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 
-from tests.people import Phone
-from twofold import MFA, Settings
+from tests.people import Phone, enroll
+from twofold import MFA, Rejected, Settings
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Shell
     from tests.databases import Database
-    from tests.people import Clock, Enrolment
+    from tests.people import Clock, Enrolment, Open
 
 pytestmark = pytest.mark.backends("sqlite")
 
@@ -27,6 +28,37 @@ def test_the_status_of_a_user_is_shown(twofold: Shell, enrolled: Enrolment) -> N
     assert "enabled since" in answer.out
     data = twofold("users", "status", str(enrolled.user_id), "--json").data
     assert (data["user_id"], data["is_enrolled"], data["backup_codes_remaining"]) == (enrolled.user_id, True, 10)
+
+
+@pytest.mark.requirement("R19", "R20")
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"suspend_after": 5}, "suspended until the app is set up anew, for which a backup code lets the owner in"),
+        ({"failure_limit": 20, "first_wait": 1, "longest_wait": 1}, "too many of before, codes of the app are refused"),
+        ({}, "; codes of the app are refused until"),
+    ],
+    ids=["suspended", "exhausted", "waiting"],
+)
+def test_how_a_guess_budget_that_is_spent_ends_is_told(
+    twofold: Shell, open_mfa: Open, ada: int, clock: Clock, settings: dict[str, Any], told: str
+) -> None:
+    # The command reads the clock of the machine.
+    clock.now = datetime.now(UTC)
+    mfa = open_mfa(**settings)
+    enrolment = enroll(mfa, ada, clock)
+    for _ in range(settings.get("failure_limit", 5)):
+        with pytest.raises(Rejected):
+            mfa.reverify(ada, enrolment.phone.wrong_code())
+        if settings:
+            clock.forward(seconds=2)
+    variables = {name: str(value) for name, value in settings.items()}
+    answer = twofold("users", "status", str(ada), **variables)
+    assert told in " ".join(answer.out.split())
+    data = twofold("users", "status", str(ada), "--json", **variables).data
+    assert data["is_suspended"] is ("suspend_after" in settings)
+    assert (data["exhausted_until"] is None) is ("failure_limit" not in settings)
+    assert data["epoch"]
 
 
 def test_a_user_without_a_factor_has_a_status_and_nothing_to_reset(twofold: Shell, ada: int) -> None:

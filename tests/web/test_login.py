@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.visitors import PASSWORD
+from tests.visitors import PASSWORD, Ada
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastapi import FastAPI
 
-    from tests.visitors import Ada, Browser
+    from tests.people import Clock
+    from tests.visitors import Browser
 
 SESSION = "__Host-sample_session"
 DEVICE = "__Host-twofold_device"
@@ -72,6 +74,56 @@ def test_wrong_codes_lead_to_a_wait_that_a_right_one_does_not_shorten(waiting: A
     assert right.text == answers[4].text
     assert "Try again in 30 seconds. A backup code works at once." in right.text
     assert waiting.browser.post("/mfa/challenge", code=waiting.backup_codes[0]).headers["location"] == "/"
+
+
+@pytest.mark.requirement("R12")
+def test_what_does_not_look_like_a_code_is_said_so_and_costs_nothing(waiting: Ada) -> None:
+    for typed in ("12345", "1234567", "hello", "ABCD-2345", "１２３"):
+        answer = waiting.browser.post("/mfa/challenge", code=typed)
+        assert answer.status_code == 400
+        assert "That does not look like a code." in answer.text
+        assert "retry-after" not in answer.headers
+    code = waiting.code()
+    assert waiting.browser.post("/mfa/challenge", code=f" {code[:3]} {code[3:]} ").headers["location"] == "/"
+
+
+@pytest.mark.requirement("R19", "R26")
+def test_whoever_is_suspended_reads_that_only_a_set_up_helps_and_gets_there_by_a_backup_code(
+    make_app: Callable[..., FastAPI], open_browser: Callable[..., Browser], clock: Clock
+) -> None:
+    ada = Ada(open_browser(on=make_app(suspend_after=5)), clock)
+    ada.register()
+    ada.enroll()
+    ada.sign_out()
+    ada.sign_in()
+    assert ada.phone is not None
+    for _ in range(5):
+        ada.browser.post("/mfa/challenge", code=ada.phone.wrong_code())
+    clock.forward(minutes=1)
+    answer = ada.browser.post("/mfa/challenge", code=ada.phone.code())
+    assert answer.status_code == 429
+    assert "until it is set up anew. A backup code lets you in to do that" in answer.text
+    assert ada.browser.post("/mfa/challenge", code=ada.backup_codes[0]).headers["location"] == "/"
+
+
+@pytest.mark.requirement("R20", "R26")
+def test_whoever_failed_too_often_in_a_month_reads_how_long_it_takes(
+    make_app: Callable[..., FastAPI], open_browser: Callable[..., Browser], clock: Clock
+) -> None:
+    ada = Ada(open_browser(on=make_app(failure_limit=20, first_wait=1, longest_wait=1)), clock)
+    ada.register()
+    ada.enroll()
+    ada.sign_out()
+    ada.sign_in()
+    assert ada.phone is not None
+    for _ in range(20):
+        assert ada.browser.post("/mfa/challenge", code=ada.phone.wrong_code()).status_code in {400, 429}
+        clock.forward(seconds=2)
+    answer = ada.browser.post("/mfa/challenge", code=ada.phone.code())
+    assert answer.status_code == 429
+    assert timedelta(hours=35) < timedelta(seconds=int(answer.headers["retry-after"])) <= timedelta(hours=36)
+    assert "Try again in 36 hours. A backup code works at once." in answer.text
+    assert ada.browser.post("/mfa/challenge", code=ada.backup_codes[0]).headers["location"] == "/"
 
 
 @pytest.mark.requirement("R67")
