@@ -91,7 +91,7 @@ class Budget(NamedTuple):
         return min(1.0, attempts * (2 * window + 1) / float(10**digits))
 
     def time_to_spend(self) -> timedelta:
-        """How long a guesser needs until the suspension, at the least: past all waits, and with room for every failure."""
+        """How long a guesser needs until the suspension, at the least: past every wait, and with room for all."""
         waits = sum((self.wait(failures) for failures in range(1, self.cap)), timedelta(0))
         return max(waits, self.drain * (max(0, self.cap - self.held) / self.held))
 

@@ -21,7 +21,7 @@ from tests.attacks.host import Host, browser
 from tests.attacks.length import LENGTH
 from tests.attacks.losing import AWAITED, DEADLINE, DRIVERS, Losers, LosingSQLite, lost_at
 from tests.databases import BACKENDS
-from tests.people import FIREFOX, challenged, enroll, kinds, plain_settings
+from tests.people import FIREFOX, challenged, enroll, kinds, log_in, plain_settings
 from twofold import Challenge, Cleared, DatabaseUnavailable, MFAError
 from twofold.cli import app
 from twofold.web.fastapi import SignedIn, Waiting
@@ -232,13 +232,12 @@ def test_a_browser_whose_answer_was_lost_is_no_thief(losers: Losers) -> None:
     for _ in range(2):
         scene.clock.forward(minutes=2)
         # It is asked for a code, and nothing more is made of it, however often it comes.
-        challenge = scene.mfa.challenge(ada, device_token=device.token, request=FIREFOX)
-        assert isinstance(challenge, Challenge)
+        assert isinstance(scene.mfa.challenge(ada, device_token=device.token, request=FIREFOX), Challenge)
     assert scene.lines(ada, after=before) == ("device_contested", "challenged", "challenged")
     (held,) = scene.mfa.trusted_devices.list(ada)
     assert (held.is_active, held.revoked_at) == (True, None)
     assert not {event.kind for event in scene.mfa.events.recent(ada, limit=1000) if event.status == "alarm"}
-    verified = scene.mfa.verify(challenge.token, enrolled.phone.code(), request=FIREFOX)
+    verified = log_in(scene.mfa, ada, enrolled.phone.code())
     again = scene.mfa.trusted_devices.trust(verified, request=FIREFOX)
     cleared = scene.mfa.challenge(ada, device_token=again.token, request=FIREFOX)
     assert isinstance(cleared, Cleared)

@@ -185,8 +185,7 @@ def policy(settings: Settings) -> Iterator[Check]:
             (odds > _LAX_ODDS, "More TWOFOLD_DIGITS, a smaller TWOFOLD_WINDOW or TWOFOLD_SUSPEND_AFTER lower it."),
             (
                 in_a_year > _LAX_ODDS_IN_A_YEAR,
-                "More TWOFOLD_DIGITS, a smaller TWOFOLD_WINDOW or TWOFOLD_FAILURE_LIMIT, or a longer "
-                "TWOFOLD_FAILURE_MEMORY lower the year's.",
+                "A smaller TWOFOLD_FAILURE_LIMIT or a longer TWOFOLD_FAILURE_MEMORY lower the year's.",
             ),
         )
         if is_lax
