@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from tests.people import FIREFOX, Clock, Enrolment, Open, challenged, enroll, log_in
+from tests.people import FIREFOX, Clock, Enrolment, Open, Phone, challenged, enroll, kinds, log_in
 from twofold import MFA, AlreadyEnrolled, EnrollmentExpired, NotEnrolled, Reason, Rejected, Stale
 from twofold.outcomes import Factor
 
@@ -102,3 +102,16 @@ def test_an_answer_or_a_mailbox_is_offered_as_a_factor(mfa: MFA, enrolled: Enrol
         with pytest.raises(Rejected) as refused:
             mfa.verify(challenge.token, answer)
         assert refused.value.reason is Reason.MALFORMED
+
+
+@pytest.mark.requirement("R12", "R28")
+def test_a_mistake_of_typing_takes_no_try_from_a_set_up(mfa: MFA, ada: int, clock: Clock) -> None:
+    phone = Phone(mfa.totp.begin(ada, account_name="ada@example.com").secret, clock)
+    before = kinds(mfa, ada)
+    for text in ("", "12345", "1234567", "hello", None) * 3:
+        with pytest.raises(Rejected) as refused:
+            mfa.totp.confirm(ada, text)  # type: ignore[arg-type]
+        assert refused.value.reason is Reason.MALFORMED
+    assert kinds(mfa, ada) == before
+    code = phone.code()
+    assert mfa.totp.confirm(ada, f"{code[:3]} {code[3:]}")

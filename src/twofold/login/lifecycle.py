@@ -58,7 +58,12 @@ def confirm(work: Attempt, user_id: UserId, code: str, *, session: str | None = 
 
 
 def _refuse_setup(work: Attempt, account: Account, reason: Reason, request: Any) -> Rejected:
-    """Count a wrong code against this set-up alone: its secret is new, and no login waits for it. The tenth ends it."""
+    """Count a wrong code against this set-up alone: its secret is new, and no login waits for it. The tenth ends it.
+
+    What has the form of no code is a mistake of typing here as well, and no guess.
+    """
+    if reason is Reason.MALFORMED:
+        return Rejected(reason)
     tries = account.setup_tries + 1
     after = account._replace(setup_tries=tries)
     if tries >= SETUP_TRIES:

@@ -200,7 +200,7 @@ def resealed(work: Attempt, account: Account) -> Account:
 
 def _match(work: Attempt, secret: bytes, parameters: algorithm.Parameters, code: str) -> Match | Reason:
     if not algorithm.is_code(code, parameters):
-        return Reason.WRONG_CODE
+        return Reason.MALFORMED
     now = algorithm.step_at(work.now.timestamp(), parameters)
     step = algorithm.matching_step(secret, code, step=now, window=work.settings.window, parameters=parameters)
     return Reason.WRONG_CODE if step is None else Match(step)
