@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.visitors import PASSWORD
+from tests.visitors import PASSWORD, Ada
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from tests.databases import Database
-    from tests.visitors import Ada, Browser
+    from tests.people import Clock
+    from tests.visitors import Browser
 
 
 def test_looking_at_the_set_up_begins_nothing(ada: Ada) -> None:
@@ -50,6 +51,55 @@ def test_a_set_up_that_waited_too_long_begins_again(ada: Ada) -> None:
     answer = ada.browser.post("/mfa/setup/confirm", code=phone.code())
     assert answer.status_code == 400
     assert "Begin again" in answer.text
+
+
+@pytest.mark.requirement("R12", "R28")
+def test_a_set_up_forgives_mistakes_of_typing_and_ends_with_the_tenth_wrong_code(ada: Ada) -> None:
+    phone = ada.begin()
+    for typed in ("12345", "1234567", "no code"):
+        answer = ada.browser.post("/mfa/setup/confirm", code=typed)
+        assert answer.status_code == 400
+        assert "That does not look like a code. Type all digits that the app shows." in answer.text
+    for _ in range(9):
+        answer = ada.browser.post("/mfa/setup/confirm", code=phone.wrong_code())
+        assert (answer.status_code, phone.secret in answer.text) == (400, True)
+    for code in (phone.wrong_code(), phone.code()):
+        answer = ada.browser.post("/mfa/setup/confirm", code=code)
+        assert answer.status_code == 400
+        assert "or there were too many wrong ones. Begin again." in answer.text
+        assert phone.secret not in answer.text
+    assert "is off" in ada.browser.get("/mfa/security").text
+    ada.enroll()
+    assert len(ada.backup_codes) == 10
+
+
+@pytest.mark.requirement("R19", "R20")
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"suspend_after": 5}, "until it is set up anew. Confirm with a backup code"),
+        ({"failure_limit": 20, "first_wait": 1, "longest_wait": 1}, "After too many wrong codes in a month"),
+        ({}, "After wrong codes, codes from the app are refused until"),
+    ],
+    ids=["suspended", "exhausted", "waiting"],
+)
+def test_the_security_page_says_what_stands_in_the_way_of_the_app(
+    make_app: Callable[..., FastAPI],
+    open_browser: Callable[..., Browser],
+    clock: Clock,
+    settings: dict[str, int],
+    told: str,
+) -> None:
+    ada = Ada(open_browser(on=make_app(**settings)), clock)
+    ada.register()
+    ada.enroll()
+    assert ada.phone is not None
+    assert told not in ada.browser.get("/mfa/security").text
+    ada.browser.get("/mfa/reverify?next=security")
+    for _ in range(settings.get("failure_limit", 5)):
+        ada.browser.post("/mfa/reverify?next=security", code=ada.phone.wrong_code())
+        clock.forward(seconds=2)
+    assert told in ada.browser.get("/mfa/security").text
 
 
 @pytest.mark.requirement("R37")

@@ -143,11 +143,10 @@ async def confirm(site: Site, visit: Visit, me: SignedIn) -> Page:
     try:
         enrolled = await site.mfa.totp.confirm(me.user_id, code, session=me.session_id, request=visit.origin)
     except Rejected as rejected:
-        return _refused(await _setup(site, me), rejected, has_backup_codes=False)
-    except EnrollmentExpired:
         page = await _setup(site, me)
-        problem = "The set-up waited too long for its code. Begin again."
-        return replace(page, status=400, context={**page.context, "problem": problem})
+        return _over(page) if page.template == "begin.html" else _refused(page, rejected, has_backup_codes=False)
+    except EnrollmentExpired:
+        return _over(await _setup(site, me))
     page = Page("backup_codes.html", {"codes": enrolled.backup_codes, "is_new": True, "today": site.clock()})
     return replace(page, enrolled=enrolled.verified, forget_device=True)
 
@@ -260,6 +259,12 @@ async def _setup(site: Site, me: SignedIn) -> Page:
         "problem": None,
     }
     return Page("setup.html", context)
+
+
+def _over(page: Page) -> Page:
+    """The set-up is over before its code was given."""
+    problem = "The set-up waited too long for its code, or there were too many wrong ones. Begin again."
+    return replace(page, status=400, context={**page.context, "problem": problem})
 
 
 def _code_page(template: str, site: Site, visit: Visit) -> Page:
