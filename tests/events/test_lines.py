@@ -153,8 +153,11 @@ def test_the_lines_of_devices(open_mfa: Open, enrolled: Enrolment, clock: Clock,
     assert (told.status, told.device_fingerprint) == ("refused", line)
     said(come_back, ("challenged", {}))
     theft = {"device": DEVICE, "reason": "two browsers have a token of this device"}
-    both = ("device_theft", theft), ("challenged", {})
-    said(lambda: mfa.challenge(user_id, device_token=newest.token, request=FIREFOX), *both)
+    said(
+        lambda: mfa.challenge(user_id, device_token=newest.token, request=FIREFOX),
+        ("device_theft", theft),
+        ("challenged", {}),
+    )
     told = mfa.events.recent(user_id, limit=2)[1]
     assert (told.status, told.device_fingerprint) == ("alarm", line)
 

@@ -85,6 +85,7 @@ class Account(NamedTuple):
 
 _PLACES: Final = {name: place for place, name in enumerate(Account._fields)}
 
+
 def new_epoch() -> str:
     """Make what tells a host that sessions of before have ended: it compares for equality, and nothing else."""
     return secrets.token_urlsafe(16)

@@ -327,7 +327,8 @@ def _save_quietly(work: Attempt, seen: Account, after: Account) -> Account:
     if work.is_settled:
         raise NeedsLock
     after = after._replace(version=seen.version + 1)
-    state_mac = work.keyring.mac("state", after.message())
+    known = work.proven if work.proven and work.proven[0] is seen else None
+    state_mac = work.keyring.mac("state", after.message(known))
     work.evidence = Evidence(after.user_id, "row", after.version, state_mac)
     swap = work.schema.swap
     values = (*_columns(swap.names)(after), state_mac, work.now, after.user_id, seen.version)
