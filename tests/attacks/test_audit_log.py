@@ -118,7 +118,7 @@ def test_every_outcome_of_every_operation_leaves_exactly_its_line(
     other = Ledger(mfa, grace)
     other.leaves(mfa.legacy.adopt, (Kind.ADOPTED, DONE))
     # Pruning takes lines away (test_retention.py), and one kind is named for what is to come.
-    assert ledger.seen | other.seen == set(Kind) - {Kind.PRUNED, Kind.MANAGEMENT_REFUSED}
+    assert ledger.seen | other.seen == set(Kind) - {Kind.PRUNED}
 
 
 @pytest.mark.requirement("R98")

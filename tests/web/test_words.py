@@ -25,7 +25,6 @@ def test_every_kind_has_a_sentence_of_its_own() -> None:
 def test_a_contested_device_and_a_refused_change_are_told_plainly() -> None:
     contested = said("device_contested", device="Firefox on Linux", reason="an old token of this device came")
     assert contested == "An old cookie of Firefox on Linux came, and a code was asked for"
-    assert said("management_refused") == "A change was refused, since no code had been given a moment before"
 
 
 @pytest.mark.requirement("R98")

@@ -117,7 +117,6 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
         f"A copied cookie of {d.get('device') or 'a device'} was used; it is no longer trusted"
     ),
     Kind.DEVICE_CONTESTED: lambda d: f"An old cookie of {d.get('device') or 'a device'} came, and a code was asked for",
-    Kind.MANAGEMENT_REFUSED: lambda _: "A change was refused, since no code had been given a moment before",
     Kind.PASSWORD_CHANGED: lambda _: "The password was changed",
     Kind.RESET: lambda _: "Two-step sign-in was removed by support",
     Kind.REPAIRED: lambda _: "Two-step sign-in was repaired by support",
