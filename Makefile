@@ -15,8 +15,8 @@ test: .venv/.ready ## the whole suite, on SQLite, PostgreSQL and MariaDB
 	@$(BIN)/python -m pytest
 
 .PHONY: attack
-attack: .venv/.ready ## the suite's races and crashes at ten times the length
-	@TWOFOLD_ATTACK_LENGTH=10 $(BIN)/python -m pytest tests/attacks/test_races_*.py tests/attacks/test_crashes_*.py
+attack: .venv/.ready ## the suite's races, crashes and adversaries at ten times the length
+	@TWOFOLD_ATTACK_LENGTH=10 $(BIN)/python -m pytest tests/attacks/test_races_*.py tests/attacks/test_crashes_*.py tests/attacks/test_property_of_the_seal.py tests/attacks/test_planted_faults.py
 
 .PHONY: rotations
 rotations: .venv/.ready ## keys replaced under load, fifty times on each database
