@@ -65,6 +65,12 @@ class Tables:
         for name in (*reversed(TABLES), "users"):
             self.run(f"DELETE FROM {name}")
 
+    def add_user(self, number: int) -> int:
+        subject, moment = f"user{number}@example.com", self.moment("2026-01-01 00:00:00.000000")
+        self.run("INSERT INTO users (subject, created_at) VALUES (:subject, :moment)", subject=subject, moment=moment)
+        found = self._connection.execute(sa.text("SELECT id FROM users WHERE subject = :subject"), {"subject": subject})
+        return int(found.scalar_one())
+
     def read(self, users: Iterable[int]) -> dict[int, Shot]:
         """What stands of each user."""
         wanted = ", ".join(str(user) for user in users)

@@ -106,7 +106,7 @@ class Versions:
         base, rows = write.base, dict(write.now)
         if base is not None and not write.ends:
             kept = (name for name in (CODES, DEVICES, EVENTS) if name not in write.leaves)
-            rows |= {name: (base.rows[name] - write.gone(name)) | write.fresh(name) for name in kept}
+            rows |= {name: _less_by_id(base.rows[name], write.gone(name)) | write.fresh(name) for name in kept}
         self._bare(rows, write.what)
         truth = self._less(write, truth)
         is_fork = base is not None and base.has_followed
@@ -127,7 +127,7 @@ class Versions:
         if write.base is None:
             self._hole("an altered row was written anew", write.what)
             return
-        if write.has_touched(SECRETS) and self._has_later_lines(write.before):
+        if write.fresh(EVENTS) and self._has_later_lines(write.before):
             self._hole("a row was written below its own later lines", write.what)
         # A line that went once and was put back since proves itself, and may go again.
         if self._tables.deciding(EVENTS, write.gone(EVENTS)) - self._lines:
@@ -170,3 +170,9 @@ class Versions:
                 self._hole("a second alarm for one altered state", write.what)
             told[name] = before.get(name, frozenset())
         return told
+
+
+def _less_by_id(rows: frozenset[Row], gone: frozenset[Row]) -> frozenset[Row]:
+    """Without the rows of these ids, whatever else was written into them by SQL."""
+    ids = {row[0] for row in gone}
+    return frozenset(row for row in rows if row[0] not in ids)

@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from tests.attacks.owners import Owners
 from tests.attacks.rows import Tables
-from tests.people import Blocked, Clock, add_user, plain_settings
+from tests.people import Blocked, Clock, plain_settings
 from twofold import MFA, AsyncMFA
 from twofold.database import create_async_engine
 from twofold.keyring import generate_key
@@ -40,9 +40,9 @@ class Worlds:
         """Begin again, with nobody but two users who have nothing."""
         self._tables.empty()
         self._clock.now = Clock.now
-        users = tuple(add_user(self._database, f"user{next(_SUBJECTS)}@example.com") for _ in range(2))
+        users = self._tables.add_user(next(_SUBJECTS)), self._tables.add_user(next(_SUBJECTS))
         now, later = (self._face_of(legacy_rows=legacy_rows, is_rotated=rotated) for rotated in (False, True))
-        return Owners(now, later, self._tables, self._clock, cast("tuple[int, int]", users), tolerated)
+        return Owners(now, later, self._tables, self._clock, users, tolerated)
 
     def close(self) -> None:
         self._tables.close()
