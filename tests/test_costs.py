@@ -300,7 +300,7 @@ TABLE = (
     Told("status", "", Counted.status, Cost(3, (3, 3), (3, 5))),
     Told("password_changed", "", Counted.password_changed, Cost(5, (5, 7), (5, 7))),
     Told("reset", "", Counted.reset, Cost(7, (7, 9), (7, 9))),
-    Told("repair", "", Counted.repair, Cost(8, (8, 10), (8, 10))),
+    Told("repair", "", Counted.repair, Cost(7, (7, 9), (7, 9))),
     Told("erase", "", Counted.erase, Cost(8, (8, 10), (8, 10))),
     Told("totp.begin", "the first time", Counted.begin, Cost(5, (5, 7), (5, 7))),
     Told("totp.pending", "", Counted.pending, Cost(1, (1, 1), (1, 3))),

@@ -135,8 +135,10 @@ def repair(work: Attempt, user_id: UserId, *, by: str, reason: str, request: Any
     stored = work.schema.stored(user_id)
     if version is None and not work.connection.execute(work.schema.traces, {"user": stored}).one()[1]:
         raise NotEnrolled
-    log.set_aside(work, stored)
     seq, mac = log.end(work, user_id)
+    if seq >= log.LARGEST:
+        log.set_aside(work, stored)
+        seq, mac = log.end(work, user_id)
     # A version that somebody wrote to run out of numbers is none.
     version = version if version is not None and 0 <= version < log.LARGEST else 0
     seen = Account(stored, event_count=seq, event_head=mac, version=max(version, seq))
