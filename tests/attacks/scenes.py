@@ -115,6 +115,8 @@ class HostEngine:
             self._engine.dispose()
         else:
             self._runner.run(self._engine.dispose())
+            # A connection that was cut off closes itself in the next rounds of its loop.
+            self._runner.run(asyncio.sleep(0.05))
 
 
 @contextlib.contextmanager

@@ -73,7 +73,7 @@ def until_it_is_full(mfa: MFA, full: MFA, enrolled: Enrolment) -> None:
     before = mfa.events.verify(enrolled.user_id).length
     for number in range(2000):
         try:
-            full.challenge(enrolled.user_id)
+            full.totp.begin(enrolled.user_id, account_name="ada@example.com", verified=enrolled.verified)
         except DatabaseUnavailable:
             report = mfa.events.verify(enrolled.user_id)
             assert (report.is_intact, report.length) == (True, before + number)

@@ -44,6 +44,7 @@ CHANGES = [
     "setup_tries = 9",
     "lines_today = 9",
     "lines_day = '2026-11-22 12:00:00'",
+    "told_refusal = 'waiting'",
     "epoch = 'another'",
     "shown_codes = 'others'",
     "changes_suspended_at = '2026-11-22 12:00:00'",

@@ -48,6 +48,8 @@ class Worlds:
         self._tables.close()
         for engine in self._engines:
             self._runner.run(engine.dispose())
+            # What was given up on closes itself in the next rounds of its loop.
+            self._runner.run(asyncio.sleep(0.05))
         self._runner.close()
 
     def _face_of(self, *, legacy_rows: bool, is_rotated: bool) -> MFA:
