@@ -126,7 +126,10 @@ class Model:
     def confirm(self, code: str) -> Answer:
         if not self.is_pending():
             return ("EnrollmentExpired", None)
-        step = self.step_of(self.pending, one_form(code))
+        typed = one_form(code)
+        if not (len(typed) == 6 and typed.isascii() and typed.isdigit()):
+            return ("malformed", None)
+        step = self.step_of(self.pending, typed)
         if step is None:
             self.tries += 1
             if self.tries == TRIES_OF_A_SET_UP:
