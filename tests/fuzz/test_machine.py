@@ -47,4 +47,6 @@ def test_whatever_happens_the_library_does_what_the_model_says(
 
     # Making a failure short takes minutes; `make attack` takes them.
     phases = [Phase.generate, *([Phase.shrink] if LENGTH >= 10 else [])]
-    run_state_machine_as_test(Here, settings=settings(often(8), stateful_step_count=35, phases=phases))
+    run_state_machine_as_test(
+        Here, settings=settings(often(8), stateful_step_count=35, phases=phases, derandomize=LENGTH < 10)
+    )
