@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from twofold.account.row import Account
     from twofold.outcomes import Factor
 
-Occasion = Literal["login", "step_up", "enrollment"]
+Occasion = Literal["login", "step_up"]
 
 # A code that is looked at and found wanting counts; one that is not looked at does not.
 _COUNTED = frozenset({Reason.WRONG_CODE, Reason.CODE_ALREADY_USED, Reason.CLOCK_WENT_BACK})
@@ -66,8 +66,7 @@ def refuse(
     if is_counted:
         after = _failed(budget, account, work)
     details: dict[str, Any] = {"reason": reason, "occasion": occasion, "failures": after.failed_attempts}
-    if occasion != "enrollment":
-        details["factor"] = factor
+    details["factor"] = factor
     became_suspended = budget.is_suspended(after.failed_attempts) and not budget.is_suspended(account.failed_attempts)
     # Nobody's codes are accepted until a clock that went back is right again, so somebody has to hear of it.
     is_alarm = (
