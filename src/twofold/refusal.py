@@ -77,7 +77,7 @@ def refuse(
         told = f"{reason} {about if about is not None else account.locked_until if reason is Reason.WAITING else ''}"
         fact = None if account.told_refusal == told else fact
         after = after._replace(told_refusal=told)
-    if fact is not None and not is_counted and not is_alarm:
+    if fact is not None and not is_counted:
         after, fact = noted(work, after, fact)
     saved = store.save(work, account, after, fact, request)
     return Rejected(reason, wait_of(work, saved, reason))

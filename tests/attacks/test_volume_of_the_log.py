@@ -48,6 +48,21 @@ def test_one_password_writes_at_most_two_hundred_lines_a_day(mfa: MFA, enrolled:
     assert max(gathered) > 200
 
 
+@pytest.mark.requirement("R97", "R105")
+def test_a_clock_that_went_back_lets_one_password_write_no_more(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
+    with pytest.raises(Rejected):
+        mfa.reverify(enrolled.user_id, enrolled.phone.wrong_code())
+    clock.forward(hours=-1)
+    before = len(kinds(mfa, enrolled.user_id))
+    for tick in range(120):
+        clock.forward(seconds=1)
+        with pytest.raises(Rejected):
+            mfa.reverify(enrolled.user_id, CODES_OF_NOBODY[tick % 2])
+    alarms = mfa.events.recent(enrolled.user_id, limit=len(kinds(mfa, enrolled.user_id)) - before)
+    assert {event.status for event in alarms} == {"alarm"}
+    assert len(alarms) == 50
+
+
 @pytest.mark.requirement("R24", "R38")
 def test_the_owner_gets_in_and_binds_a_new_app_in_the_first_try_at_any_moment(
     mfa: MFA, enrolled: Enrolment, clock: Clock
