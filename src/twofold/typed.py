@@ -16,6 +16,9 @@ def one_form(text: object) -> str:
     """
     if not isinstance(text, str) or len(text) > _LONGEST:
         return ""
+    if text.isascii() and text.isalnum():
+        # As nearly everybody types it: it has that form already.
+        return text
     kept = (one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) not in _LEFT_OUT)
     return "".join(_as_ascii(one) for one in kept)
 

@@ -76,8 +76,10 @@ def beside(text: object) -> Beside | None:
 def read(account: Account, text: object) -> Answer | None:
     """What kind of code this is, by its form alone; None for what has the form of none: a mistake, and no guess."""
     typed, has_older = one_form(text), digests.has_older(account.codes_digest)
+    is_of_app = totp.is_code(account, typed)
+    if is_of_app and not has_older:
+        return totp.Answer(typed)
     code = backup_codes.read(text)
-    if totp.is_code(account, typed):
-        answer = totp.Answer(typed)
-        return _Either(answer, code) if has_older and code is not None else answer
+    if is_of_app:
+        return totp.Answer(typed) if code is None else _Either(totp.Answer(typed), code)
     return code if code is not None and (has_older or not code.is_older) else None
