@@ -130,6 +130,22 @@ def test_all_rows_of_one_user_that_are_returned_to_one_earlier_moment_are_as_the
     assert log_in(mfa, grace, graces.phone.code())
 
 
+def test_a_proof_of_what_such_a_return_has_undone_counts_again_for_its_five_minutes(
+    mfa: MFA, enrolled: Enrolment, clock: Clock, intruder: Intruder
+) -> None:
+    """It names a number of the row, and the steps that are taken instead use that number again."""
+    ada, before = enrolled.user_id, intruder.copy()
+    undone = mfa.reverify(ada, enrolled.backup_codes[0])
+    intruder.put_back(before)
+    with pytest.raises(Stale):
+        mfa.proof(undone.token)
+    mfa.challenge(ada)
+    assert mfa.proof(undone.token).user_id == ada
+    clock.forward(minutes=6)
+    with pytest.raises(Stale):
+        mfa.proof(undone.token)
+
+
 @pytest.mark.parametrize("left_out", [SECRETS, CODES, DEVICES, EVENTS])
 def test_whatever_is_left_out_of_such_a_return_gives_it_away(
     mfa: MFA, enrolled: Enrolment, intruder: Intruder, left_out: str
