@@ -115,3 +115,10 @@ def test_a_user_who_was_never_set_up_has_one_when_the_password_has_changed(mfa: 
     mfa.totp.begin(ada, account_name="ada@example.com")
     mfa.password_changed(ada)
     assert epoch(mfa, ada)
+
+
+def test_a_password_change_with_a_proof_of_before_the_erasure_is_refused(mfa: MFA, enrolled: Enrolment) -> None:
+    mfa.erase(enrolled.user_id)
+    with pytest.raises(Stale):
+        mfa.password_changed(enrolled.user_id, verified=enrolled.verified)
+    assert mfa.password_changed(enrolled.user_id) == 0

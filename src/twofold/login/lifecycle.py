@@ -158,6 +158,9 @@ def password_changed(work: Attempt, user_id: UserId, *, verified: Verified | Non
     """
     account = store.find(work, user_id)
     if account is None:
+        if verified is not None:
+            # Whoever proved a factor has a row.
+            raise Stale
         return 0
     if verified is not None:
         account = proofs.fresh(work, verified)
