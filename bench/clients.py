@@ -157,8 +157,8 @@ def shares(jobs: Sequence[Job], clients: int) -> list[Sequence[Job]]:
 def _statements(engine: sa.Engine) -> Iterator[list[str]]:
     seen: list[str] = []
     listener: Callable[..., None] = lambda _connection, _cursor, statement, *_: seen.append(statement)  # noqa: E731
-    event.listen(engine, "before_cursor_execute", listener)
+    event.listen(engine, "after_cursor_execute", listener)
     try:
         yield seen
     finally:
-        event.remove(engine, "before_cursor_execute", listener)
+        event.remove(engine, "after_cursor_execute", listener)

@@ -369,9 +369,9 @@ def heard(counted: Counted, perform: Perform) -> list[str]:
     def hear(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         words.append(statement)
 
-    event.listen(counted.engine, "before_cursor_execute", hear)
+    event.listen(counted.engine, "after_cursor_execute", hear)
     perform()
-    event.remove(counted.engine, "before_cursor_execute", hear)
+    event.remove(counted.engine, "after_cursor_execute", hear)
     return [statement for statement in words if not statement.startswith(_BEGINS_OR_ENDS)]
 
 

@@ -139,7 +139,7 @@ def test_a_verification_is_two_round_trips(migrated: Database, mfa: MFA, ada: in
     counted = MFA(engine, plain_settings(keys=keys), clock=clock)
     token = challenged(counted, ada)
     statements: list[str] = []
-    event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+    event.listen(engine, "after_cursor_execute", lambda *arguments: statements.append(arguments[2]))
     counted.verify(token, enrolment.phone.code())
     assert [statement.split()[0] for statement in statements] == ["SELECT", "WITH"]
 

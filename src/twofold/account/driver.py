@@ -8,7 +8,7 @@ executes it where somebody listens to the statements of the engine or logs them,
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from sqlalchemy.exc import DBAPIError, StatementError
@@ -140,6 +140,38 @@ def _has_listeners(connection: sa.Connection) -> bool:
         or "schema_translate_map" in connection.get_execution_options()
         or connection.dialect.driver not in _DRIVERS
     )
+
+
+# What a host hears when a transaction begins or ends, or a connection is taken out: there it says which tenant, role
+# or policy holds, and often for one transaction alone.
+_HEARD = (
+    "begin",
+    "commit",
+    "rollback",
+    "engine_connect",
+    "set_connection_execution_options",
+    "before_execute",
+    "before_cursor_execute",
+)
+
+
+def needs_transaction(connection: sa.Connection) -> bool:
+    """Whether the host listens to what happens around statements: what it sets may hold for one transaction alone.
+
+    Its `SET LOCAL` would be gone with its own statement where each statement commits by itself.
+    """
+    engine, pool = connection.engine, cast("Any", connection.engine.pool.dispatch)
+    if pool.checkout or pool.checkin or pool.reset:
+        return True
+    if not (connection._has_events or engine._has_events):  # noqa: SLF001
+        return False
+    heard: Any = (engine.dispatch, connection.dispatch)
+    listeners = (one for dispatch in heard for name in _HEARD for one in getattr(dispatch, name))
+    return any(getattr(one, "__module__", None) != _CORE_ITSELF for one in listeners)
+
+
+# Core listens, too, to set the isolation level of an engine.
+_CORE_ITSELF = "sqlalchemy.engine.default"
 
 
 def _sent(connection: sa.Connection, text: _Text, values: tuple[Any, ...]) -> DBAPICursor:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from twofold.account.attempt import Conflict, NeedsLock
-from twofold.account.driver import Statement, Translated
+from twofold.account.driver import Statement, Translated, needs_transaction
 from twofold.account.retries import Retries, is_lock_timeout, is_lost, is_passing
 from twofold.account.settlement import settle
 from twofold.account.translation import raise_translated
@@ -71,13 +71,15 @@ def run_in_own_transaction(
     """
     retries = Retries(runtime.settings.deadline, sleep)
     is_locking = writes == "many"
-    # One statement needs no transaction around it, and a verification on PostgreSQL is one statement.
+    # One statement needs no transaction around it, and a verification on PostgreSQL is one statement; where the host
+    # hangs anything on its transactions, it gets one all the same.
     in_transaction = is_locking or engine.dialect.name != "postgresql"
     locked: sa.Connection | None = None
     while True:
         cause: DBAPIError | OSError | None = None
         try:
             with locked or _connected(engine) as connection:
+                in_transaction = in_transaction or needs_transaction(connection)
                 if in_transaction and locked is None:
                     _begin(connection)
                 locked = None
@@ -131,22 +133,34 @@ def _attempted(
 
 
 def _begin(connection: sa.Connection) -> None:
+    """Begin, or go on in what a listener of the host has begun: what it has set may hold for that alone."""
     dialect = connection.dialect.name
-    if dialect == "postgresql" or (dialect != "sqlite" and _is_autocommit(connection)):
-        with Translated(connection):
-            if dialect == "postgresql":
+    if dialect == "postgresql":
+        if not (needs_transaction(connection) and _has_begun(connection)):
+            with Translated(connection):
                 _end_what_has_begun(connection)
+                connection.execution_options(isolation_level="READ COMMITTED")
+    elif dialect != "sqlite" and _is_autocommit(connection):
+        with Translated(connection):
             connection.execution_options(isolation_level="READ COMMITTED")
-    connection.begin()
+    if not connection.in_transaction():
+        connection.begin()
     if dialect == "sqlite":
         _take_write_lock(connection)
 
 
+def _has_begun(connection: sa.Connection) -> bool:
+    """Whether a transaction of PostgreSQL is under way on this connection, in Core or in the driver."""
+    pooled: Any = connection.connection
+    # psycopg knows what the server has begun; the adapter of asyncpg begins it.
+    told = getattr(pooled.driver_connection, "info", None)
+    has_driver = told.transaction_status != _IDLE if told else getattr(pooled.dbapi_connection, "_transaction", None)
+    return connection.in_transaction() or bool(has_driver)
+
+
 def _end_what_has_begun(connection: sa.Connection) -> None:
     """Commit what the host did with a fresh connection: it may have begun a transaction, which nobody would commit."""
-    # psycopg knows what the server has begun, and nothing is the rule.
-    told: Any = getattr(connection.connection.driver_connection, "info", None)
-    if getattr(told, "transaction_status", None) != _IDLE:
+    if _has_begun(connection):
         driver: Any = connection.connection.dbapi_connection
         driver.commit()
 

@@ -1,0 +1,172 @@
+"""A host that says in a listener which tenant holds: every statement of ours runs where its own do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from tests.people import Blocked, Clock, Enrolment, enroll, log_in, plain_settings
+from twofold import MFA, AsyncMFA, Rejected
+from twofold.database import create_engine
+from twofold.schema.commands import upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.databases import Database
+
+DRIVERS = {
+    "postgresql": ("postgresql+psycopg", "postgresql+psycopg_async", "postgresql+asyncpg"),
+    "mariadb": ("mysql+pymysql", "mysql+asyncmy"),
+}
+AWAITED = frozenset({"postgresql+psycopg_async", "postgresql+asyncpg", "mysql+asyncmy"})
+
+
+def execute(raw: Any, statement: str) -> None:
+    cursor = raw.cursor()
+    cursor.execute(statement)
+    cursor.close()
+
+
+def at_begin(engine: sa.Engine, statement: str) -> None:
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(statement))
+
+
+def at_checkout(engine: sa.Engine, statement: str) -> None:
+    event.listen(engine, "checkout", lambda raw, _record, _proxy: execute(raw, statement))
+
+
+def before_each_statement(engine: sa.Engine, statement: str) -> None:
+    event.listen(engine, "before_cursor_execute", lambda _connection, cursor, *_: cursor.execute(statement))
+
+
+def as_connection_is_made(engine: sa.Engine, statement: str) -> None:
+    event.listen(engine, "engine_connect", lambda connection: connection.exec_driver_sql(statement))
+
+
+WAYS: dict[str, Callable[[sa.Engine, str], None]] = {
+    "begin": at_begin,
+    "checkout": at_checkout,
+    "checkout, for one transaction": at_checkout,
+    "each statement": before_each_statement,
+    "engine_connect": as_connection_is_made,
+}
+
+
+@contextlib.contextmanager
+def opened(url: sa.URL, driver: str, keys: str, clock: Clock, prepare: Callable[[sa.Engine], None]) -> Iterator[MFA]:
+    """The library on an engine of the host's, which the host has prepared."""
+    url, settings = url.set(drivername=driver), plain_settings(keys=keys)
+    with asyncio.Runner() as runner:
+        if driver not in AWAITED:
+            engine = sa.create_engine(url)
+            prepare(engine)
+            yield MFA(engine, settings, clock=clock)
+            engine.dispose()
+        else:
+            awaited = create_async_engine(url)
+            prepare(awaited.sync_engine)
+            yield cast("MFA", Blocked(AsyncMFA(awaited, settings, clock=clock), runner))
+            runner.run(awaited.dispose())
+
+
+class Tenants:
+    """Two tenants, each with a user of the same id and an app of its own. The host's connections begin in `a`."""
+
+    def __init__(self, database: Database, keys: str, clock: Clock) -> None:
+        self.database, self.backend = database, database.backend
+        url = sa.make_url(database.url)
+        with database.engine().connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            names = {tenant: f"{url.database}_{tenant}" for tenant in ("a", "b")}
+            for name in names.values():
+                connection.exec_driver_sql(f"CREATE SCHEMA {name}")
+        self.names = names
+        urls = {tenant: self._within(url, name) for tenant, name in names.items()}
+        self.url, self.people = urls["a"], dict[str, Enrolment]()
+        for tenant, at in urls.items():
+            engine = create_engine(at.render_as_string(hide_password=False))
+            upgrade(engine, plain_settings(keys=keys))
+            with engine.begin() as connection:
+                connection.exec_driver_sql(
+                    "INSERT INTO users (id, subject, created_at) VALUES (7, 'ada', '2026-01-01')"
+                )
+            self.people[tenant] = enroll(MFA(engine, plain_settings(keys=keys), clock=clock), 7, clock)
+            engine.dispose()
+        # Of both codes none is of a step that the other tenant has spent.
+        clock.forward(minutes=2)
+
+    def _within(self, url: sa.URL, name: str) -> sa.URL:
+        if self.backend == "mariadb":
+            return url.set(database=name)
+        return url.update_query_dict({"options": f"-csearch_path={name}"})
+
+    def plain(self, driver: str) -> sa.URL:
+        """The address of the host's engine, which knows of `a` alone."""
+        if driver != "postgresql+asyncpg":
+            return self.url
+        # The role itself begins there: asyncpg reads no options out of an address.
+        with self.database.engine().begin() as connection:
+            connection.exec_driver_sql(f"ALTER DATABASE {self.url.database} SET search_path TO {self.names['a']}")
+        return self.url.difference_update_query(["options"])
+
+    def switch(self, way: str) -> str:
+        """What the host says to be in `b`."""
+        if self.backend == "mariadb":
+            return f"USE {self.names['b']}"
+        is_for_one = way != "checkout"
+        return f"SET {'LOCAL ' if is_for_one else ''}search_path TO {self.names['b']}"
+
+    def lines(self, tenant: str) -> int:
+        """How many lines stand in the log of a tenant."""
+        with self.database.engine().connect() as connection:
+            return int(connection.exec_driver_sql(f"SELECT count(*) FROM {self.names[tenant]}.mfa_events").scalar_one())
+
+    def drop(self) -> None:
+        """Drop what stands beside the database of the test."""
+        if self.backend == "mariadb":
+            with self.database.engine().begin() as connection:
+                for name in self.names.values():
+                    connection.exec_driver_sql(f"DROP SCHEMA {name}")
+
+
+@pytest.fixture
+def tenants(database: Database, keys: str, clock: Clock) -> Iterator[Tenants]:
+    tenants = Tenants(database, keys, clock)
+    yield tenants
+    tenants.drop()
+
+
+def a_life(mfa: MFA, here: Enrolment, elsewhere: Enrolment, clock: Clock) -> Enrolment:
+    """Ada of `b` is at home, and the codes of her namesake in `a` open nothing; at the end she has a new app."""
+    for code in (elsewhere.phone.code(), elsewhere.backup_codes[0]):
+        with pytest.raises(Rejected):
+            log_in(mfa, 7, code)
+    verified = log_in(mfa, 7, here.phone.code())
+    device = mfa.trusted_devices.trust(verified)
+    assert not mfa.challenge(7, device_token=device.token)
+    assert log_in(mfa, 7, here.backup_codes[0])
+    assert mfa.status(7).backup_codes_remaining == 9
+    assert len(mfa.backup_codes.regenerate(verified)) == 10
+    assert mfa.events.verify(7).is_intact
+    mfa.reset(7, by="grace@example.com", reason="a lost phone")
+    return enroll(mfa, 7, clock)
+
+
+@pytest.mark.backends("postgresql", "mariadb")
+@pytest.mark.parametrize("way", WAYS)
+def test_the_tenant_that_a_listener_sets_is_the_one_that_is_asked(
+    tenants: Tenants, keys: str, clock: Clock, way: str
+) -> None:
+    here, statement = tenants.people["b"], tenants.switch(way)
+    before = tenants.lines("a")
+    for driver in DRIVERS[tenants.backend]:
+        url = tenants.plain(driver)
+        with opened(url, driver, keys, clock, lambda engine: WAYS[way](engine, statement)) as mfa:
+            here = a_life(mfa, here, tenants.people["a"], clock)
+    assert tenants.lines("a") == before
