@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from twofold import legacy
 from twofold.account import digests, store
 from twofold.account.driver import Statement
-from twofold.account.statements import Schema
+from twofold.account.statements import Schema, built
 from twofold.backup_codes import codec
 from twofold.errors import UnknownUser
 
@@ -31,7 +31,10 @@ def planted(*replacements: tuple[Any, str, Any]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for owner, name, value in replacements:
             patch.setattr(owner, name, value)
+        built.cache_clear()
         yield
+    # Statements are built once for a process: none with a fault in it stays.
+    built.cache_clear()
 
 
 def digests_are_lost() -> AbstractContextManager[None]:

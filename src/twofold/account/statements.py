@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from twofold.errors import ConfigurationError, SchemaDrift, UnknownUser
 from twofold.metadata import UsersColumn, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from twofold.outcomes import UserId
 
@@ -258,11 +259,11 @@ class Schema:
         found = next((column["type"] for column in columns if column["name"] == "user_id"), None)
         match found:
             case sa.Integer():
-                return cls(users, sa.BigInteger())
+                return built(users, sa.BigInteger)
             case sa.Uuid():
-                return cls(users, sa.Uuid())
+                return built(users, sa.Uuid)
             case sa.String():
-                return cls(users, sa.String(found.length))
+                return built(users, sa.String, found.length)
             case _:
                 raise SchemaDrift("user_id is neither an integer, a UUID nor a string; run `twofold db verify`.")
 
@@ -286,6 +287,12 @@ class Schema:
             case _:
                 pass
         raise UnknownUser
+
+
+@lru_cache(maxsize=32)
+def built(users: str, kind: Callable[..., sa.types.TypeEngine[Any]], *lengths: int | None) -> Schema:
+    """The statements for one kind of users, which all faces of a process share: a tenth of a second each time."""
+    return Schema(users, kind(*lengths))
 
 
 def _is_text(value: str) -> bool:
