@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+    from twofold.account.runtime import PoolOf
     from twofold.settings import Settings
 
 
@@ -129,11 +130,22 @@ class AwaitedKeys(_Keys, Awaited):
 class MFA(_Login, Blocking):
     """Multi-factor authentication over an SQLAlchemy `Engine`.
 
+    Connections come from a small pool of Twofold's own, with the driver, address, arguments and listeners of the engine
+    (TWOFOLD_POOL_SIZE), so that a request that holds one of the engine's never waits for itself; `pool="host"` takes
+    them from the engine's. SQLite, and pools of another kind than QueuePool, are always shared.
+
     `clock` returns the moment, aware; it is there for tests. Raises ConfigurationError where keys are missing or weak.
     """
 
-    def __init__(self, engine: sa.Engine, settings: Settings, *, clock: Callable[[], datetime] | None = None) -> None:
-        self._open(Runtime.of(settings, clock, legacy.adopt_one), engine)
+    def __init__(
+        self,
+        engine: sa.Engine,
+        settings: Settings,
+        *,
+        pool: PoolOf = "own",
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        self._open(Runtime.of(settings, clock, legacy.adopt_one, pool), engine)
 
     def _open(self, runtime: Runtime, source: sa.Engine | sa.Connection) -> None:
         super().__init__(runtime, source)
@@ -159,8 +171,15 @@ class MFA(_Login, Blocking):
 class AsyncMFA(_Login, Awaited):
     """Multi-factor authentication over an SQLAlchemy `AsyncEngine`: the operations of `MFA`, awaited."""
 
-    def __init__(self, engine: AsyncEngine, settings: Settings, *, clock: Callable[[], datetime] | None = None) -> None:
-        self._open(Runtime.of(settings, clock, legacy.adopt_one), engine)
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        settings: Settings,
+        *,
+        pool: PoolOf = "own",
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        self._open(Runtime.of(settings, clock, legacy.adopt_one, pool), engine)
 
     def _open(self, runtime: Runtime, source: AsyncEngine | AsyncConnection) -> None:
         super().__init__(runtime, source)

@@ -57,6 +57,10 @@ class Settings(BaseSettings, Confidential):
         description="How long an operation is tried again while the database refuses it for the sake of others.",
     )
 
+    pool_size: int = Field(
+        default=5, ge=1, le=100, description="Connections in Twofold's own pool, beside those of your engine."
+    )
+
     legacy_rows: bool = Field(
         default=False,
         description="Adopt, when they are met, rows that an older program still writes. For the days of a move alone.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from twofold.account.attempt import Attempt
 from twofold.account.statements import Schema
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from twofold.outcomes import UserId
     from twofold.settings import Settings
 
+PoolOf = Literal["own", "host"]
+"""Whose pool connections are taken from."""
+
 
 @dataclass(slots=True)
 class Runtime:
@@ -30,6 +33,7 @@ class Runtime:
     keyring: Keyring
     clock: Callable[[], datetime]
     adopt: Callable[[Attempt, UserId], Account]
+    pool_size: int
     schema: Schema | None = None
     may_guess_within: bool = False
 
@@ -39,9 +43,11 @@ class Runtime:
         settings: Settings,
         clock: Callable[[], datetime] | None,
         adopt: Callable[[Attempt, UserId], Account],
+        pool: PoolOf,
     ) -> Runtime:
         """Make the runtime. Raises ConfigurationError where keys are missing or weak."""
-        return cls(settings, read_keys(settings), clock or (lambda: datetime.now(UTC)), adopt)
+        pool_size = settings.pool_size if pool == "own" else 0
+        return cls(settings, read_keys(settings), clock or (lambda: datetime.now(UTC)), adopt, pool_size)
 
     def attempt(
         self, connection: sa.Connection, *, is_locking: bool, in_transaction: bool, may_guess: bool = True

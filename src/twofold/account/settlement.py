@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def settle(
-    engine: sa.Engine,
+    connect: Callable[[], sa.Connection],
     begin: Callable[[sa.Connection], None],
     retries: Retries,
     attempt: Attempt,
@@ -37,7 +37,7 @@ def settle(
         raise Conflict(cause)
     while True:
         try:
-            connection = engine.connect()
+            connection = connect()
         except (SQLAlchemyError, OSError) as error:
             if not retries.wait():
                 raise_translated(error, is_unknown=True)

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from twofold.account.attempt import Conflict, NeedsLock
+from twofold.account.connections import connecting
 from twofold.account.driver import Statement, Translated, needs_transaction
 from twofold.account.retries import Retries, is_lock_timeout, is_lost, is_passing
 from twofold.account.settlement import settle
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twofold.account.attempt import Attempt, Writes
+    from twofold.account.connections import Connect
     from twofold.account.runtime import Runtime
 
 R = TypeVar("R")
@@ -74,17 +76,19 @@ def run_in_own_transaction(
     # One statement needs no transaction around it, and a verification on PostgreSQL is one statement; where the host
     # hangs anything on its transactions, it gets one all the same.
     in_transaction = is_locking or engine.dialect.name != "postgresql"
+    connect = connecting(engine, runtime.pool_size)
     locked: sa.Connection | None = None
     while True:
         cause: DBAPIError | OSError | None = None
         try:
-            with locked or _connected(engine) as connection:
+            with locked or _connected(connect) as connection:
                 in_transaction = in_transaction or needs_transaction(connection)
                 if in_transaction and locked is None:
                     _begin(connection)
                 locked = None
+                finding_out = partial(settle, connect, _begin, retries)
                 answer = _attempted(
-                    runtime, connection, call, retries, is_locking=is_locking, in_transaction=in_transaction
+                    runtime, connection, call, finding_out, is_locking=is_locking, in_transaction=in_transaction
                 )
             return answer.give()
         except NeedsLock:
@@ -105,10 +109,10 @@ def run_in_own_transaction(
             raise_translated(cause)
 
 
-def _connected(engine: sa.Engine) -> sa.Connection:
+def _connected(connect: Connect) -> sa.Connection:
     """Check a connection out. A server that is not there is told at once: waiting would only pile requests up."""
     try:
-        return engine.connect()
+        return connect()
     except (SQLAlchemyError, OSError) as error:
         raise_translated(error)
 
@@ -117,7 +121,7 @@ def _attempted(
     runtime: Runtime,
     connection: sa.Connection,
     call: Callable[[Attempt], R],
-    retries: Retries,
+    finding_out: Callable[[Attempt, DBAPIError | OSError], None],
     *,
     is_locking: bool,
     in_transaction: bool,
@@ -125,7 +129,7 @@ def _attempted(
     """Make one attempt and commit it."""
     with _IN_TRANSACTION if in_transaction else _Autocommit(connection):
         attempt = runtime.attempt(connection, is_locking=is_locking, in_transaction=in_transaction)
-        attempt.settle = partial(settle, connection.engine, _begin, retries)
+        attempt.settle = finding_out
         answer: _Answer[R] = _Answer.of(attempt, call)
         if in_transaction:
             _commit(attempt)

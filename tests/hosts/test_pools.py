@@ -1,0 +1,221 @@
+"""Connections beside those of the host: nobody waits for himself, and the pool follows the host's own."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from tests.databases import ROOT
+from tests.people import Clock, Enrolment, add_user, challenged, enroll, plain_settings
+from twofold import MFA, AsyncMFA, DatabaseUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.databases import Database
+
+LOGINS = 40
+DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mysql+pymysql"}
+AWAITED = {"postgresql": ("postgresql+asyncpg", "postgresql+psycopg_async"), "mariadb": ("mysql+asyncmy",)}
+COUNTED = {
+    "postgresql": "SELECT count(*) - 1 FROM pg_stat_activity WHERE datname = current_database()",
+    # One more has made the database.
+    "mariadb": "SELECT count(*) - 2 FROM information_schema.processlist WHERE db = database()",
+}
+on_servers = pytest.mark.backends("postgresql", "mariadb")
+
+
+@pytest.fixture
+def engine(migrated: Database) -> Iterator[sa.Engine]:
+    """The engine of a host that leaves its pool as SQLAlchemy makes it."""
+    engine = sa.create_engine(sa.make_url(migrated.url).set(drivername=DRIVERS[migrated.backend]), pool_timeout=20)
+    yield engine
+    engine.dispose()
+
+
+def connections(database: Database, most: int = 0) -> int:
+    """How many others than the test are connected, once a server had the time to see that somebody went."""
+    database.dispose()
+    watching, number = database.engine(), most + 1
+    for _ in range(100):
+        with watching.connect() as connection:
+            number = int(connection.exec_driver_sql(COUNTED[database.backend]).scalar_one())
+        if number <= most:
+            break
+        time.sleep(0.1)
+    watching.dispose()
+    return number
+
+
+def crowd(mfa: MFA, database: Database, clock: Clock) -> list[Enrolment]:
+    return [enroll(mfa, add_user(database, f"user{number}@example.com"), clock) for number in range(LOGINS)]
+
+
+@on_servers
+def test_forty_logins_at_once_that_each_hold_a_connection_of_the_host_are_answered(
+    migrated: Database, engine: sa.Engine, keys: str, clock: Clock
+) -> None:
+    mfa = MFA(engine, plain_settings(keys=keys), clock=clock)
+    said: list[object] = []
+
+    def request(enrolled: Enrolment) -> None:
+        with engine.connect() as session:
+            session.exec_driver_sql("SELECT 1")
+            try:
+                token = challenged(mfa, enrolled.user_id)
+                said.append(mfa.verify(token, enrolled.phone.code()).user_id == enrolled.user_id)
+            except Exception as error:  # noqa: BLE001
+                said.append(error)
+
+    people = crowd(mfa, migrated, clock)
+    threads = [threading.Thread(target=request, args=(one,)) for one in people]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert said == [True] * LOGINS
+
+
+@on_servers
+def test_forty_awaited_logins_that_each_hold_a_connection_of_the_host_are_answered(
+    migrated: Database, keys: str, clock: Clock
+) -> None:
+    people = crowd(MFA(migrated.engine(), plain_settings(keys=keys), clock=clock), migrated, clock)
+
+    async def story(driver: str) -> list[object]:
+        engine = create_async_engine(sa.make_url(migrated.url).set(drivername=driver), pool_timeout=20)
+        mfa = AsyncMFA(engine, plain_settings(keys=keys), clock=clock)
+
+        async def request(enrolled: Enrolment) -> object:
+            async with engine.connect() as session:
+                await session.exec_driver_sql("SELECT 1")
+                challenge: Any = await mfa.challenge(enrolled.user_id)
+                return (await mfa.verify(challenge.token, enrolled.phone.code())).user_id == enrolled.user_id
+
+        answers = await asyncio.gather(*map(request, people), return_exceptions=True)
+        await engine.dispose()
+        return list(answers)
+
+    for driver in AWAITED[migrated.backend]:
+        assert asyncio.run(story(driver)) == [True] * LOGINS
+        clock.forward(seconds=60)
+        assert connections(migrated) == 0
+
+
+@on_servers
+def test_the_pool_is_small_however_many_faces_an_engine_has_and_goes_when_the_host_disposes(
+    migrated: Database, engine: sa.Engine, keys: str, clock: Clock
+) -> None:
+    settings = plain_settings(keys=keys, pool_size=2)
+    user = add_user(migrated, "ada@example.com")
+    enroll(MFA(engine, settings, clock=clock), user, clock)
+    faces = [MFA(one, settings, clock=clock) for one in (engine, engine.execution_options(logging_token="ours")) * 8]
+    threads = [threading.Thread(target=face.challenge, args=(user,)) for face in faces]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert engine.pool.checkedin() == 0  # type: ignore[attr-defined]
+    assert 1 <= connections(migrated, 2) <= 2
+    engine.dispose()
+    assert connections(migrated) == 0
+    assert challenged(faces[0], user)
+
+
+@on_servers
+def test_a_listener_that_comes_late_is_heard_and_core_is_as_fast_as_before(
+    migrated: Database, engine: sa.Engine, keys: str, clock: Clock
+) -> None:
+    mfa = MFA(engine, plain_settings(keys=keys), clock=clock)
+    user = add_user(migrated, "ada@example.com")
+    enroll(mfa, user, clock)
+    assert not engine._has_events
+    heard: list[str] = []
+    event.listen(engine, "checkout", lambda *_: heard.append("checkout"))
+    event.listen(engine, "begin", lambda _: heard.append("begin"))
+    challenged(mfa, user)
+    assert heard == ["checkout", "begin"]
+    engine.dispose()
+    event.listen(engine, "connect", lambda *_: heard.append("connect"))
+    challenged(mfa, user)
+    assert heard[2:] == ["connect", "checkout", "begin"]
+
+
+@on_servers
+def test_a_host_may_share_its_pool(migrated: Database, keys: str, clock: Clock) -> None:
+    engine = sa.create_engine(migrated.engine().url, pool_size=1, max_overflow=0, pool_timeout=0.2)
+    mfa = MFA(engine, plain_settings(keys=keys), clock=clock, pool="host")
+    user = add_user(migrated, "ada@example.com")
+    with engine.connect(), pytest.raises(DatabaseUnavailable, match="TimeoutError"):
+        mfa.challenge(user)
+    assert not mfa.challenge(user)
+    engine.dispose()
+
+
+@on_servers
+def test_a_pool_that_keeps_nothing_keeps_nothing(migrated: Database, keys: str, clock: Clock) -> None:
+    engine = sa.create_engine(migrated.engine().url, poolclass=NullPool)
+    mfa = MFA(engine, plain_settings(keys=keys), clock=clock)
+    enroll(mfa, add_user(migrated, "ada@example.com"), clock)
+    assert connections(migrated) == 0
+
+
+@on_servers
+def test_every_event_loop_has_connections_of_its_own(migrated: Database, keys: str, clock: Clock) -> None:
+    user = add_user(migrated, "ada@example.com")
+    for driver in AWAITED[migrated.backend]:
+        engine = create_async_engine(sa.make_url(migrated.url).set(drivername=driver))
+        mfa = AsyncMFA(engine, plain_settings(keys=keys), clock=clock)
+
+        async def story(engine: Any = engine, mfa: AsyncMFA = mfa) -> None:
+            assert not await mfa.challenge(user)
+            await engine.dispose()
+
+        for _ in range(3):
+            asyncio.run(story())
+
+
+FORKING = """
+import os, sys
+import sqlalchemy as sa
+from tests.people import plain_settings
+from twofold import MFA
+
+url, keys, user = sys.argv[1], sys.argv[2], int(sys.argv[3])
+engine = sa.create_engine(url)
+mfa = MFA(engine, plain_settings(keys=keys))
+assert not mfa.challenge(user)
+if os.fork():
+    _, status = os.wait()
+    for _ in range(20):
+        assert not mfa.challenge(user)
+    engine.dispose()
+    sys.exit(os.waitstatus_to_exitcode(status))
+if len(sys.argv) > 4:
+    engine.dispose(close=False)
+for _ in range(20):
+    assert not mfa.challenge(user)
+os._exit(0)
+"""
+
+
+@on_servers
+@pytest.mark.parametrize("told", [(), ("told",)])
+def test_a_child_takes_no_connection_of_its_parent(
+    migrated: Database, engine: sa.Engine, keys: str, told: tuple[str, ...]
+) -> None:
+    user = add_user(migrated, "ada@example.com")
+    address = engine.url.render_as_string(hide_password=False)
+    words = [sys.executable, "-W", "ignore", "-c", FORKING, address, keys, str(user), *told]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
