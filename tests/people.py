@@ -69,7 +69,12 @@ class Blocked:
         if not callable(attribute):
             return Blocked(attribute, self._runner)
         call: Callable[..., Any] = attribute
-        return lambda *args, **kwargs: self._runner.run(call(*args, **kwargs))
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            answer = call(*args, **kwargs)
+            return self._runner.run(answer) if asyncio.iscoroutine(answer) else answer
+
+        return run
 
 
 Open = Callable[..., MFA]

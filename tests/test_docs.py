@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyotp.totp import TOTP
+from starlette.requests import HTTPConnection
 
 import twofold
 from tests.databases import ROOT
@@ -34,6 +35,13 @@ def run(page: str, number: int, names: dict[str, Any]) -> None:
 @pytest.fixture
 def face() -> str:
     return "blocking"
+
+
+def asked_by_firefox(**cookies: str) -> HTTPConnection:
+    """A request as Starlette has it."""
+    sent = {"user-agent": FIREFOX.user_agent or "", "cookie": "; ".join(f"{key}={cookies[key]}" for key in cookies)}
+    headers = [(name.encode(), value.encode()) for name, value in sent.items()]
+    return HTTPConnection({"type": "http", "headers": headers, "client": (FIREFOX.ip_address, 443)})
 
 
 def test_the_login_of_the_readme_works(
@@ -72,14 +80,14 @@ def test_the_login_of_the_readme_works(
     assert len(names["enrolled"].backup_codes) == 10
 
     clock.forward(seconds=60)
-    token = names["after_password"](ada, None, FIREFOX)
+    token = names["after_password"](ada, asked_by_firefox())
     with pytest.raises(Rejected):
         names["after_code"]({"challenge": token, "code": "000000x"}, FIREFOX)
     form = {"challenge": token, "code": phone.at(clock.now), "trust_device": "on"}
-    cookie = names["after_code"](form, FIREFOX).cookies["twofold_device"]
+    ((name, cookie),) = names["after_code"](form, FIREFOX).cookies.items()
     assert answers[-1][0] == ada
     assert "mfa" in answers[-1][1]["amr"]
-    names["after_password"](ada, cookie, FIREFOX)
+    names["after_password"](ada, asked_by_firefox(**{name: cookie}))
     assert answers[-1][1]["because"] == "trusted_device"
     assert answers[-1][1]["device"].token != cookie
 

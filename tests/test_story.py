@@ -137,12 +137,12 @@ def test_the_whole_story(migrated: Database, clock: Clock, keys: str, tools: Too
     assert browser.post("/mfa/challenge", code=wrong).status_code == 400
     assert browser.post("/mfa/challenge", code=right, trust_device="yes").headers["location"] == "/"
     assert "ada@example.com" in browser.get("/").text
-    typed.append(first_token := browser.cookie("__Host-twofold_device") or "")
+    typed.append(first_token := browser.device() or "")
     assert first_token
 
     # She comes back and is not asked; her cookie is a new one.
     assert sign_in() == "/"
-    typed.append(browser.cookie("__Host-twofold_device") or "")
+    typed.append(browser.device() or "")
     assert typed[-1] not in {"", first_token}
     typed.append(browser.cookie("__Host-sample_session") or "")
 

@@ -35,6 +35,15 @@ class Browser:
     def cookie(self, name: str) -> str | None:
         return self.client.cookies.get(name)
 
+    def devices(self) -> dict[str, str]:
+        """The cookies of trusted devices by their names, one for each person who trusts this browser."""
+        return {name: value for name, value in self.client.cookies.items() if "twofold_device_" in name}
+
+    def device(self) -> str | None:
+        """The token of the one person who trusts this browser; None where nobody does."""
+        (token,) = self.devices().values() or (None,)
+        return token
+
 
 @dataclass
 class Ada:

@@ -16,8 +16,9 @@ routes = APIRouter()
 
 def log_in(request: Request, account: accounts.Account) -> Response:
     """What follows a right password: a challenge, or, without a factor or on a trusted device, the session."""
-    engine = sample(request).engine
-    challenge = sample(request).mfa.challenge(account.user_id, device_token=device_token(request), request=request)
+    engine, mfa = sample(request).engine, sample(request).mfa
+    token = device_token(mfa, request, account.user_id)
+    challenge = mfa.challenge(account.user_id, device_token=token, request=request)
     sessions.end(engine, session_id(request))
     if challenge:
         response = go("/mfa/challenge")

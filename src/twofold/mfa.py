@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from twofold import legacy, rotation, trusted_devices
+from twofold import device_cookie, legacy, rotation, trusted_devices
 from twofold import proof as proofs
 from twofold.account.runtime import Runtime
 from twofold.backup_codes import factor as backup_codes
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from twofold.account.runtime import PoolOf
+    from twofold.outcomes import UserId
     from twofold.settings import Settings
 
 
@@ -55,6 +56,16 @@ class _BackupCodes:
 
 
 class _TrustedDevices:
+    _runtime: Runtime
+
+    def cookie_name(self, user_id: UserId) -> str:
+        """The name of the cookie in which a browser keeps this user's token, for `challenge(device_token=...)`.
+
+        Each user has another one, so that two who share a browser keep their trust. Asks no database, and is never
+        awaited. Give the id as you give it to `challenge`.
+        """
+        return device_cookie.name_for(self._runtime.settings, user_id)
+
     trust = Operation(trusted_devices.trust, writes="many")
     list = Operation(trusted_devices.list_, writes="nothing")
     revoke = Operation(trusted_devices.revoke, writes="many")

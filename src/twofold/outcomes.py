@@ -36,14 +36,15 @@ class Challenge(Confidential):
 
 @dataclass(frozen=True, slots=True)
 class DeviceToken(Confidential):
-    """The secret that a trusted browser keeps in a cookie until `expires_at`.
+    """The secret that a trusted browser keeps until `expires_at`, in a cookie that is called `cookie_name`.
 
-    The library's caller sees it once.
+    The library's caller sees it once. Each user has another name, which `mfa.trusted_devices.cookie_name` tells.
     """
 
     token: str = field(repr=False)
     device_id: int
     expires_at: datetime
+    cookie_name: str
 
 
 @dataclass(frozen=True, slots=True)

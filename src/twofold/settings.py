@@ -120,6 +120,11 @@ class Settings(BaseSettings, Confidential):
     device_idle: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(days=365))] = Field(
         default=timedelta(days=14), description="A trusted device expires when it is not used for this long."
     )
+    device_cookie: str = Field(
+        default="twofold_device",
+        pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$",
+        description="How the cookies of trusted devices begin. Two applications on one host need two.",
+    )
     device_limit: int = Field(default=10, ge=0, le=100, description="Trusted devices of one user; 0 turns them off.")
     device_grace: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(minutes=5))] = Field(
         default=timedelta(seconds=60), description="How long a rotated device token still serves parallel requests."

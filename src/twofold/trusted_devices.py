@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import sqlalchemy as sa
 
-from twofold import proof
+from twofold import device_cookie, proof
 from twofold.account import store
 from twofold.account.attempt import Fact
 from twofold.account.statements import HeldDevice
@@ -95,13 +95,16 @@ def trust(work: Attempt, verified: Verified, *, name: str | None = None, request
     details = {"device": held.device_name, "trusted_until": until.isoformat(timespec="seconds")}
     fact = Fact(Kind.DEVICE_TRUSTED, details=details, device_fingerprint=held.device_fingerprint)
     store.save(work, account, after, fact, request)
-    return DeviceToken(token, held.id, until)
+    return DeviceToken(token, held.id, until, device_cookie.name_for(work.settings, verified.user_id))
 
 
 def recognize(
-    work: Attempt, account: Account, devices: Sequence[HeldDevice] | None, token: str, request: Any
+    work: Attempt, user_id: UserId, account: Account, devices: Sequence[HeldDevice] | None, token: str, request: Any
 ) -> Recognition:
-    """Look at the token that a browser brings, among the devices that were read with the user's row."""
+    """Look at the token that a browser brings, among the devices that were read with the user's row.
+
+    `user_id` is the id as the caller writes it, from which the name of the cookie is made.
+    """
     comparison = store.compared_devices(work, account, devices)
     if devices is None or not comparison.is_intact:
         return Recognition(store.alarm(work, account, "mfa_device_trusts", comparison, request))
@@ -147,7 +150,8 @@ def recognize(
         held.trust_token,
     )
     saved = store.save(work, account, after, recognized, request, Change(work.schema.rotate, values))
-    return Recognition(saved, is_trusted=True, device=DeviceToken(fresh, held.id, held.trusted_until))
+    named = device_cookie.name_for(work.settings, user_id)
+    return Recognition(saved, is_trusted=True, device=DeviceToken(fresh, held.id, held.trusted_until, named))
 
 
 def _contested(

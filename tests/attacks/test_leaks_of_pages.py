@@ -122,8 +122,8 @@ def live(ada: Ada, canaries: Canaries, sql: Sql) -> None:
     canaries.hide("the password", PASSWORD)
 
     def cookies() -> None:
-        for name in ("sample_session", "twofold_device"):
-            if value := browser.cookie(name):
+        for name, value in {"sample_session": browser.cookie("sample_session"), **browser.devices()}.items():
+            if value:
                 canaries.hide(name, value)
 
     def code(*, is_wrong: bool = False) -> str:

@@ -124,7 +124,7 @@ def test_no_form_gets_past_the_challenge_without_a_code_that_was_made(ada: Ada, 
         answer = send(ada, concrete(path, "1"), body, given)
         assert answer.headers.get("location") in {None, "/mfa/challenge"}
         assert ada.browser.cookie("__Host-sample_session") == session
-        assert ada.browser.cookie("__Host-twofold_device") is None
+        assert ada.browser.device() is None
         assert ada.browser.client.get("/").headers["location"] == "/mfa/challenge"
 
     post()
@@ -153,7 +153,7 @@ def test_no_cookie_that_was_not_given_opens_anything(ada: Ada) -> None:
     ada.sign_out()
     ada.sign_in()
     ada.browser.post("/mfa/challenge", code=ada.code(), trust_device="yes")
-    device = ada.browser.cookie("__Host-twofold_device") or ""
+    ((name, device),) = ada.browser.devices().items()
     ada.sign_out()
     client.cookies.clear()
 
@@ -164,7 +164,7 @@ def test_no_cookie_that_was_not_given_opens_anything(ada: Ada) -> None:
     def get(value: bytes) -> None:
         if value in {session.encode(), device.encode()}:
             return
-        cookies = b"__Host-sample_session=%s; __Host-twofold_device=%s" % (value, value)
+        cookies = b"__Host-sample_session=%s; %s=%s" % (value, name.encode(), value)
         for path in ("/", "/mfa/security", "/mfa/challenge", "/password"):
             answer = client.get(path, headers=[(b"cookie", cookies)])
             assert (answer.status_code, answer.headers["location"]) == (303, "/login")
@@ -177,7 +177,7 @@ def test_no_cookie_that_was_not_given_opens_anything(ada: Ada) -> None:
     def log_in(value: str) -> None:
         client.cookies.clear()
         ada.browser.get("/login")
-        cookies = f"__Host-sample_session={ada.browser.cookie('__Host-sample_session')}; __Host-twofold_device={value}"
+        cookies = f"__Host-sample_session={ada.browser.cookie('__Host-sample_session')}; {name}={value}"
         client.cookies.clear()
         form = {"csrf": ada.browser.csrf, "email": ada.email, "password": PASSWORD}
         answer = client.post("/login", data=form, headers={"cookie": cookies})

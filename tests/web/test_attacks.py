@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.visitors import Browser
 
 FORWARDED = ("x-forwarded-for", "x-real-ip", "forwarded", "true-client-ip")
-SESSION, DEVICE = "__Host-sample_session", "__Host-twofold_device"
+SESSION = "__Host-sample_session"
 
 
 def is_in(browser: Browser) -> bool:
@@ -65,9 +65,9 @@ def test_a_cookie_is_wanted_before_the_code(waiting: Ada) -> None:
     browser.post("/mfa/challenge", code=waiting.phone.wrong_code(), trust_device="yes")
     browser.post("/mfa/challenge", code="", trust_device="yes")
     browser.post("/mfa/challenge/cancel", trust_device="yes")
-    assert browser.cookie(DEVICE) is None
+    assert browser.device() is None
     waiting.sign_in()
-    assert browser.cookie(DEVICE) is None
+    assert browser.device() is None
     assert not is_in(browser)
 
 

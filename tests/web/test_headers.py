@@ -111,7 +111,7 @@ def test_static_files_are_kept_and_nothing_else_is_given(browser: Browser) -> No
 def test_over_tls_cookies_belong_to_this_host_alone(waiting: Ada) -> None:
     answer = waiting.browser.post("/mfa/challenge", code=waiting.code(), trust_device="yes")
     session, device = answer.headers.get_list("set-cookie")
-    for line, name in ((session, "__Host-sample_session="), (device, "__Host-twofold_device=")):
+    for line, name in ((session, "__Host-sample_session="), (device, "__Host-twofold_device_")):
         assert line.startswith(name)
         assert {"HttpOnly", "Secure", "Path=/", "SameSite=lax"} <= set(line.split("; "))
         assert "Domain" not in line

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tests.visitors import Browser
 
 SESSION = "__Host-sample_session"
-DEVICE = "__Host-twofold_device"
 
 
 def test_a_code_opens_the_door(waiting: Ada) -> None:
@@ -171,9 +170,9 @@ def trust(ada: Ada) -> None:
 
 def test_a_trusted_browser_skips_the_code_and_gets_a_new_cookie_each_time(waiting: Ada) -> None:
     trust(waiting)
-    before = waiting.browser.cookie(DEVICE)
+    before = waiting.browser.device()
     assert waiting.sign_in().headers["location"] == "/"
-    assert waiting.browser.cookie(DEVICE) not in {before, None}
+    assert waiting.browser.device() not in {before, None}
     assert "on a trusted device" in waiting.browser.get("/").text
 
 
@@ -186,7 +185,7 @@ def test_the_cookie_of_a_trusted_browser_opens_nothing_by_itself(waiting: Ada) -
 @pytest.mark.requirement("R77")
 def test_a_backup_code_makes_no_browser_trusted(waiting: Ada) -> None:
     waiting.browser.post("/mfa/challenge", code=waiting.backup_codes[0], trust_device="yes")
-    assert waiting.browser.cookie(DEVICE) is None
+    assert waiting.browser.device() is None
 
 
 @pytest.mark.requirement("R46", "R47", "R76")
@@ -223,7 +222,7 @@ def test_without_trusted_devices_none_is_offered_or_made(
     ada.sign_in()
     assert "Trust this device" not in ada.browser.get("/mfa/challenge").text
     assert ada.browser.post("/mfa/challenge", code=ada.code(), trust_device="yes").headers["location"] == "/"
-    assert ada.browser.cookie(DEVICE) is None
+    assert ada.browser.device() is None
 
 
 @pytest.mark.requirement("R56", "R78")

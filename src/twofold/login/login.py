@@ -42,7 +42,7 @@ def challenge(
         store.save(work, account, after, fact, request)
         return Cleared(user_id, "not_enrolled")
     if token is not None:
-        recognition = trusted_devices.recognize(work, account, seen.devices, token, request)
+        recognition = trusted_devices.recognize(work, user_id, account, seen.devices, token, request)
         if recognition.is_trusted:
             return Cleared(user_id, "trusted_device", recognition.device)
         account = recognition.account

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -30,3 +34,9 @@ def cookie(name: str, *, scheme: str, host: str) -> Cookie:
     if scheme == "http" and (hostname in _LOOPBACK or hostname.endswith(".localhost")):
         return Cookie(name, is_secure=False)
     return Cookie(f"__Host-{name}", is_secure=True)
+
+
+def own(brought: Mapping[str, str], *, scheme: str, host: str) -> dict[str, str]:
+    """The cookies that a browser brings, by their names of before the mark; one that lacks it may be anybody's."""
+    mark = cookie("", scheme=scheme, host=host).name
+    return {name.removeprefix(mark): value for name, value in brought.items() if name.startswith(mark)}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from twofold import device_cookie
 from twofold import request as origins
 from twofold.mfa import MFA, AsyncMFA
 from twofold.web import cookies, forms, gate, rendering
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from twofold.account.runtime import Runtime
-    from twofold.outcomes import DeviceToken, Verified
+    from twofold.outcomes import DeviceToken, UserId, Verified
 
 __all__ = [
     "BadForm",
@@ -109,25 +110,30 @@ def router(
     return made
 
 
-def device_token(request: Request) -> str | None:
-    """The token of a trusted device that this browser brings, for `mfa.challenge(..., device_token=...)`."""
-    return request.cookies.get(_device_cookie(request).name)
+def device_token(mfa: MFA | AsyncMFA, request: Request, user_id: UserId) -> str | None:
+    """The token of this user that the browser brings, for `mfa.challenge(..., device_token=...)`."""
+    return _cookies(request).get(device_cookie.name_for(_runtime(mfa).settings, user_id))
 
 
 def keep_device(request: Request, response: Response, device: DeviceToken | None) -> None:
-    """Put the new token of a trusted device into its cookie. With None, the cookie that is there stays."""
+    """Put the new token of a trusted device into its cookie. With None, the cookie that is there stays.
+
+    One browser holds the cookies of twenty people at most: past that, the one it has had for longest goes, and its user
+    is asked for a code the next time.
+    """
     if device is None:
         return
-    cookie = _device_cookie(request)
+    for name in device_cookie.crowded_out(device.cookie_name, _cookies(request)):
+        _take_away(request, response, name)
+    cookie = _cookie(request, device.cookie_name)
     response.set_cookie(
         cookie.name, device.token, expires=device.expires_at, httponly=True, secure=cookie.is_secure, samesite="lax"
     )
 
 
-def forget_device(request: Request, response: Response) -> None:
-    """Take the cookie of a trusted device away."""
-    cookie = _device_cookie(request)
-    response.delete_cookie(cookie.name, httponly=True, secure=cookie.is_secure, samesite="lax")
+def forget_device(mfa: MFA | AsyncMFA, request: Request, response: Response, user_id: UserId) -> None:
+    """Take the cookie of this user's trusted device away. Those of others who share the browser stay."""
+    _take_away(request, response, device_cookie.name_for(_runtime(mfa).settings, user_id))
 
 
 def form_token(mfa: MFA | AsyncMFA, session_id: str) -> str:
@@ -181,6 +187,7 @@ def _endpoint(site: Site, host: Host, route: gate.AnyRoute) -> Callable[[Request
             base=request.url_for("twofold:security").path.removesuffix("/security"),
             headers=request.headers,
             origin=origins.Request.of(request),
+            cookies=_cookies(request),
             query=request.query_params,
             path_values=request.path_params,
             body=await _read_body(request) if route.method == "POST" else b"",
@@ -195,8 +202,8 @@ def _endpoint(site: Site, host: Host, route: gate.AnyRoute) -> Callable[[Request
             await host.enrolled(request, response, page.enrolled)
         if page.log_out:
             await host.log_out(request, response)
-        if page.forget_device:
-            forget_device(request, response)
+        if page.forget_device is not None:
+            _take_away(request, response, page.forget_device)
         keep_device(request, response, page.device)
         return response
 
@@ -210,5 +217,14 @@ async def _static(name: str) -> Response:
     return Response(content, headers={**rendering.ASSET_HEADERS, "Content-Type": content_type})
 
 
-def _device_cookie(request: Request) -> cookies.Cookie:
-    return cookies.cookie("twofold_device", scheme=request.url.scheme, host=request.headers.get("host", ""))
+def _take_away(request: Request, response: Response, name: str) -> None:
+    cookie = _cookie(request, name)
+    response.delete_cookie(cookie.name, httponly=True, secure=cookie.is_secure, samesite="lax")
+
+
+def _cookie(request: Request, name: str) -> cookies.Cookie:
+    return cookies.cookie(name, scheme=request.url.scheme, host=request.headers.get("host", ""))
+
+
+def _cookies(request: Request) -> dict[str, str]:
+    return cookies.own(request.cookies, scheme=request.url.scheme, host=request.headers.get("host", ""))

@@ -38,7 +38,7 @@ class Page(Confidential):
     - `remember`: the host keeps this proof in the session that it has.
     - `enrolled`: a factor was set up; the host does the same and ends every other session of the user.
     - `log_out`: the host ends the session.
-    - `device`: the new token for the cookie of a trusted device; `forget_device` takes the cookie away.
+    - `device`: the new token for the cookie of a trusted device; `forget_device` names a cookie that is taken away.
     """
 
     template: str | None = None
@@ -51,7 +51,7 @@ class Page(Confidential):
     enrolled: Verified | None = None
     log_out: bool = False
     device: DeviceToken | None = None
-    forget_device: bool = False
+    forget_device: str | None = None
     body: str = field(default="", repr=False)
 
 

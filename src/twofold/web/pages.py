@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from twofold import device_cookie
 from twofold.errors import EnrollmentExpired, MFAError, NotEnrolled, Reason, Rejected, Stale
 from twofold.web import forms, words
 from twofold.web.page import Page, error, redirect
@@ -148,7 +149,7 @@ async def confirm(site: Site, visit: Visit, me: SignedIn) -> Page:
     except EnrollmentExpired:
         return _over(await _setup(site, me))
     page = Page("backup_codes.html", {"codes": enrolled.backup_codes, "is_new": True, "today": site.clock()})
-    return replace(page, enrolled=enrolled.verified, forget_device=True)
+    return replace(page, enrolled=enrolled.verified, forget_device=device_cookie.name_for(site.settings, me.user_id))
 
 
 async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
@@ -200,7 +201,8 @@ async def disable(site: Site, visit: Visit, me: SignedIn) -> Page:
     if forms.field(visit.form, "sure") != "yes":
         raise forms.BadForm(400, "Turning off was not confirmed.")
     await site.mfa.totp.disable(await fresh(site, me), request=visit.origin)
-    return replace(redirect(f"{visit.base}/security?done=disabled"), forget_device=True)
+    forgotten = device_cookie.name_for(site.settings, me.user_id)
+    return replace(redirect(f"{visit.base}/security?done=disabled"), forget_device=forgotten)
 
 
 async def revoke(site: Site, visit: Visit, me: SignedIn) -> Page:
@@ -218,7 +220,8 @@ async def revoke_all(site: Site, visit: Visit, me: SignedIn) -> Page:
     """Stop trusting every device."""
     await fresh(site, me)
     await site.mfa.trusted_devices.revoke_all(me.user_id, request=visit.origin)
-    return replace(redirect(f"{visit.base}/security?done=all_revoked"), forget_device=True)
+    forgotten = device_cookie.name_for(site.settings, me.user_id)
+    return replace(redirect(f"{visit.base}/security?done=all_revoked"), forget_device=forgotten)
 
 
 async def fresh(site: Site, me: SignedIn) -> Verified:

@@ -43,7 +43,8 @@ class SignedIn(Confidential):
 class Visit(Confidential):
     """One request: the session as the host knows it, and what the browser sent. Header names are in lower case.
 
-    `base` is the path under which the pages are mounted. `body` holds at most one byte more than `forms.LIMIT`; the
+    `base` is the path under which the pages are mounted. `cookies` are those that no other host can have set, by their
+    names without `__Host-`. `body` holds at most one byte more than `forms.LIMIT`; the
     gate reads the `form` out of it.
     """
 
@@ -51,6 +52,7 @@ class Visit(Confidential):
     base: str
     headers: Mapping[str, str] = field(repr=False)
     origin: Request
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict)
     path_values: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
