@@ -150,6 +150,11 @@ class Counted:
         verified = self._enrolled().verified
         return lambda: self._mfa.trusted_devices.trust(verified, request=FIREFOX)
 
+    def trust_again(self) -> Perform:
+        verified = self._enrolled().verified
+        token = self._plain.trusted_devices.trust(verified, request=FIREFOX).token
+        return lambda: self._mfa.trusted_devices.trust(verified, replaces=token, request=FIREFOX)
+
     def revoke(self) -> Perform:
         user_id = self._with_a_device().user_id
         (device,) = self._mfa.trusted_devices.list(user_id)
@@ -309,6 +314,7 @@ TABLE = (
     Told("backup_codes.regenerate", "", Counted.regenerate, Cost(6, (6, 8), (6, 8))),
     Told("backup_codes.remaining", "", Counted.remaining, Cost(2, (2, 2), (2, 4))),
     Told("trusted_devices.trust", "", Counted.trust, Cost(5, (5, 7), (5, 7))),
+    Told("trusted_devices.trust", "again", Counted.trust_again, Cost(5, (5, 7), (5, 7))),
     Told("trusted_devices.list", "", Counted.devices, Cost(3, (3, 3), (3, 5))),
     Told("trusted_devices.revoke", "", Counted.revoke, Cost(5, (5, 7), (5, 7))),
     Told("trusted_devices.revoke_all", "", Counted.revoke_all, Cost(5, (5, 7), (5, 7))),

@@ -82,9 +82,9 @@ def test_the_login_of_the_readme_works(
     clock.forward(seconds=60)
     token = names["after_password"](ada, asked_by_firefox())
     with pytest.raises(Rejected):
-        names["after_code"]({"challenge": token, "code": "000000x"}, FIREFOX)
+        names["after_code"]({"challenge": token, "code": "000000x"}, asked_by_firefox())
     form = {"challenge": token, "code": phone.at(clock.now), "trust_device": "on"}
-    ((name, cookie),) = names["after_code"](form, FIREFOX).cookies.items()
+    ((name, cookie),) = names["after_code"](form, asked_by_firefox()).cookies.items()
     assert answers[-1][0] == ada
     assert "mfa" in answers[-1][1]["amr"]
     names["after_password"](ada, asked_by_firefox(**{name: cookie}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -518,3 +519,100 @@ def test_a_token_of_another_series_contests_nothing(
         assert isinstance(mfa.challenge(user_id, device_token=token, request=FIREFOX), Challenge)
     assert "device_contested" not in kinds(mfa, user_id)
     assert come_back(mfa, user_id, firefox.token)
+
+
+def test_a_browser_that_is_trusted_again_keeps_its_row_and_none_of_its_tokens(
+    open_mfa: Open, enrolled: Enrolment, clock: Clock, sql: Sql
+) -> None:
+    mfa, user_id = open_mfa(device_limit=2), enrolled.user_id
+    ours, other = (
+        mfa.trusted_devices.trust(log_in(mfa, user_id, enrolled.backup_codes[n]), request=FIREFOX) for n in (0, 1)
+    )
+    tokens, used = [ours.token], list[DeviceToken]()
+    for code, wait in zip(
+        enrolled.backup_codes[2:7], ({"seconds": 1}, {"hours": 1}, {"days": 1}, {"days": 2}, {"days": 3}), strict=True
+    ):
+        clock.forward(**wait)
+        # The oldest token of the device names it as well as the newest one.
+        given = mfa.trusted_devices.trust(log_in(mfa, user_id, code), replaces=ours.token, request=FIREFOX)
+        assert (given.device_id, given.expires_at) == (ours.device_id, clock.now + timedelta(days=30))
+        ours = given
+        tokens.append(ours.token)
+        used.append(come_back(mfa, user_id, ours.token))
+        assert mfa.trusted_devices.list(user_id)[0].id == ours.device_id
+        assert mfa.trusted_devices.list(user_id)[0].usage_count == 1
+    assert trusted_ids(mfa, user_id) == [ours.device_id, other.device_id]
+    assert sql("SELECT count(*) FROM mfa_device_trusts")[0][0] == 2
+    seen = len(kinds(mfa, user_id))
+    for token in tokens[:-1]:
+        assert isinstance(mfa.challenge(user_id, device_token=token, request=FIREFOX), Challenge)
+    assert kinds(mfa, user_id)[seen:] == ["challenged"] * 5
+    assert come_back(mfa, user_id, used[-1].token)
+    assert come_back(mfa, user_id, other.token)
+    assert mfa.events.verify(user_id).is_intact
+
+
+@pytest.mark.requirement("R72")
+def test_only_a_token_of_the_same_user_names_what_is_replaced(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, grace: int, clock: Clock
+) -> None:
+    graces = enroll(mfa, grace, clock)
+    codes = iter(graces.backup_codes)
+    theirs = mfa.trusted_devices.trust(log_in(mfa, grace, next(codes)), request=FIREFOX)
+    made_up = "A" * 22 + "." + "A" * 43
+    for token in (firefox.token, made_up, "", "\0", "é", "x" * 100_000, 7, theirs.token.partition(".")[2]):
+        given = mfa.trusted_devices.trust(log_in(mfa, grace, next(codes)), replaces=token, request=FIREFOX)  # type: ignore[arg-type]
+        assert given.device_id not in {firefox.device_id, theirs.device_id}
+    assert come_back(mfa, enrolled.user_id, firefox.token)
+    assert come_back(mfa, grace, theirs.token)
+
+
+def test_what_was_revoked_is_not_begun_anew(mfa: MFA, enrolled: Enrolment, firefox: DeviceToken) -> None:
+    mfa.trusted_devices.revoke(enrolled.user_id, firefox.device_id)
+    verified = log_in(mfa, enrolled.user_id, enrolled.backup_codes[0])
+    given = mfa.trusted_devices.trust(verified, replaces=firefox.token, request=FIREFOX)
+    assert given.device_id != firefox.device_id
+    assert trusted_ids(mfa, enrolled.user_id) == [given.device_id]
+
+
+def test_a_browser_begins_anew_after_its_trust_has_ended(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock
+) -> None:
+    user_id = enrolled.user_id
+    other = mfa.trusted_devices.trust(log_in(mfa, user_id, enrolled.backup_codes[0]), request=FIREFOX)
+    clock.forward(days=40)
+    verified = log_in(mfa, user_id, enrolled.backup_codes[1])
+    given = mfa.trusted_devices.trust(verified, replaces=firefox.token, request=FIREFOX)
+    assert trusted_ids(mfa, user_id) == [given.device_id] == [firefox.device_id]
+    # The other one had expired, and is ended on the way as before.
+    assert kinds(mfa, user_id)[-2:] == ["device_revoked", "device_trusted"]
+    (ended,) = (device for device in mfa.trusted_devices.list(user_id) if device.id == other.device_id)
+    assert ended.revoked_reason == "expired"
+    assert mfa.events.verify(user_id).is_intact
+
+
+def test_a_browser_keeps_the_name_that_its_owner_gave_it(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
+    user_id, codes = enrolled.user_id, iter(enrolled.backup_codes)
+
+    def trust(**options: object) -> str:
+        device = mfa.trusted_devices.trust(log_in(mfa, user_id, next(codes)), **options)  # type: ignore[arg-type]
+        tokens.append(device.token)
+        return mfa.trusted_devices.list(user_id)[0].name
+
+    tokens: list[str] = []
+    assert trust(name="Ada's laptop", request=FIREFOX) == "Ada's laptop"
+    assert trust(replaces=tokens[-1], request=FIREFOX) == "Ada's laptop"
+    assert trust(replaces=tokens[-1], name="the old laptop", request=FIREFOX) == "the old laptop"
+    assert trust(replaces=tokens[-1], request=SAFARI) == "Safari on iPhone"
+
+
+def test_a_lower_limit_keeps_what_began_anew_last(mfa: MFA, open_mfa: Open, enrolled: Enrolment, clock: Clock) -> None:
+    user_id = enrolled.user_id
+    devices = trust_one_by_one(mfa, enrolled, clock, 3)
+    clock.forward(minutes=1)
+    verified = log_in(mfa, user_id, enrolled.backup_codes[3])
+    anew = mfa.trusted_devices.trust(verified, replaces=devices[0].token, request=FIREFOX)
+    lower = open_mfa(device_limit=2)
+    assert trusted_ids(lower, user_id) == [devices[0].device_id, devices[2].device_id]
+    assert come_back(lower, user_id, anew.token)
+    assert isinstance(lower.challenge(user_id, device_token=devices[1].token, request=FIREFOX), Challenge)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.people import Clock, Phone
 
 if TYPE_CHECKING:
+    from http.cookiejar import Cookie
+
     from httpx2 import Client, Response
 
 PASSWORD = "correct horse battery"
@@ -34,6 +37,16 @@ class Browser:
 
     def cookie(self, name: str) -> str | None:
         return self.client.cookies.get(name)
+
+    def profile(self) -> list[Cookie]:
+        """A copy of all cookies, as they lie on the disk."""
+        return [copy(cookie) for cookie in self.client.cookies.jar]
+
+    def put_back(self, profile: list[Cookie]) -> None:
+        """Begin with these cookies and no others."""
+        self.client.cookies.clear()
+        for cookie in profile:
+            self.client.cookies.jar.set_cookie(copy(cookie))
 
     def devices(self) -> dict[str, str]:
         """The cookies of trusted devices by their names, one for each person who trusts this browser."""

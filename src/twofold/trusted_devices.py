@@ -53,24 +53,27 @@ class Recognition(NamedTuple):
     device: DeviceToken | None = None
 
 
-def trust(work: Attempt, verified: Verified, *, name: str | None = None, request: Any = None) -> DeviceToken:
+def trust(
+    work: Attempt, verified: Verified, *, name: str | None = None, replaces: str | None = None, request: Any = None
+) -> DeviceToken:
     """Trust the browser of a user who proved a factor a moment ago, and return its token for a cookie.
 
-    `name` is what the owner will see, as `Firefox on Linux`; without it the request's browser gives one. Past the
-    limit of devices the one unused for longest is revoked. Where devices of before were altered, all of them are
-    revoked, with an alarm. A backup code is a second factor like any other (NIST SP 800-63B-4 §3.1.2), so its proof
-    trusts as well; the pages do not offer it, since whoever uses one may have lost the phone. Raises Stale where
-    `verified` is too old, ConfigurationError where devices are off.
+    `name` is what the owner will see, as `Firefox on Linux`; without it the request's browser gives one. `replaces` is
+    the token that this browser brought, however old: its device begins anew in the same row, all of its tokens end,
+    and no other device makes room. Past the limit of devices the one unused for longest is revoked. Where devices of
+    before were altered, all of them are revoked, with an alarm. A backup code is a second factor like any other (NIST
+    SP 800-63B-4 §3.1.2), so its proof trusts as well; the pages do not offer it, since whoever uses one may have lost
+    the phone. Raises Stale where `verified` is too old, ConfigurationError where devices are off.
     """
     account = proof.fresh(work, verified)
     if work.settings.device_limit == 0:
         raise ConfigurationError("Trusted devices are turned off (TWOFOLD_DEVICE_LIMIT is 0).")
-    account, others = _room_for_one(work, account, request)
+    account, others, before = _room_for_one(work, account, replaces, request)
     devices, origin = work.schema.tables.devices, Request.of(request)
     token = f"{secrets.token_urlsafe(_SERIES_BYTES)}.{secrets.token_urlsafe(_TOKEN_BYTES)}"
     until = work.now + work.settings.device_lifetime
     held = HeldDevice(
-        id=0,
+        id=0 if before is None else before.id,
         device_fingerprint=_series_digests(work, account.user_id, token)[0],
         browser=origin.browser,
         platform=origin.platform,
@@ -80,7 +83,7 @@ def trust(work: Attempt, verified: Verified, *, name: str | None = None, request
         trusted_until=until,
         last_used_at=work.now,
         created_at=work.now,
-        device_name=printable(name, _NAME_LIMIT) or origin.device_name,
+        device_name=printable(name, _NAME_LIMIT) or _name_of_before(before, origin) or origin.device_name,
     )
     row = held._asdict() | {
         "user_id": account.user_id,
@@ -89,10 +92,16 @@ def trust(work: Attempt, verified: Verified, *, name: str | None = None, request
         "location": origin.location,
     }
     del row["id"]
-    written = work.connection.execute(sa.insert(devices).values(row))
-    held = held._replace(id=written.inserted_primary_key[0])  # type: ignore[index]
-    after = account._replace(devices_digest=store.devices_digest([*others, held]))
-    details = {"device": held.device_name, "trusted_until": until.isoformat(timespec="seconds")}
+    if before is None:
+        written = work.connection.execute(sa.insert(devices).values(row))
+        held = held._replace(id=written.inserted_primary_key[0])  # type: ignore[index]
+        after = account._replace(devices_digest=store.devices_digest([*others, held]))
+    else:
+        work.connection.execute(sa.update(devices).where(devices.c.id == before.id).values(row))
+        after = account._replace(devices_digest=store.devices_digest(_put(others, held)))
+    details: dict[str, Any] = {"device": held.device_name, "trusted_until": until.isoformat(timespec="seconds")}
+    if before is not None:
+        details["replaced"] = True
     fact = Fact(Kind.DEVICE_TRUSTED, details=details, device_fingerprint=held.device_fingerprint)
     store.save(work, account, after, fact, request)
     return DeviceToken(token, held.id, until, device_cookie.name_for(work.settings, verified.user_id))
@@ -108,8 +117,7 @@ def recognize(
     comparison = store.compared_devices(work, account, devices)
     if devices is None or not comparison.is_intact:
         return Recognition(store.alarm(work, account, "mfa_device_trusts", comparison, request))
-    series = _series_digests(work, account.user_id, token)
-    held = next((device for device in devices if device.device_fingerprint in series), None)
+    held = _of_series(work, account, devices, token)
     if held is None or held not in active(work, devices):
         return Recognition(account)
     fitting = _token_digests(work, account, token, held.trusted_until)
@@ -185,7 +193,8 @@ def list_(work: Attempt, user_id: UserId) -> tuple[Device, ...]:
     is_intact = held is not None and store.compared_devices(work, account, held).is_intact
     trusted = {device.id for device in active(work, held or ())} if is_intact else set[int]()
     devices = work.schema.tables.devices
-    query = sa.select(devices).where(devices.c.user_id == account.user_id).order_by(devices.c.id.desc())
+    query = sa.select(devices).where(devices.c.user_id == account.user_id)
+    query = query.order_by(devices.c.created_at.desc(), devices.c.id.desc())
     try:
         rows = work.connection.execute(query).all()
     except store.UNREADABLE:
@@ -283,7 +292,8 @@ def count(work: Attempt, account: Account) -> int | None:
 
 def active(work: Attempt, devices: Sequence[HeldDevice]) -> list[HeldDevice]:
     """Those that are trusted by the settings as they are now: neither expired nor idle, the newest up to the limit."""
-    fresh = [device for device in devices if not _is_over(work, device)]
+    # A device that began anew kept its row, and its id with it.
+    fresh = sorted((one for one in devices if not _is_over(work, one)), key=lambda one: (one.created_at, one.id))
     return fresh[-work.settings.device_limit :] if work.settings.device_limit else []
 
 
@@ -298,30 +308,44 @@ def _is_in_grace(work: Attempt, device: HeldDevice) -> bool:
     return age is not None and timedelta(0) <= age <= work.settings.device_grace
 
 
-def _room_for_one(work: Attempt, account: Account, request: Any) -> tuple[Account, list[HeldDevice]]:
-    """End what has expired, and the device unused for longest past the limit; the state then, and who is left."""
+def _room_for_one(
+    work: Attempt, account: Account, replaces: str | None, request: Any
+) -> tuple[Account, list[HeldDevice], HeldDevice | None]:
+    """End what has expired, and the device unused for longest past the limit.
+
+    Returns the state then, who is left, and which of them begins anew. That one has its place already.
+    """
     devices = store.held_devices(work, account)
     comparison = store.compared_devices(work, account, devices)
     if devices is None or not comparison.is_intact:
         account = store.alarm(work, account, "mfa_device_trusts", comparison, request)
         after = ended(work, account, "they were changed outside Twofold")
         fact = Fact(Kind.DEVICE_REVOKED, details={"devices": 0, "reason": "they were changed outside Twofold"})
-        return store.save(work, account, after, fact, request), []
-    left = [device for device in devices if not _is_over(work, device)]
-    if expired := [device.id for device in devices if _is_over(work, device)]:
+        return store.save(work, account, after, fact, request), [], None
+    before = _of_series(work, account, devices, replaces) if is_token(replaces) else None
+    left = [device for device in devices if device is before or not _is_over(work, device)]
+    if expired := [device.id for device in devices if device not in left]:
         table, reason = work.schema.tables.devices, "expired"
         ending = sa.update(table).where(table.c.id.in_(expired))
         work.connection.execute(ending.values(revoked_at=work.now, revoked_reason=reason))
         after = account._replace(devices_digest=store.devices_digest(left))
         fact = Fact(Kind.DEVICE_REVOKED, details={"devices": len(expired), "reason": reason})
         account = store.save(work, account, after, fact, request)
-    trusted = {device.id for device in active(work, left)}
+    others = [device for device in left if device is not before]
+    trusted = {device.id for device in active(work, others)}
     # What a lower limit has ended comes first, or it would be trusted again in the place of one that is.
-    oldest = sorted(left, key=lambda one: (one.id in trusted, one.last_used_at or one.created_at, one.id))
-    for device in oldest[: max(0, len(left) + 1 - work.settings.device_limit)]:
+    oldest = sorted(others, key=lambda one: (one.id in trusted, one.last_used_at or one.created_at, one.id))
+    for device in oldest[: max(0, len(others) + 1 - work.settings.device_limit)]:
         account = _revoked(work, account, left, device, "more devices than the limit", request)
         left.remove(device)
-    return account, left
+    return account, left, before
+
+
+def _name_of_before(before: HeldDevice | None, origin: Request) -> str | None:
+    """The name that its owner may have given to a browser, where it is still the same one."""
+    if before is None or (before.browser, before.platform) != (origin.browser, origin.platform):
+        return None
+    return before.device_name
 
 
 def _revoked(
@@ -355,6 +379,12 @@ def _readable(work: Attempt, query: sa.Select[*tuple[Any, ...]]) -> list[sa.Row[
 def _put(devices: Sequence[HeldDevice], changed: HeldDevice) -> list[HeldDevice]:
     """The devices with one of them as it is now."""
     return [changed if device.id == changed.id else device for device in devices]
+
+
+def _of_series(work: Attempt, account: Account, devices: Sequence[HeldDevice], token: str) -> HeldDevice | None:
+    """The device of this token, or of any other one of its series."""
+    series = _series_digests(work, account.user_id, token)
+    return next((device for device in devices if device.device_fingerprint in series), None)
 
 
 def _series(token: str) -> str:

@@ -305,6 +305,21 @@ def trust(scene: Scene) -> Act:
     )
 
 
+def trust_again(scene: Scene) -> Act:
+    mfa, ada = scene.mfa, scene.proven()
+    before = mfa.trusted_devices.trust(ada.verified, request=FIREFOX)
+
+    def again() -> Any:
+        return mfa.trusted_devices.trust(ada.verified, replaces=before.token, request=FIREFOX)
+
+    def holds(device: Any) -> bool:
+        assert (device.device_id, mfa.status(ada.user_id).trusted_devices) == (before.device_id, 1)
+        assert mfa.challenge(ada.user_id, device_token=before.token, request=FIREFOX)
+        return not mfa.challenge(ada.user_id, device_token=device.token, request=FIREFOX)
+
+    return Act(ada.user_id, again, ("device_trusted",), holds)
+
+
 def revoke(scene: Scene) -> Act:
     mfa, ada = scene.mfa, scene.proven()
     device = mfa.trusted_devices.trust(ada.verified, request=FIREFOX)
@@ -467,6 +482,7 @@ ACTS: Final[dict[str, Callable[[Scene], Act]]] = {
         reverify,
         reverify_wrongly,
         trust,
+        trust_again,
         revoke,
         revoke_all,
         regenerate,

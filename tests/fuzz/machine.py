@@ -164,7 +164,8 @@ class Machine(RuleBasedStateMachine):
     @rule(pick=newest, age=st.sampled_from([0, 1, 1, 2]), browser=browsers, pause=pauses)
     def bring_a_copy(self, pick: int, age: int, browser: str, pause: int) -> None:
         self._clock.now += SECOND * pause
-        tokens = latest(self._devices, pick).tokens
+        device = latest(self._devices, pick)
+        tokens = device.dead + device.tokens
         self._challenge(tokens[max(0, len(tokens) - 1 - age)], browser)
 
     @is_seldom
@@ -262,17 +263,21 @@ class Machine(RuleBasedStateMachine):
     def log_in_and_trust(self, browser: str) -> None:
         self.log_in(("the app", 0), 60)
         if self._proven:
-            self.trust(0, browser)
+            self.trust(0, browser, None)
 
     @precondition(lambda self: self._proven)
-    @rule(pick=newest, browser=browsers)
-    def trust(self, pick: int, browser: str) -> None:
+    @rule(pick=newest, browser=browsers, again=st.sampled_from([None, 0, 0, 1]))
+    def trust(self, pick: int, browser: str, again: int | None) -> None:
         proven = latest(self._proven, pick)
+        before = latest(self._devices, again) if self._devices and again is not None else None
+        token = None if before is None else (before.dead + before.tokens)[-1 - pick % len(before.tokens)]
         given = self._same(
-            lambda: self.model.trust(proven, browser),
-            lambda: self.mfa.trusted_devices.trust(proven.verified, request=BROWSERS[browser]),
+            lambda: self.model.trust(proven, browser, token),
+            lambda: self.mfa.trusted_devices.trust(proven.verified, replaces=token, request=BROWSERS[browser]),
         )
         if given is not None:
+            if before is not None and before not in self.model.devices:
+                self._devices.remove(before)
             device = self.model.devices[-1]
             device.tokens.append(given.token)
             device.id = given.device_id

@@ -61,12 +61,13 @@ class Proven:
 
 @dataclass(eq=False)
 class Trusted:
-    """A browser with all the tokens that it ever had."""
+    """A browser with all the tokens that it ever had, and those of before it began anew."""
 
     until: datetime
     used_at: datetime
     browser: str
     tokens: list[str] = field(default_factory=list[str])
+    dead: list[str] = field(default_factory=list[str])
     rotated_at: datetime | None = None
     uses: int = 0
     id: int = 0
@@ -206,19 +207,26 @@ class Model:
 
     # What a proof allows.
 
-    def trust(self, proven: Proven, browser: str) -> Answer:
+    def trust(self, proven: Proven, browser: str, token: str | None = None) -> Answer:
         if not self.is_fresh(proven):
             return ("Stale", None)
-        expired = [one for one in self._live() if not self.is_active(one)]
+        before = next((one for one in self._live() if token in one.tokens), None)
+        expired = [one for one in self._live() if not self.is_active(one) and one is not before]
         for device in expired:
             device.is_revoked = True
         if expired:
             self._did("device_revoked")
-        active = sorted(self._live(), key=lambda one: (one.used_at, one.id))
+        others = [one for one in self._live() if one is not before]
+        active = sorted(others, key=lambda one: (one.used_at, one.id))
         for device in active[: max(0, len(active) + 1 - self.policy.devices)]:
             device.is_revoked = True
             self._did("device_revoked")
-        self.devices.append(Trusted(self.now + timedelta(days=30), self.now, browser))
+        anew = Trusted(self.now + timedelta(days=30), self.now, browser)
+        if before is not None:
+            # Its row goes on, and its tokens are those of nobody.
+            anew.id, anew.dead = before.id, before.dead + before.tokens
+            self.devices.remove(before)
+        self.devices.append(anew)
         return self._did("device_trusted")
 
     def regenerate(self, proven: Proven) -> Answer:

@@ -176,6 +176,19 @@ def test_a_trusted_browser_skips_the_code_and_gets_a_new_cookie_each_time(waitin
     assert "on a trusted device" in waiting.browser.get("/").text
 
 
+def test_a_browser_that_is_trusted_again_is_one_device(waiting: Ada) -> None:
+    for _ in range(3):
+        trust(waiting)
+        old = waiting.browser.profile()
+        assert waiting.sign_in().headers["location"] == "/"
+        waiting.sign_out()
+        waiting.clock.forward(minutes=2)
+        waiting.browser.put_back(old)
+        assert waiting.sign_in().headers["location"] == "/mfa/challenge"
+    waiting.browser.post("/mfa/challenge", code=waiting.code(), trust_device="yes")
+    assert waiting.browser.get("/mfa/security").text.count("Stop trusting") == 2  # its words and its label
+
+
 @pytest.mark.requirement("R60")
 def test_the_cookie_of_a_trusted_browser_opens_nothing_by_itself(waiting: Ada) -> None:
     trust(waiting)

@@ -77,7 +77,8 @@ async def challenge(site: Site, visit: Visit, me: Waiting) -> Page:
     device = None
     if "trust_device" in visit.form and verified.factor == "totp" and site.settings.device_limit > 0:
         try:
-            device = await site.mfa.trusted_devices.trust(verified, request=visit.origin)
+            before = visit.cookies.get(device_cookie.name_for(site.settings, verified.user_id))
+            device = await site.mfa.trusted_devices.trust(verified, replaces=before, request=visit.origin)
         except MFAError:
             # The code is spent and right; that the browser is not remembered must not cost the login.
             device = None

@@ -110,7 +110,9 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.CODE_ACCEPTED: _accepted,
     Kind.CODE_REFUSED: _refused,
     Kind.BACKUP_CODES_REGENERATED: lambda _: "New backup codes were made",
-    Kind.DEVICE_TRUSTED: lambda d: f"{d.get('device') or 'A device'} is trusted",
+    Kind.DEVICE_TRUSTED: lambda d: (
+        f"{d.get('device') or 'A device'} is trusted" + (" anew" if d.get("replaced") else "")
+    ),
     Kind.DEVICE_RECOGNIZED: lambda d: f"Signed in on a trusted device, {d.get('device') or 'a browser'}",
     Kind.DEVICE_REVOKED: _revoked,
     Kind.DEVICE_THEFT: lambda d: (
