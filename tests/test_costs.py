@@ -315,7 +315,7 @@ TABLE = (
     Told("backup_codes.remaining", "", Counted.remaining, Cost(2, (2, 2), (2, 4))),
     Told("trusted_devices.trust", "", Counted.trust, Cost(5, (5, 7), (5, 7))),
     Told("trusted_devices.trust", "again", Counted.trust_again, Cost(5, (5, 7), (5, 7))),
-    Told("trusted_devices.list", "", Counted.devices, Cost(3, (3, 3), (3, 5))),
+    Told("trusted_devices.list", "", Counted.devices, Cost(2, (2, 2), (2, 4))),
     Told("trusted_devices.revoke", "", Counted.revoke, Cost(5, (5, 7), (5, 7))),
     Told("trusted_devices.revoke_all", "", Counted.revoke_all, Cost(5, (5, 7), (5, 7))),
     Told("events.recent", "", Counted.recent, Cost(1, (1, 1), (1, 3))),

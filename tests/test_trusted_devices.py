@@ -497,7 +497,7 @@ def test_the_grace_of_a_token_ends_when_an_older_one_has_come(
     assert isinstance(mfa.challenge(user_id, device_token=firefox.token, request=SAFARI), Challenge)
     assert isinstance(mfa.challenge(user_id, device_token=second.token, request=FIREFOX), Challenge)
     assert kinds(mfa, user_id)[-3:] == ["device_contested", "challenged", "challenged"]
-    assert mfa.trusted_devices.list(user_id)[0].is_active
+    assert mfa.trusted_devices.list(user_id)[0].is_contested
     # The newest beside it: two have the cookie, and neither is trusted, whichever of them the owner is.
     assert isinstance(mfa.challenge(user_id, device_token=third.token, request=FIREFOX), Challenge)
     assert kinds(mfa, user_id)[-2:] == ["device_theft", "challenged"]
@@ -616,3 +616,48 @@ def test_a_lower_limit_keeps_what_began_anew_last(mfa: MFA, open_mfa: Open, enro
     assert trusted_ids(lower, user_id) == [devices[0].device_id, devices[2].device_id]
     assert come_back(lower, user_id, anew.token)
     assert isinstance(lower.challenge(user_id, device_token=devices[1].token, request=FIREFOX), Challenge)
+
+
+def test_a_contested_device_is_listed_as_what_it_is_until_its_browser_is_trusted_again(
+    mfa: MFA, enrolled: Enrolment, firefox: DeviceToken, clock: Clock
+) -> None:
+    user_id = enrolled.user_id
+
+    def listed() -> list[tuple[bool, bool]]:
+        return [(device.is_active, device.is_contested) for device in mfa.trusted_devices.list(user_id)]
+
+    assert listed() == [(True, False)]
+    come_back(mfa, user_id, firefox.token)
+    clock.forward(seconds=61)
+    assert isinstance(mfa.challenge(user_id, device_token=firefox.token, request=FIREFOX), Challenge)
+    assert listed() == [(False, True)]
+    assert mfa.status(user_id).trusted_devices == 0
+    assert mfa.status(user_id).altered == ()
+    verified = log_in(mfa, user_id, enrolled.backup_codes[0])
+    anew = mfa.trusted_devices.trust(verified, replaces=firefox.token, request=FIREFOX)
+    assert listed() == [(True, False)]
+    come_back(mfa, user_id, anew.token)
+    clock.forward(seconds=61)
+    mfa.challenge(user_id, device_token=anew.token, request=FIREFOX)
+    assert listed() == [(False, True)]
+    clock.forward(days=14)
+    assert listed() == [(False, False)]
+
+
+@pytest.mark.requirement("R76")
+def test_a_contested_device_takes_no_place_of_a_trusted_one(open_mfa: Open, enrolled: Enrolment, clock: Clock) -> None:
+    mfa, user_id, codes = open_mfa(device_limit=2), enrolled.user_id, iter(enrolled.backup_codes)
+
+    def trust() -> DeviceToken:
+        return mfa.trusted_devices.trust(log_in(mfa, user_id, next(codes)), request=FIREFOX)
+
+    kept, lost = trust(), trust()
+    come_back(mfa, user_id, lost.token)
+    clock.forward(hours=1)
+    assert isinstance(mfa.challenge(user_id, device_token=lost.token, request=FIREFOX), Challenge)
+    kept = come_back(mfa, user_id, kept.token)
+    newest = trust()
+    # The contested one was used last but one, and goes first all the same.
+    assert trusted_ids(mfa, user_id) == [kept.device_id, newest.device_id]
+    revoked = [device.id for device in mfa.trusted_devices.list(user_id) if device.revoked_at]
+    assert revoked == [lost.device_id]

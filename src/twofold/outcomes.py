@@ -88,7 +88,11 @@ class Enrolled(Confidential):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A browser that may skip the challenge, as its owner sees it."""
+    """A browser that may skip the challenge while it `is_active`, as its owner sees it.
+
+    One that `is_contested` may not: an old token of it came, so an answer was lost, the browser was brought back from a
+    copy, or somebody copied the cookie.
+    """
 
     id: int
     name: str
@@ -103,6 +107,7 @@ class Device:
     revoked_at: datetime | None
     revoked_reason: str | None
     is_active: bool
+    is_contested: bool = False
 
 
 @dataclass(frozen=True, slots=True)

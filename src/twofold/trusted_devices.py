@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from twofold import device_cookie, proof
 from twofold.account import store
 from twofold.account.attempt import Fact
-from twofold.account.statements import HeldDevice
+from twofold.account.statements import CONTESTED, HeldDevice
 from twofold.account.store import Change
 from twofold.errors import ConfigurationError, Tampered
 from twofold.keyring import canonical
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from twofold.account.row import Account
     from twofold.outcomes import UserId, Verified
 
-# Stands in the place of the token before the last when a token of the series came that is neither: no hash looks so.
-_CONTESTED = "contested"
 _SERIES_BYTES = 16
 _TOKEN_BYTES = 32
 _LONGEST_TOKEN = 256
@@ -118,13 +116,13 @@ def recognize(
     if devices is None or not comparison.is_intact:
         return Recognition(store.alarm(work, account, "mfa_device_trusts", comparison, request))
     held = _of_series(work, account, devices, token)
-    if held is None or held not in active(work, devices):
+    if held is None or held not in _answerable(work, devices):
         return Recognition(account)
     fitting = _token_digests(work, account, token, held.trusted_until)
     is_current, is_graced = held.trust_token in fitting, held.previous_token in fitting and _is_in_grace(work, held)
     if not is_current and not is_graced:
         return Recognition(_contested(work, account, devices, held, request))
-    if is_current and held.previous_token == _CONTESTED:
+    if is_current and held.is_contested:
         why = "two browsers have a token of this device"
         return Recognition(_revoked(work, account, devices, held, why, request, Kind.DEVICE_THEFT, Status.ALARM))
     origin = Request.of(request)
@@ -166,13 +164,13 @@ def _contested(
     work: Attempt, account: Account, devices: Sequence[HeldDevice], held: HeldDevice, request: Any
 ) -> Account:
     """Remember that a token of this series came which is neither the last nor the one before, and trust it no more."""
-    if held.previous_token == _CONTESTED:
+    if held.is_contested:
         return account
-    contested = held._replace(previous_token=_CONTESTED)
+    contested = held._replace(previous_token=CONTESTED)
     after = account._replace(devices_digest=store.devices_digest(_put(devices, contested)))
     details = {"device": held.device_name, "reason": "an old token of this device came"}
     fact = Fact(Kind.DEVICE_CONTESTED, Status.REFUSED, details, held.device_fingerprint)
-    values = (_CONTESTED, held.id, held.trust_token)
+    values = (CONTESTED, held.id, held.trust_token)
     return store.save(work, account, after, fact, request, Change(work.schema.contest, values))
 
 
@@ -184,23 +182,24 @@ def is_token(token: object) -> TypeGuard[str]:
 def list_(work: Attempt, user_id: UserId) -> tuple[Device, ...]:
     """The devices that a user has trusted, the newest first, with those that are revoked or expired.
 
-    None of them is active while they are not what the user's row says; `revoke_all` ends what was planted.
+    None of them is active while they are not what the user's row says; `revoke_all` ends what was planted. One of which
+    an old token came is contested: it is not active, and is asked for a code until its browser is trusted again.
     """
     account = store.find(work, user_id)
     if account is None:
         return ()
-    held = store.held_devices(work, account)
-    is_intact = held is not None and store.compared_devices(work, account, held).is_intact
-    trusted = {device.id for device in active(work, held or ())} if is_intact else set[int]()
     devices = work.schema.tables.devices
-    query = sa.select(devices).where(devices.c.user_id == account.user_id)
-    query = query.order_by(devices.c.created_at.desc(), devices.c.id.desc())
+    query = sa.select(devices).where(devices.c.user_id == account.user_id).order_by(devices.c.id)
     try:
-        rows = work.connection.execute(query).all()
+        rows = work.rows(query)
     except store.UNREADABLE:
-        if held is None:
+        if store.held_devices(work, account) is None:
             raise Tampered("A device of this user holds what no device can; end them with revoke_all.") from None
         rows = _readable(work, query)
+    held = [HeldDevice(*(getattr(row, name) for name in HeldDevice._fields)) for row in rows if row.revoked_at is None]
+    known = held if store.compared_devices(work, account, held).is_intact else []
+    trusted = {device.id for device in active(work, known)}
+    contested = {device.id for device in known if device.is_contested and not _is_over(work, device)}
     return tuple(
         Device(
             id=row.id,
@@ -216,8 +215,9 @@ def list_(work: Attempt, user_id: UserId) -> tuple[Device, ...]:
             revoked_at=row.revoked_at,
             revoked_reason=row.revoked_reason,
             is_active=row.id in trusted,
+            is_contested=row.id in contested,
         )
-        for row in rows
+        for row in sorted(rows, key=lambda row: (row.created_at, row.id), reverse=True)
     )
 
 
@@ -291,10 +291,20 @@ def count(work: Attempt, account: Account) -> int | None:
 
 
 def active(work: Attempt, devices: Sequence[HeldDevice]) -> list[HeldDevice]:
-    """Those that are trusted by the settings as they are now: neither expired nor idle, the newest up to the limit."""
+    """Those that are trusted by the settings as they are now: neither expired nor idle, the newest up to the limit.
+
+    One that is contested is trusted no more.
+    """
+    fresh = [device for device in devices if not (device.is_contested or _is_over(work, device))]
     # A device that began anew kept its row, and its id with it.
-    fresh = sorted((one for one in devices if not _is_over(work, one)), key=lambda one: (one.created_at, one.id))
+    fresh.sort(key=lambda device: (device.created_at, device.id))
     return fresh[-work.settings.device_limit :] if work.settings.device_limit else []
+
+
+def _answerable(work: Attempt, devices: Sequence[HeldDevice]) -> list[HeldDevice]:
+    """Those of which a token says anything: the trusted ones, and the contested ones, which may turn out as stolen."""
+    contested = [device for device in devices if device.is_contested and not _is_over(work, device)]
+    return active(work, devices) + contested
 
 
 def _is_over(work: Attempt, device: HeldDevice) -> bool:

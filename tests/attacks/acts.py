@@ -163,7 +163,8 @@ def challenge_of_a_contested_device(scene: Scene) -> Act:
 
     def holds(asked: Any) -> bool:
         assert isinstance(asked, Challenge)
-        return mfa.status(ada.user_id).trusted_devices == 1
+        (device,) = mfa.trusted_devices.list(ada.user_id)
+        return device.is_contested and mfa.status(ada.user_id).trusted_devices == 0
 
     return Act(
         ada.user_id,
@@ -180,7 +181,8 @@ def challenge_of_a_stolen_device(scene: Scene) -> Act:
 
     def holds(asked: Any) -> bool:
         assert isinstance(asked, Challenge)
-        return mfa.status(ada.user_id).trusted_devices == 0
+        (device,) = mfa.trusted_devices.list(ada.user_id)
+        return device.revoked_at is not None
 
     return Act(
         ada.user_id,

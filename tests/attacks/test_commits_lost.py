@@ -235,7 +235,7 @@ def test_a_browser_whose_answer_was_lost_is_no_thief(losers: Losers) -> None:
         assert isinstance(scene.mfa.challenge(ada, device_token=device.token, request=FIREFOX), Challenge)
     assert scene.lines(ada, after=before) == ("device_contested", "challenged", "challenged")
     (held,) = scene.mfa.trusted_devices.list(ada)
-    assert (held.is_active, held.revoked_at) == (True, None)
+    assert (held.is_contested, held.revoked_at) == (True, None)
     assert not {event.kind for event in scene.mfa.events.recent(ada, limit=1000) if event.status == "alarm"}
     verified = log_in(scene.mfa, ada, enrolled.phone.code())
     again = scene.mfa.trusted_devices.trust(verified, request=FIREFOX)

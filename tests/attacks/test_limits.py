@@ -50,11 +50,11 @@ def test_the_cookie_of_a_trusted_browser_works_elsewhere_until_its_owner_comes_b
     clock.forward(minutes=2)
     # The owner brings the token that the thief has used up. That alone may be an answer that was lost.
     assert mfa.challenge(enrolled.user_id, device_token=cookie, request=FIREFOX)
-    assert mfa.status(enrolled.user_id).trusted_devices == 1
+    assert mfa.trusted_devices.list(enrolled.user_id)[0].is_contested
     assert "device_theft" not in {event.kind for event in mfa.events.recent(enrolled.user_id)}
     # When the thief comes back, two have the cookie: both are asked from now on.
     assert mfa.challenge(enrolled.user_id, device_token=cleared.device.token, request=of_the_thief)
-    assert mfa.status(enrolled.user_id).trusted_devices == 0
+    assert mfa.trusted_devices.list(enrolled.user_id)[0].revoked_at is not None
     assert mfa.events.recent(enrolled.user_id, limit=2)[1].kind == "device_theft"
 
 

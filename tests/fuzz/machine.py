@@ -395,8 +395,9 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         listed = self.mfa.trusted_devices.list(self._user)
-        assert {device.id: (device.usage_count, device.is_active) for device in listed} == {
-            device.id: (device.uses, self.model.is_active(device)) for device in self.model.devices
+        assert {device.id: (device.usage_count, device.is_active, device.is_contested) for device in listed} == {
+            device.id: (device.uses, self.model.is_active(device), device.is_contested and self.model.is_live(device))
+            for device in self.model.devices
         }
 
     def _same(self, expect: Callable[[], Answer], operation: Callable[[], R]) -> R | None:

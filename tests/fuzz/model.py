@@ -155,7 +155,7 @@ class Model:
         if not self.secret:
             self._did_for_nothing("cleared")
             return ("not_enrolled", None)
-        device = next((one for one in self.devices if token in one.tokens and self.is_active(one)), None)
+        device = next((one for one in self.devices if token in one.tokens and self.is_live(one)), None)
         if device is not None:
             is_current, is_last = token == device.tokens[-1], token in device.tokens[-2:-1]
             age = self.now - (device.rotated_at or self.now)
@@ -211,13 +211,13 @@ class Model:
         if not self.is_fresh(proven):
             return ("Stale", None)
         before = next((one for one in self._live() if token in one.tokens), None)
-        expired = [one for one in self._live() if not self.is_active(one) and one is not before]
+        expired = [one for one in self._live() if not self.is_live(one) and one is not before]
         for device in expired:
             device.is_revoked = True
         if expired:
             self._did("device_revoked")
         others = [one for one in self._live() if one is not before]
-        active = sorted(others, key=lambda one: (one.used_at, one.id))
+        active = sorted(others, key=lambda one: (not one.is_contested, one.used_at, one.id))
         for device in active[: max(0, len(active) + 1 - self.policy.devices)]:
             device.is_revoked = True
             self._did("device_revoked")
@@ -241,6 +241,9 @@ class Model:
     # What needs none.
 
     def is_active(self, device: Trusted) -> bool:
+        return self.is_live(device) and not device.is_contested
+
+    def is_live(self, device: Trusted) -> bool:
         is_idle = device.used_at + timedelta(days=14) <= self.now
         return not device.is_revoked and device.until > self.now and not is_idle
 

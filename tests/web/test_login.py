@@ -186,7 +186,27 @@ def test_a_browser_that_is_trusted_again_is_one_device(waiting: Ada) -> None:
         waiting.browser.put_back(old)
         assert waiting.sign_in().headers["location"] == "/mfa/challenge"
     waiting.browser.post("/mfa/challenge", code=waiting.code(), trust_device="yes")
-    assert waiting.browser.get("/mfa/security").text.count("Stop trusting") == 2  # its words and its label
+    page = waiting.browser.get("/mfa/security").text
+    assert page.count("Stop trusting") == 2  # its words and its label
+    assert "An old cookie of it came" not in page
+
+
+def test_the_security_page_says_of_which_device_an_old_cookie_came(waiting: Ada) -> None:
+    trust(waiting)
+    old = waiting.browser.profile()
+    assert waiting.sign_in().headers["location"] == "/"
+    page = waiting.browser.get("/mfa/security").text
+    assert " · until " in page
+    assert "An old cookie of it came" not in page
+    waiting.sign_out()
+    waiting.clock.forward(minutes=2)
+    waiting.browser.put_back(old)
+    assert waiting.sign_in().headers["location"] == "/mfa/challenge"
+    waiting.browser.post("/mfa/challenge", code=waiting.code())
+    page = waiting.browser.get("/mfa/security").text
+    assert "An old cookie of it came, so a code is asked for the next time." in page
+    assert " · until " not in page
+    assert page.count("Stop trusting") == 2
 
 
 @pytest.mark.requirement("R60")

@@ -49,6 +49,10 @@ class HeldCode(NamedTuple):
     is_used: bool
 
 
+CONTESTED: Final = "contested"
+"""Stands in the place of a device's token before the last when another one of its series came: no hash looks so."""
+
+
 class HeldDevice(NamedTuple):
     """A trusted device as it is read beside a user's row: the columns that decide, and its name."""
 
@@ -68,6 +72,11 @@ class HeldDevice(NamedTuple):
     def digested(self) -> Sequence[Any]:
         """The columns that decide."""
         return self[: len(digests.DEVICES)]
+
+    @property
+    def is_contested(self) -> bool:
+        """Whether an old token of the device came, so that more than one browser may have its cookie."""
+        return self.previous_token == CONTESTED
 
 
 class Schema:

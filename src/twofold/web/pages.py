@@ -165,7 +165,11 @@ async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
     context = {
         "now": site.clock(),
         "status": await site.mfa.status(me.user_id),
-        "devices": [device for device in await site.mfa.trusted_devices.list(me.user_id) if device.is_active],
+        "devices": [
+            device
+            for device in await site.mfa.trusted_devices.list(me.user_id)
+            if device.is_active or device.is_contested
+        ],
         "events": [
             {"words": words.event(event), "place": words.place(event), "at": event.at, "status": event.status}
             for event in shown
