@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import socket
-import threading
-import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-import uvicorn
 
 from examples.sample import tables
 from examples.sample.app import build
 from tests.attacks.witness import everything_heard
 from tests.canaries import Canaries
 from tests.people import FIREFOX, Clock, plain_settings
+from tests.served import served
 from tests.visitors import PASSWORD, Ada, Browser
 
 if TYPE_CHECKING:
@@ -37,23 +33,6 @@ OWNERS = {
     ("POST", "/mfa/backup-codes/regenerate"): ("a backup code",),
     ("POST", "/mfa/backup-codes/download"): ("a backup code",),
 }
-
-
-@contextlib.contextmanager
-def served(app: Any) -> Iterator[str]:
-    """The application behind uvicorn, as talkative as it can be without its logs of every byte."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(app, log_config=None, log_level="debug", access_log=True, lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            while not server.started and thread.is_alive():
-                time.sleep(0.01)
-            yield f"http://localhost:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @dataclass
