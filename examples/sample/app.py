@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def build(engine: sa.Engine, settings: Settings, *, clock: Callable[[], datetime] | None = None) -> FastAPI:
     """Make the application over a database that is migrated. `clock` is that of the second factor, for tests."""
     app = FastAPI(title=settings.issuer, openapi_url=None, redirect_slashes=False)
-    mfa, host = MFA(engine, settings, clock=clock), SampleHost(engine)
+    mfa = MFA(engine, settings, clock=clock)
+    host = SampleHost(engine, mfa)
     app.state.sample = Sample(engine, mfa, host, settings.issuer)
     app.include_router(routes)
     app.include_router(router(mfa, host, destinations={"password": "/password"}), prefix="/mfa")

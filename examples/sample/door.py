@@ -24,7 +24,7 @@ class Elsewhere(Exception):
 
 def current(request: Request) -> Session | None:
     """Anybody, known or not."""
-    return sessions.find(sample(request).engine, session_id(request))
+    return sessions.find_current(sample(request).engine, sample(request).mfa, session_id(request))
 
 
 def stranger(found: Annotated[Session | None, Depends(current)]) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from fastapi import Request, Response
 
-    from twofold import Verified
+    from twofold import MFA, Verified
 
 
 def session_cookie(request: Request) -> Cookie:
@@ -39,12 +39,13 @@ class SampleHost:
     """The `Host` of the sample."""
 
     engine: sa.Engine
+    mfa: MFA
     login_url: str = "/login"
     home_url: str = "/"
 
     async def session(self, request: Request) -> Waiting | SignedIn | None:
         """Who this request is from."""
-        found = await run_in_threadpool(sessions.find, self.engine, session_id(request))
+        found = await run_in_threadpool(sessions.find_current, self.engine, self.mfa, session_id(request))
         if found is None:
             return None
         if found.challenge is not None:
@@ -60,7 +61,7 @@ class SampleHost:
             if waiting is None or waiting.user_id != verified.user_id:
                 # The password was changed while the code was typed: this login had the old one.
                 return sessions.new_id()
-            return sessions.begin(self.engine, waiting.account, "two steps", proof=verified.token)
+            return sessions.begin(self.engine, waiting.account, "two steps", waiting.epoch, proof=verified.token)
 
         set_session(request, response, await run_in_threadpool(change))
 
@@ -70,11 +71,15 @@ class SampleHost:
         if found := session_id(request):
             await run_in_threadpool(sessions.keep_proof, self.engine, found, verified.token)
 
-    async def enrolled(self, request: Request, response: Response, verified: Verified) -> None:
-        """The same, and every other session of the user ends: one may have been stolen before."""
-        await self.remember(request, response, verified)
-        kept = session_id(request)
-        await run_in_threadpool(sessions.end_all, self.engine, int(str(verified.user_id)), but=kept)
+    async def changed(self, request: Request, response: Response) -> None:
+        """This session takes the new epoch, and every other one of the user ends for want of it."""
+        del response
+
+        def change() -> None:
+            if here := sessions.find(self.engine, session_id(request)):
+                sessions.keep_epoch(self.engine, here.id, self.mfa.status(here.user_id).epoch)
+
+        await run_in_threadpool(change)
 
     async def log_out(self, request: Request, response: Response) -> None:
         """The session ends on the server, and its cookie with it."""

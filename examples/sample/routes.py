@@ -17,16 +17,18 @@ routes = APIRouter()
 def log_in(request: Request, account: accounts.Account) -> Response:
     """What follows a right password: a challenge, or, without a factor or on a trusted device, the session."""
     engine, mfa = sample(request).engine, sample(request).mfa
+    # The epoch first: whatever changes while somebody signs in ends that session again.
+    epoch = mfa.status(account.user_id).epoch
     token = device_token(mfa, request, account.user_id)
     challenge = mfa.challenge(account.user_id, device_token=token, request=request)
     sessions.end(engine, session_id(request))
     if challenge:
         response = go("/mfa/challenge")
-        set_session(request, response, sessions.begin(engine, account, "password", challenge=challenge.token))
+        set_session(request, response, sessions.begin(engine, account, "password", epoch, challenge=challenge.token))
         return response
     response = go("/")
     how: sessions.How = "trusted device" if challenge.because == "trusted_device" else "password"
-    set_session(request, response, sessions.begin(engine, account, how))
+    set_session(request, response, sessions.begin(engine, account, how, epoch))
     keep_device(request, response, challenge.device)
     return response
 
@@ -90,10 +92,13 @@ def password(request: Request, fields: Fields, me: ProvenSession) -> Response:
         account = accounts.change_password(engine, checked, hashed)
     except accounts.Refused as refused:
         return page(request, "password.html", status=400, me=me, problem=str(refused))
-    sample(request).mfa.password_changed(me.user_id, request=request)
+    mfa = sample(request).mfa
+    mfa.password_changed(me.user_id, request=request)
     sessions.end_all(engine, me.user_id)
     response = go("/")
-    set_session(request, response, sessions.begin(engine, account, me.how, proof=me.proof))
+    set_session(
+        request, response, sessions.begin(engine, account, me.how, mfa.status(me.user_id).epoch, proof=me.proof)
+    )
     return response
 
 

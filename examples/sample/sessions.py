@@ -11,13 +11,16 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
 from examples.sample.accounts import Account
 from examples.sample.tables import accounts, sessions, users
+
+if TYPE_CHECKING:
+    from twofold import MFA
 
 How = Literal["password", "trusted device", "two steps"]
 
@@ -33,6 +36,7 @@ class Session:
     account: Account
     email: str
     how: How
+    epoch: str | None
     challenge: str | None = field(repr=False)
     proof: str | None = field(repr=False)
 
@@ -48,15 +52,25 @@ def new_id() -> str:
 
 
 def begin(
-    engine: sa.Engine, account: Account, how: How, *, challenge: str | None = None, proof: str | None = None
+    engine: sa.Engine,
+    account: Account,
+    how: How,
+    epoch: str | None,
+    *,
+    challenge: str | None = None,
+    proof: str | None = None,
 ) -> str:
-    """Begin a session of whoever had this password, and return its id. It is none once the password was changed."""
+    """Begin a session of whoever had this password, and return its id. It is none once the password was changed.
+
+    `epoch` is that of before the login, so that a change which came in between ends the session as well.
+    """
     session_id, now = new_id(), datetime.now(UTC)
     row = {
         "id_hash": _hash(session_id),
         "user_id": account.user_id,
         "password_serial": account.password_serial,
         "how": how,
+        "epoch": epoch,
         "challenge": _sealed(session_id, challenge),
         "proof": _sealed(session_id, proof),
         "expires_at": now + (_WAITING if challenge else _SIGNED_IN),
@@ -88,7 +102,26 @@ def find(engine: sa.Engine, session_id: str | None) -> Session | None:
         return None
     challenge, proof = _opened(session_id, row.challenge), _opened(session_id, row.proof)
     account = Account(row.user_id, row.password_serial)
-    return Session(session_id, account, row.subject, row.how, challenge, proof)
+    return Session(session_id, account, row.subject, row.how, row.epoch, challenge, proof)
+
+
+def find_current(engine: sa.Engine, mfa: MFA, session_id: str | None) -> Session | None:
+    """The session of an id, unless the user's factors changed since it began, wherever that was done.
+
+    One that waits opens nothing, and is compared once it has become a session.
+    """
+    found = find(engine, session_id)
+    if found is not None and found.challenge is None and mfa.status(found.user_id).epoch != found.epoch:
+        end(engine, session_id)
+        return None
+    return found
+
+
+def keep_epoch(engine: sa.Engine, session_id: str, epoch: str | None) -> None:
+    """Let a session go on beside the factors that it has just changed."""
+    kept = sa.update(sessions).where(sessions.c.id_hash == _hash(session_id)).values(epoch=epoch)
+    with engine.begin() as connection:
+        connection.execute(kept)
 
 
 def keep_proof(engine: sa.Engine, session_id: str, proof: str) -> None:
@@ -105,9 +138,9 @@ def end(engine: sa.Engine, session_id: str | None) -> None:
             connection.execute(sa.delete(sessions).where(sessions.c.id_hash == _hash(session_id)))
 
 
-def end_all(engine: sa.Engine, user_id: int, *, but: str | None = None) -> None:
-    """End every session of a user, but this one."""
-    ended = sa.delete(sessions).where(sessions.c.user_id == user_id, sessions.c.id_hash != _hash(but or ""))
+def end_all(engine: sa.Engine, user_id: int) -> None:
+    """End every session of a user."""
+    ended = sa.delete(sessions).where(sessions.c.user_id == user_id)
     with engine.begin() as connection:
         connection.execute(ended)
 

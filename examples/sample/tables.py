@@ -34,6 +34,8 @@ sessions = sa.Table(
     sa.Column("user_id", Id, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     sa.Column("password_serial", sa.Integer(), nullable=False),
     sa.Column("how", sa.String(32), nullable=False),
+    # What stood for the user's factors when the login began; with another one the session is none any more.
+    sa.Column("epoch", sa.String(64)),
     sa.Column("challenge", sa.Text()),
     sa.Column("proof", sa.Text()),
     sa.Column("expires_at", UTCDateTime(), nullable=False),

@@ -42,8 +42,8 @@ class Host:
     async def remember(self, request: Request, response: Response, verified: Verified) -> None:
         self.asked.append("remember")
 
-    async def enrolled(self, request: Request, response: Response, verified: Verified) -> None:
-        self.asked.append("enrolled")
+    async def changed(self, request: Request, response: Response) -> None:
+        self.asked.append("changed")
 
     async def log_out(self, request: Request, response: Response) -> None:
         self.asked.append("log_out")

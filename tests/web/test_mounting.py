@@ -13,7 +13,7 @@ from examples.sample import accounts, sessions, tables
 from examples.sample.host import SampleHost
 from tests.people import Phone
 from tests.visitors import Browser
-from twofold import AsyncMFA, Settings
+from twofold import MFA, AsyncMFA, Settings
 from twofold.database import create_async_engine
 from twofold.keyring import generate_key
 from twofold.web.fastapi import router
@@ -34,7 +34,7 @@ def browser(database: Database, clock: Clock) -> Iterator[Browser]:
     settings = Settings(**options)
     pages = router(
         AsyncMFA(async_engine, settings, clock=clock),
-        SampleHost(engine),
+        SampleHost(engine, MFA(engine, settings, clock=clock)),
         stylesheet="/app/brand.css",
         destinations={"export": "/app/export"},
     )
@@ -42,7 +42,7 @@ def browser(database: Database, clock: Clock) -> Iterator[Browser]:
     inner.include_router(pages, prefix="/account/mfa")
     app.mount("/app", inner)
     account = accounts.register(engine, "ada@example.com", "a password of ada")
-    session_id = sessions.begin(engine, account, "password")
+    session_id = sessions.begin(engine, account, "password", None)
     with TestClient(app, base_url="https://testserver", follow_redirects=False) as client:
         client.cookies.set("__Host-sample_session", session_id)
         yield Browser(client)

@@ -68,10 +68,11 @@ class Host(Protocol):
         """Keep `verified.token` in the session that there is, in place of the one before."""
         ...
 
-    async def enrolled(self, request: Request, response: Response, verified: Verified) -> None:
-        """Do the same after a factor was set up or replaced, and end every other session of the user (ASVS 7.4.3).
+    async def changed(self, request: Request, response: Response) -> None:
+        """Go on with this session after a change of the user's factors, and end every other one (ASVS 7.4.3).
 
-        One that was stolen before must not live on beside the new factor.
+        A factor was set up, replaced or turned off, or has new backup codes. A session that was stolen before must not
+        live on beside them. Where sessions are compared with `mfa.status(user_id).epoch`, keep the new one in this one.
         """
         ...
 
@@ -198,8 +199,8 @@ def _endpoint(site: Site, host: Host, route: gate.AnyRoute) -> Callable[[Request
             await host.log_in(request, response, page.log_in)
         if page.remember is not None:
             await host.remember(request, response, page.remember)
-        if page.enrolled is not None:
-            await host.enrolled(request, response, page.enrolled)
+        if page.changed:
+            await host.changed(request, response)
         if page.log_out:
             await host.log_out(request, response)
         if page.forget_device is not None:

@@ -36,7 +36,7 @@ class Page(Confidential):
 
     - `log_in`: the second factor was given; the host makes a new session with this proof.
     - `remember`: the host keeps this proof in the session that it has.
-    - `enrolled`: a factor was set up; the host does the same and ends every other session of the user.
+    - `changed`: the factors of the user changed; the host ends every other session of the user, and this one goes on.
     - `log_out`: the host ends the session.
     - `device`: the new token for the cookie of a trusted device; `forget_device` names a cookie that is taken away.
     """
@@ -48,7 +48,7 @@ class Page(Confidential):
     headers: Mapping[str, str] = field(default_factory=dict)
     log_in: Verified | None = None
     remember: Verified | None = None
-    enrolled: Verified | None = None
+    changed: bool = False
     log_out: bool = False
     device: DeviceToken | None = None
     forget_device: str | None = None

@@ -150,7 +150,8 @@ async def confirm(site: Site, visit: Visit, me: SignedIn) -> Page:
     except EnrollmentExpired:
         return _over(await _setup(site, me))
     page = Page("backup_codes.html", {"codes": enrolled.backup_codes, "is_new": True, "today": site.clock()})
-    return replace(page, enrolled=enrolled.verified, forget_device=device_cookie.name_for(site.settings, me.user_id))
+    forgotten = device_cookie.name_for(site.settings, me.user_id)
+    return replace(page, remember=enrolled.verified, changed=True, forget_device=forgotten)
 
 
 async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
@@ -186,7 +187,7 @@ async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
 async def regenerate(site: Site, visit: Visit, me: SignedIn) -> Page:
     """Make new backup codes, shown this once; the old ones end."""
     codes = await site.mfa.backup_codes.regenerate(await fresh(site, me), request=visit.origin)
-    return Page("backup_codes.html", {"codes": codes, "is_new": False, "today": site.clock()})
+    return Page("backup_codes.html", {"codes": codes, "is_new": False, "today": site.clock()}, changed=True)
 
 
 async def download(site: Site, visit: Visit, _me: SignedIn) -> Page:
@@ -207,7 +208,7 @@ async def disable(site: Site, visit: Visit, me: SignedIn) -> Page:
         raise forms.BadForm(400, "Turning off was not confirmed.")
     await site.mfa.totp.disable(await fresh(site, me), request=visit.origin)
     forgotten = device_cookie.name_for(site.settings, me.user_id)
-    return replace(redirect(f"{visit.base}/security?done=disabled"), forget_device=forgotten)
+    return replace(redirect(f"{visit.base}/security?done=disabled"), changed=True, forget_device=forgotten)
 
 
 async def revoke(site: Site, visit: Visit, me: SignedIn) -> Page:
