@@ -11,7 +11,7 @@ import pytest
 from tests.databases import ROOT
 from tests.people import plain_settings
 from twofold.budget import FAILURE, Budget
-from twofold.cli.checks import percent
+from twofold.cli.checks.policy import percent
 
 if TYPE_CHECKING:
     from twofold import Settings

@@ -1,6 +1,6 @@
-"""What the documentation says about settings, made from the settings themselves.
+"""What the documentation says about settings, made from the settings, and about the doctor, made from planted faults.
 
-`python -m tests.cli.documented` writes it into docs/settings.md.
+`python -m tests.cli.documented` writes both into docs/settings.md and docs/cli.md.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import SecretStr
 
+from tests.cli.faults import FAULTS
 from twofold import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic.fields import FieldInfo
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
-BEGIN, END = "<!-- made from the settings: python -m tests.cli.documented -->\n", "<!-- end -->"
+BEGIN, END = "<!-- made by: python -m tests.cli.documented -->\n", "<!-- end -->"
 _UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 _LIMITS = {"ge": "at least", "gt": "more than", "le": "at most", "max_length": "at most"}
 
@@ -64,13 +67,29 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def documented(text: str) -> str:
+def faults() -> str:
+    """Every fault that the doctor finds as a row of Markdown."""
+    rows = ["| fault | about | what is said | next |", "|---|---|---|---|"]
+    for fault in FAULTS:
+        mark = {"wrong": "✗", "note": "!"}[fault.state]
+        written = {"planted": "PATH", "user": "ID"}
+        said, next_step = fault.said.format(**written), fault.next_step.format(**written)
+        step = f"`{next_step}`" if next_step.startswith(("twofold ", "chmod ")) else next_step
+        rows.append(f"| {fault.name} | {mark} {fault.about} | {said} | {step} |")
+    return "\n".join(rows) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {"settings.md": table, "cli.md": faults}
+
+
+def documented(text: str, made: str) -> str:
     """The page with its table as it has to be."""
     before, _, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
-    return before + BEGIN + table() + end + after
+    return before + BEGIN + made + end + after
 
 
 if __name__ == "__main__":
-    page = DOCS / "settings.md"
-    page.write_text(documented(page.read_text(encoding="utf-8")), encoding="utf-8")
+    for name, make in PAGES.items():
+        page = DOCS / name
+        page.write_text(documented(page.read_text(encoding="utf-8"), make()), encoding="utf-8")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import typer
 import typer.main
 from typer.core import TyperGroup
 
-from tests.cli.documented import BEGIN, DOCS, documented
+from tests.cli.documented import BEGIN, DOCS, PAGES, documented
 from twofold.cli import app, failures
 from twofold.cli.nouns import ABOUT
 
@@ -28,10 +29,11 @@ def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
 COMMANDS = dict(commands(typer.main.get_command(app), "twofold"))
 
 
-def test_the_table_of_settings_is_up_to_date() -> None:
-    text = (DOCS / "settings.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", PAGES)
+def test_the_tables_of_settings_and_of_faults_are_up_to_date(name: str) -> None:
+    text = (DOCS / name).read_text(encoding="utf-8")
     assert BEGIN in text
-    assert documented(text) == text, "run: python -m tests.cli.documented"
+    assert documented(text, PAGES[name]()) == text, "run: python -m tests.cli.documented"
 
 
 def test_every_command_and_every_option_of_it_is_on_the_page() -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import Answer, Shell
-    from tests.people import Enrolment
+    from tests.people import Enrolment, Sql
 
 
 def states(answer: Answer) -> dict[str, str]:
@@ -103,3 +103,16 @@ def test_wrong_settings_are_named_by_their_variables(shell: Shell) -> None:
     assert "TWOFOLD_PERIOD must be greater than or equal to 15" in answer.out
     assert "TWOFOLD_ISSUER is wrong: the issuer must be printable and hold no colon." in answer.out
     assert "TWOFOLD_LONGEST_WAIT is wrong: no wait may be shorter than the first." in answer.out
+
+
+@pytest.mark.parametrize(("users", "proven"), [(150, 150), (450, 200)])
+def test_a_sample_is_bounded_and_says_how_large_it_is(twofold: Shell, sql: Sql, users: int, proven: int) -> None:
+    for number in range(users):
+        sql("INSERT INTO users (subject, created_at) VALUES (:one, '2026-01-01 00:00:00')", one=f"{number}")
+    sql(
+        "INSERT INTO user_mfa_secrets (user_id, version, state_mac, created_at, updated_at) "
+        "SELECT id, 1, 'v1:k1:00', created_at, created_at FROM users"
+    )
+    answer = twofold("doctor")
+    assert answer.code == 1
+    assert f"Of {proven} sampled rows, none is as Twofold wrote it" in answer.out

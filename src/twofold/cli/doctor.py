@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import typer
 from pydantic import ValidationError
 from rich.text import Text
 
-from twofold.cli import checks
-from twofold.cli.checks import Check
+from twofold.cli.checks import keys, policy, rows, server, tables
+from twofold.cli.checks.check import Check
 from twofold.cli.failures import REFUSED, settings_sentences
 from twofold.cli.terminal import Terminal, command, noun
 from twofold.errors import MFAError
@@ -45,18 +46,37 @@ def _checks(terminal: Terminal) -> Iterator[Check]:
     except MFAError as error:
         yield Check("settings", "wrong", str(error))
         return
-    keys = tuple(_checked("keys", lambda: checks.key_settings(terminal)))
-    yield from keys
-    reached = tuple(_checked("database", lambda: checks.database(terminal)))
+    configured = tuple(_checked("keys", lambda: keys.key_settings(terminal)))
+    yield from configured
+    reached = tuple(_checked("database", lambda: server.database(terminal)))
     yield from reached
     # What needs the database says nothing new where it does not answer.
     if _are_well(reached, "database"):
-        yield from _checked("users", lambda: checks.users(terminal))
-        conforming = tuple(_checked("schema", lambda: checks.schema(terminal)))
-        yield from conforming
-        if _are_well(keys, "keys") and _are_well(conforming, "schema"):
-            yield from _checked("needed keys", lambda: checks.needed_keys(terminal))
-    yield from checks.policy(settings)
+        yield from _of_the_database(terminal, has_keys=_are_well(configured, "keys"))
+    yield from policy.odds(settings)
+    yield from policy.policy(settings)
+
+
+def _of_the_database(terminal: Terminal, *, has_keys: bool) -> Iterator[Check]:
+    yield from _checked("users", lambda: tables.users(terminal))
+    conforming = tuple(_checked("schema", lambda: tables.schema(terminal)))
+    yield from conforming
+    yield from _checked("row security", lambda: tables.row_security(terminal))
+    if not _are_well(conforming, "schema"):
+        return
+    yield from _checked("revision", lambda: tables.revision(terminal))
+    if not has_keys:
+        return
+    for name, look in (
+        ("needed keys", keys.needed_keys),
+        ("sampled rows", rows.rows),
+        ("sampled events", rows.events),
+        ("orphans", rows.orphans),
+        ("legacy rows", rows.of_before),
+        ("moments", rows.ahead),
+        ("refused users", rows.refused),
+    ):
+        yield from _checked(name, functools.partial(look, terminal))
 
 
 def _checked(name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:

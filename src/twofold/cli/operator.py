@@ -9,6 +9,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from twofold.cli import samples
 from twofold.errors import UnknownUser
 from twofold.events import retention
 from twofold.mfa import MFA
@@ -73,4 +74,9 @@ class Operator(MFA):
     user = Operation(user, writes="nothing")
     users = Operation(users, writes="nothing")
     how_many_users = Operation(how_many_users, writes="nothing")
+    sample_rows = Operation(samples.rows, writes="nothing")
+    sample_events = Operation(samples.events, writes="nothing")
+    orphans = Operation(samples.orphans, writes="nothing")
+    ahead = Operation(samples.ahead, writes="nothing")
+    refused = Operation(samples.refused, writes="nothing")
     how_many_old_events = Operation(retention.how_many, writes="nothing")

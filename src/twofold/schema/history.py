@@ -25,9 +25,14 @@ def _rows(connection: sa.Connection, table: str) -> list[str]:
     return sorted(str(one) for one in connection.execute(sa.select(_versions(table))).scalars())
 
 
+def every(connection: sa.Connection) -> tuple[str, ...]:
+    """All that stands in Twofold's version table, where one revision belongs."""
+    return tuple(_rows(connection, spec.VERSION_TABLE))
+
+
 def recorded(connection: sa.Connection) -> str | None:
     """The revision in Twofold's version table."""
-    found = _rows(connection, spec.VERSION_TABLE)
+    found = every(connection)
     return found[-1] if found else None
 
 

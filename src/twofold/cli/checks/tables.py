@@ -1,0 +1,104 @@
+"""The users' column, the tables, and the revision that is recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from twofold.cli import keys
+from twofold.cli.checks.check import Check
+from twofold.metadata import UsersColumn
+from twofold.schema import commands, history, spec
+from twofold.schema.catalog import read
+from twofold.schema.sentences import as_mfa_errors
+from twofold.schema.users import as_spelled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from twofold.cli.terminal import Terminal
+
+_KEYS = {"integer", "string", "uuid"}
+_NAMED = 3
+_ANEW = f"DELETE FROM {spec.VERSION_TABLE}; then twofold db upgrade"  # noqa: S608 -- A person reads it.
+_BOUND = sa.text("SELECT to_regclass(:name) IS NOT NULL AND row_security_active(to_regclass(:name)::oid)")
+
+
+def users(terminal: Terminal) -> Iterator[Check]:
+    """`user_id` can reference the users."""
+    column = UsersColumn.parse(terminal.settings.users)
+    with as_mfa_errors(), terminal.engine.connect() as connection:
+        found = read(connection, column.table, column.schema)
+        column = as_spelled(column, found)
+    step = "Set TWOFOLD_USERS to the key of your users' table, as table.column."
+    if found is None:
+        message = f"There is no table {column.table_key}."
+        yield Check("users", "wrong", message, f"{step} With none at all, `twofold db upgrade` makes one.")
+    elif column.column not in found.columns:
+        yield Check("users", "wrong", f"{column.table_key} has no column {column.column}.", step)
+    elif (column.column,) not in {
+        found.primary_key,
+        *(one.columns for one in found.indexes if one.unique and not one.flaw),
+    }:
+        yield Check("users", "wrong", f"{column} is neither the primary key nor unique.", step)
+    elif (live := found.columns[column.column].type).family not in _KEYS:
+        yield Check("users", "wrong", f"{column} is {live}, and neither an integer, a UUID nor a text.", step)
+    else:
+        kind = "the primary key" if found.primary_key == (column.column,) else "unique"
+        yield Check("users", "ok", f"{column} is {kind} ({live}).")
+
+
+def schema(terminal: Terminal) -> Iterator[Check]:
+    """The tables are as the revision makes them."""
+    report = commands.verify(terminal.engine, terminal.settings)
+    if report.conforms:
+        yield Check("schema", "ok", "The four tables conform to the revision.")
+        return
+    with as_mfa_errors(), terminal.engine.connect() as connection:
+        is_recorded = spec.REVISION in history.every(connection)
+    if report.nothing_there:
+        # An upgrade makes nothing that it takes for done.
+        step = _ANEW if is_recorded else "twofold db upgrade"
+        yield Check("schema", "wrong", "The four tables are not there.", step)
+        return
+    number = keys.counted(len(report.drift), "difference")
+    named = "; ".join(f"{one.table}: {one.what}: {one.found}" for one in report.drift[:_NAMED])
+    more = "; ..." if len(report.drift) > _NAMED else ""
+    yield Check("schema", "wrong", f"The tables differ from the revision: {number}. {named}{more}", "twofold db verify")
+
+
+def revision(terminal: Terminal) -> Iterator[Check]:
+    """The revision that is recorded is the one that the tables conform to."""
+    with as_mfa_errors(), terminal.engine.connect() as connection:
+        found, elsewhere = history.every(connection), history.elsewhere(connection)
+    unknown = [one for one in found if one not in {spec.REVISION, spec.USERS_REVISION}]
+    if len(found) > 1:
+        message = f"{spec.VERSION_TABLE} has {len(found)} rows, and a history has one: {', '.join(found)}."
+        yield Check("revision", "wrong", message, _ANEW)
+    elif unknown:
+        message = f"{spec.VERSION_TABLE} records {unknown[0]}, which is no revision of this version of Twofold."
+        yield Check("revision", "wrong", message, f"A newer Twofold made it: install that one. Else: {_ANEW}")
+    elif spec.REVISION in found:
+        yield Check("revision", "ok", f"Revision {spec.REVISION} is recorded.")
+    elif spec.REVISION in elsewhere:
+        yield Check("revision", "ok", f"Revision {spec.REVISION} is recorded in your own {history.HOSTS}.")
+    else:
+        message = f"The tables conform to revision {spec.REVISION}, which {spec.VERSION_TABLE} does not record."
+        step = "twofold db upgrade, unless your own history made them (docs/hosts.md)"
+        yield Check("revision", "note", message, step)
+
+
+def row_security(terminal: Terminal) -> Iterator[Check]:
+    """No row of ours is hidden from the role that looks, on PostgreSQL."""
+    if terminal.engine.dialect.name != "postgresql":
+        return
+    with as_mfa_errors(), terminal.engine.connect() as connection:
+        role = connection.scalar(sa.text("SELECT current_user"))
+        bound = [name for name in spec.NAMES if connection.scalar(_BOUND, {"name": name})]
+    if bound:
+        message = f"Row security of {', '.join(bound)} binds the role {role}: a hidden row is taken for a removed one."
+        step = "ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or a role with BYPASSRLS for Twofold."
+        yield Check("row security", "wrong", message, step)
+    else:
+        yield Check("row security", "ok", "No row is hidden from this role.")
