@@ -44,7 +44,10 @@ class Answer:
 
 @dataclass
 class Shell:
-    """Runs `twofold` with an environment; whatever it says, it never says a secret and never shows a traceback."""
+    """Runs `twofold` with an environment.
+
+    Whatever it says, it never says a secret, never shows a traceback, and nothing of it can move a cursor.
+    """
 
     environment: dict[str, str]
     secrets: list[str] = field(default_factory=list)
@@ -56,6 +59,7 @@ class Shell:
         for secret in (*self.secrets, "sekret"):
             assert secret not in result.output
         assert "Traceback" not in result.output
+        assert result.output.replace("\n", "").isprintable()
         assert isinstance(result.exception, SystemExit | None)
         return Answer(result.exit_code, result.stdout, result.stderr)
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from twofold.cli.keys import counted
 from twofold.cli.operator import Operator
 from twofold.cli.secrets import Brought, FernetKeys, bring, told, with_fernet_keys
+from twofold.cli.shown import Table, visible
 from twofold.cli.terminal import Terminal, command
 from twofold.errors import ConfigurationError
 from twofold.schema import adoption, spec, turn
@@ -74,7 +74,7 @@ def adopt(
     brings = data == "now" and bool(plan.legacy_rows)
     is_done = plan.is_done and not brings
     if not apply or is_done or plan.blocked or plan.refused:
-        terminal.answer(_payload(plan, ()), *_shown(plan), "\n" + _sentence(plan, brings=brings))
+        terminal.answer(_payload(plan, ()), *_shown(plan), "", _sentence(plan, brings=brings))
         if code := _CODES[plan.verdict] or (PENDING if brings else 0):
             raise typer.Exit(code)
         return
@@ -133,20 +133,25 @@ def _shown(plan: Plan) -> Iterator[str | Table]:
     for number, step in enumerate(plan.steps, 1):
         yield from _step(number, step)
     for blocker in plan.blocked:
-        yield f"\nyou decide: {blocker.table}: {blocker.what}: {blocker.problem}\n  {blocker.remedy}"
+        yield ""
+        yield f"you decide: {blocker.table}: {blocker.what}: {blocker.problem}"
+        yield f"  {blocker.remedy}"
         if blocker.query:
             yield f"  {blocker.query}"
     if plan.legacy_rows:
-        yield f"\nAfter the structure: {counted(plan.legacy_rows, 'row')} of before Twofold, to be sealed."
+        yield ""
+        yield f"After the structure: {counted(plan.legacy_rows, 'row')} of before Twofold, to be sealed."
     if plan.elsewhere:
+        yield ""
         yield (
-            f"\nRevision {', '.join(plan.elsewhere)} stands in your own alembic_version; your Alembic cannot find it. "
+            f"Revision {', '.join(plan.elsewhere)} stands in your own alembic_version; your Alembic cannot find it. "
             f"It moves to {spec.VERSION_TABLE}; then stamp your history with the revision that it is really at."
         )
 
 
 def _step(number: int, step: Step) -> Iterator[str]:
-    yield f"\n{number}. {step.table}: {step.what} ({step.verdict}, {step.kind})"
+    yield ""
+    yield f"{number}. {step.table}: {step.what} ({step.verdict}, {step.kind})"
     yield from (f"   {line}" for statement in step.statements for line in f"{statement};".splitlines())
     yield from (f"   lock: {lock}" for lock in step.locks)
 
@@ -204,6 +209,11 @@ def _bar(terminal: Terminal, total: int) -> Iterator[Callable[[adoption.Progress
         def tell(progress: adoption.Progress) -> None:
             bar.update(steps, completed=progress.done, total=progress.total)
             share = None if progress.share is None else round(progress.share * 100)
-            bar.update(work, description=str(progress.step), completed=share or 0, total=None if share is None else 100)
+            bar.update(
+                work,
+                description=visible(str(progress.step)),
+                completed=share or 0,
+                total=None if share is None else 100,
+            )
 
         yield tell

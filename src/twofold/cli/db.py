@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import sqlalchemy as sa
 import typer
-from rich.table import Table
 
 from twofold.cli import adopt, write_revision
+from twofold.cli.shown import Table
 from twofold.cli.terminal import Terminal, command, noun
 from twofold.schema import commands, spec
 from twofold.schema.findings import Verdict

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import typer
 from pydantic import ValidationError
-from rich.text import Text
 
 from twofold.cli.checks import keys, policy, rows, server, tables
 from twofold.cli.checks.check import Check
 from twofold.cli.failures import REFUSED, settings_sentences
+from twofold.cli.shown import Line
 from twofold.cli.terminal import Terminal, command, noun
 from twofold.errors import MFAError
 
@@ -31,7 +31,9 @@ def doctor(terminal: Terminal) -> None:
     found = tuple(_checks(terminal))
     wrong = sum(check.state == "wrong" for check in found)
     summary = "Everything is well." if not wrong else f"{wrong} of {len(found)} checks found something wrong."
-    terminal.answer({"is_well": not wrong, "checks": found}, *(_line(check) for check in found), summary)
+    terminal.answer(
+        {"is_well": not wrong, "checks": found}, *(line for check in found for line in _lines(check)), summary
+    )
     if wrong:
         raise typer.Exit(REFUSED)
 
@@ -92,9 +94,8 @@ def _are_well(found: Iterable[Check], about: str) -> bool:
     return bool(states) and "wrong" not in states
 
 
-def _line(check: Check) -> Text:
+def _lines(check: Check) -> Iterator[str | Line]:
     mark, style = _MARKS[check.state]
-    line = Text.assemble((mark, style), " ", (f"{check.about}: ", "bold"), check.message)
+    yield Line((mark, style), (" ", ""), (f"{check.about}: ", "bold"), (check.message, ""))
     if check.next_step and check.state != "ok":
-        line.append(f"\n    next: {check.next_step}")
-    return line
+        yield f"    next: {check.next_step}"

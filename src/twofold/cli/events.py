@@ -9,15 +9,14 @@ from pathlib import Path  # noqa: TC003 -- Typer reads the annotations.
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from twofold.cli import checkpoints
 from twofold.cli.failures import INTERRUPTED, REFUSED
 from twofold.cli.keys import counted
+from twofold.cli.shown import Table
 from twofold.cli.terminal import Terminal, as_json, command, noun
 from twofold.errors import MissingKey, Tampered, UnknownUser
 from twofold.outcomes import ChainReport, Event, UserId
-from twofold.request import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from twofold.events.retention import Place
 
 app = noun("events")
+
+_CELL = 120
 
 
 @command(app, "twofold events list 42", "twofold events list 42 --limit 100 --before 118")
@@ -100,7 +101,7 @@ def verify(
     pruned = sum(report.pruned for report in reports)
     summary = f"{lines} events of {len(reports)} users: " + (f"{len(broken)} broken." if broken else "intact.")
     summary += f" {counted(pruned, 'older event')} had been pruned." if pruned else ""
-    shown = [f"user {printable(str(bad.user_id), 255)}: {bad.problem}" for bad in broken]
+    shown = [f"user {bad.user_id}: {bad.problem}" for bad in broken]
     terminal.answer(
         {"is_intact": not broken, "users": len(reports), "events": lines, "pruned": pruned, "broken": broken},
         *shown,
@@ -171,7 +172,7 @@ def prune(
         people.append("Stopped; every finished batch is kept. Run the same command to go on.")
     if left:
         people.append(f"Left alone, since they cannot be proven; look into {counted(len(left), 'user')}:")
-        people += [f"  user {printable(str(user_id), 255)}: {problem}" for user_id, problem in left.items()]
+        people += [f"  user {user_id}: {problem}" for user_id, problem in left.items()]
     told = [{"user_id": user_id, "problem": problem} for user_id, problem in left.items()]
     result = {"is_dry_run": False, "before": before, "removed": removed, "users": len(users), "left": told}
     terminal.answer(result | {"is_stopped": is_stopped}, *people)
@@ -201,7 +202,7 @@ def _pruned(mfa: Operator, before: datetime, left: dict[UserId, str]) -> Iterato
 
 def _compare(terminal: Terminal, against: Path, public_key: Path | None) -> None:
     found = checkpoints.compare(terminal, against, public_key)
-    shown = [f"user {printable(str(bad.user_id), 255)}: {bad.problem}" for bad in found.broken]
+    shown = [f"user {bad.user_id}: {bad.problem}" for bad in found.broken]
     if found.unfinished:
         shown.append("The file ends with heads that no checkpoint closes: a run goes on, or was stopped.")
     if found.pruned:
@@ -234,6 +235,10 @@ def _report(mfa: Operator, user_id: UserId) -> ChainReport:
         return ChainReport(user_id, is_intact=False, length=0, problem=str(error))
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= _CELL else f"{text[: _CELL - 3]}..."
+
+
 def _table(events: tuple[Event, ...]) -> Table:
     shown = Table("seq", "when (UTC)", "what", "status", "details", "address", "browser")
     for event in events:
@@ -247,7 +252,7 @@ def _table(events: tuple[Event, ...]) -> Table:
             event.ip_address,
             event.user_agent,
         )
-        shown.add_row(*(printable(str(cell), 120) if cell else "" for cell in cells))
+        shown.add_row(*(_short(str(cell)) if cell else "" for cell in cells))
     return shown
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from twofold.cli.shown import visible
 from twofold.errors import (
     ConfigurationError,
     DatabaseUnavailable,
@@ -61,7 +62,7 @@ def _tell(error: Exception, *, as_json: bool, debug: bool) -> int:
     name, sentences, hint, code = _described(error)
     if not sentences[0]:
         return code  # A noun without a verb has been answered with its help.
-    sentences = [_CREDENTIALS.sub("***@", sentence) for sentence in sentences]
+    sentences = [_CREDENTIALS.sub("***@", visible(sentence)) for sentence in sentences]
     if as_json:
         answer: dict[str, object] = {"error": name, "message": sentences[0]}
         if sentences[1:]:
@@ -73,11 +74,12 @@ def _tell(error: Exception, *, as_json: bool, debug: bool) -> int:
         for sentence in sentences[: _SHOWN + 1]:
             typer.echo(f"error: {sentence}" if sentence is sentences[0] else f"  - {sentence}", err=True)
         if len(sentences) > _SHOWN + 1:
-            typer.echo(f"  … and {len(sentences) - _SHOWN - 1} more", err=True)
+            typer.echo(f"  ... and {len(sentences) - _SHOWN - 1} more", err=True)
         if hint:
             typer.echo(f"hint: {hint}", err=True)
     if debug:
-        typer.echo(_CREDENTIALS.sub("***@", "".join(traceback.format_exception(error))), err=True)
+        for line in "".join(traceback.format_exception(error)).split("\n"):
+            typer.echo(_CREDENTIALS.sub("***@", visible(line)), err=True)
     return code
 
 
@@ -106,7 +108,7 @@ def _described(error: Exception) -> tuple[str, list[str], str | None, int]:
             return "Aborted", ["Nothing was changed."], None, REFUSED
         case typer.TyperException():
             hint = "`--help` after a command shows how it is used."
-            return "UsageError", [error.format_message()], hint, USAGE
+            return "UsageError", [" ".join(error.format_message().split())], hint, USAGE
         case _:
             hint = "the same command with --debug shows where."
             return name, [f"Something unexpected happened ({name})."], hint, BROKEN

@@ -7,13 +7,12 @@ from pathlib import Path  # noqa: TC003 -- Typer reads the annotations.
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from twofold.cli.failures import INTERRUPTED, REFUSED
+from twofold.cli.shown import Table
 from twofold.cli.terminal import Terminal, command, noun
 from twofold.errors import ConfigurationError
 from twofold.keyring import generate_key
-from twofold.request import printable
 
 if TYPE_CHECKING:
     from twofold.rotation import KeyUse
@@ -115,7 +114,7 @@ def rotate(
         people.append("Stopped; every finished batch is kept. Run the same command to go on.")
     if skipped:
         people.append(f"Left alone, since they do not open; look into {counted(len(skipped), 'user')}:")
-        people += [f"  twofold users status {printable(user, 255)}" for user in skipped]
+        people += [f"  twofold users status {user}" for user in skipped]
     people += [verdict(use) for use in uses]
     result = {"done": done, "skipped": skipped, "is_stopped": is_stopped, "keys": [payload(use) for use in uses]}
     terminal.answer(result, *people)

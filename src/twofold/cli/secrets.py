@@ -13,7 +13,6 @@ from twofold.cli.failures import INTERRUPTED, REFUSED
 from twofold.cli.keys import counted
 from twofold.cli.operator import Operator
 from twofold.cli.terminal import Terminal, command, noun
-from twofold.request import printable
 from twofold.settings import read_key_file
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def told(brought: Brought, *, trial: bool = False) -> Iterator[str]:
         yield "Stopped; every finished batch is kept. Run the same command to go on."
     if brought.left:
         yield f"Left as they are, since their secret does not open: {counted(len(brought.left), 'user')}:"
-        yield from (f"  {printable(user, 255)}" for user in brought.left)
+        yield from (f"  {user}" for user in brought.left)
         yield "Give the key of the old secrets with --legacy-fernet-key-file, or reset these users."
     if brought.done and not trial:
         yield REMAINS

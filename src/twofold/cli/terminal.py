@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVa
 from uuid import UUID
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from twofold.cli.nouns import ABOUT
 from twofold.cli.operator import Operator
+from twofold.cli.shown import Line, visible
 from twofold.database import create_engine
 from twofold.errors import ConfigurationError
 from twofold.settings import Settings
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import sqlalchemy as sa
+
+    from twofold.cli.shown import Table
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -110,19 +113,25 @@ class Terminal:
         for name in {"engine", "impatient_engine"} & self.__dict__.keys():
             self.__dict__[name].dispose()
 
-    def answer(self, payload: object, *people: RenderableType) -> None:
+    def answer(self, payload: object, *people: str | Line | Table) -> None:
         """The answer on standard output: the payload as a line of JSON with `--json`, else what people read."""
         if self.is_json:
             typer.echo(as_json(payload))
             return
         console = _console(err=False)
         for part in people:
-            console.print(part, soft_wrap=isinstance(part, str))
+            match part:
+                case str():
+                    console.print(visible(part), soft_wrap=True)
+                case Line():
+                    console.print(part.text, soft_wrap=True)
+                case _:
+                    console.print(part)
 
     def note(self, sentence: str) -> None:
         """A remark beside the answer, on standard error; programs are spared it."""
         if not self.is_json:
-            typer.echo(sentence, err=True)
+            typer.echo(visible(sentence), err=True)
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Ask before something that cannot be undone. Raises Abort for everything but yes."""
@@ -130,7 +139,7 @@ class Terminal:
             return
         if self.is_json:
             raise typer.BadParameter("with --json nothing is asked: give --yes, or leave --json out.")
-        typer.confirm(question, abort=True, err=True)
+        typer.confirm(visible(question), abort=True, err=True)
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:

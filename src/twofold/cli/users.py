@@ -6,8 +6,8 @@ import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
+from twofold.cli.shown import Table
 from twofold.cli.terminal import Terminal, command, noun
 from twofold.errors import NotEnrolled
 from twofold.request import printable
