@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import os
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twofold.errors import ConfigurationError, MissingKey, Tampered
-from twofold.keyring import Keyring, canonical, generate_key
+from twofold.keyring import Keyring, _is_weak, canonical, generate_key
 
 ring = Keyring.parse(generate_key("k1"))
 
@@ -75,7 +77,7 @@ def test_ten_thousand_seals_never_repeat_a_nonce() -> None:
     assert len(bodies) == 10_000
 
 
-GOOD = base64.b64encode(bytes(range(32))).decode()
+GOOD = base64.b64encode(hashlib.sha256(b"good").digest()).decode()
 
 
 @pytest.mark.requirement("R92")
@@ -91,6 +93,12 @@ GOOD = base64.b64encode(bytes(range(32))).decode()
         "k1:" + base64.b64encode(b"short").decode(),
         "k1:" + base64.b64encode(bytes(32)).decode(),
         "k1:" + base64.b64encode(b"ab" * 16).decode(),
+        "k1:" + base64.b64encode(bytes(range(32))).decode(),
+        "k1:" + base64.b64encode(bytes(range(250, -6, -8))).decode(),
+        "k1:" + base64.b64encode(bytes(number * 77 % 256 for number in range(32))).decode(),
+        "k1:" + base64.b64encode(b"password-password-password-12345").decode(),
+        "k1:" + base64.b64encode(b"\xd1\x02\xf3\x04\xa5\x06\xb7\x08" * 4).decode(),
+        "k1:" + base64.b64encode(hashlib.md5(b"half").digest() * 2).decode(),
         f"k1:{GOOD},k1:{GOOD}",
         f"k1:{GOOD},k2:{GOOD}",
         f"k1:{GOOD};k2:{GOOD}",
@@ -100,6 +108,11 @@ def test_weak_or_odd_keys_are_refused_without_a_word_of_them(text: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         Keyring.parse(text)
     assert GOOD not in str(refused.value)
+
+
+def test_a_key_that_was_made_is_never_taken_for_a_weak_one() -> None:
+    for _ in range(20_000):
+        assert not _is_weak(os.urandom(32))
 
 
 @pytest.mark.parametrize("kid", ["K1", "-k", "k 1", "é", "k" * 17])
@@ -112,7 +125,7 @@ def test_a_key_is_made_under_an_id_that_can_be_read_back(kid: str) -> None:
 
 
 def test_keys_may_be_written_in_either_alphabet_and_with_space_around_them() -> None:
-    master = bytes(range(224, 256))
+    master = bytes(range(223, 254)) + b"\xff"
     plain, safe = base64.b64encode(master).decode(), base64.urlsafe_b64encode(master).decode()
     assert plain != safe
     sealed = Keyring.parse(f"k1:{plain}").seal(b"secret", b"here")
@@ -124,7 +137,9 @@ def test_keys_may_be_written_in_either_alphabet_and_with_space_around_them() -> 
 
 def test_a_key_needs_eight_different_bytes_at_least() -> None:
     for different in (7, 8):
-        text = "k1:" + base64.b64encode((bytes(range(different)) * 32)[:32]).decode()
+        # Bytes of no sense, and of so many kinds.
+        master = [number % different for number in hashlib.sha256(b"so many").digest()]
+        text = "k1:" + base64.b64encode(bytes(master)).decode()
         if different < 8:
             with pytest.raises(ConfigurationError, match=r"^Key 1 is not random"):
                 Keyring.parse(text)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BYTES = base64.b64encode(bytes(range(32))).decode()
-RING = Keyring.parse(f"k1:{_BYTES}")
+RING = Keyring({"k1": bytes(range(32))})
 SIGNER = PrivateKey.parse(f"ed25519-private:{_BYTES}")
 AT = datetime(2026, 11, 22, 14, 0, 5, 123456, tzinfo=timezone(timedelta(hours=2)))
 LATER = AT + timedelta(seconds=1)
@@ -298,7 +298,7 @@ def test_a_signed_token_of_another_form_is_none(payload: bytes) -> None:
 
 
 def test_a_token_is_read_up_to_its_longest_and_nothing_else_is_one() -> None:
-    ring = Keyring.parse(f"k01:{_BYTES}")
+    ring = Keyring({"k01": bytes(range(32))})
     tokens = [write_challenge(ring, ChallengeToken("x" * length, 3, AT, None)) for length in range(6060, 6100)]
     assert 8192 in {len(token) for token in tokens}
     for token in tokens:

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
@@ -143,7 +144,7 @@ class Keyring(Confidential):
                 raise ConfigurationError(f"Key {number} is not base64.") from None
             if len(master) != _KEY_BYTES:
                 raise ConfigurationError(f"Key {number} has {len(master)} bytes; a key has {_KEY_BYTES}.")
-            if len(set(master)) < _KEY_BYTES // 4:
+            if _is_weak(master):
                 raise ConfigurationError(f"Key {number} is not random; make one with `twofold keys generate`.")
             if kid in keys or master in keys.values():
                 raise ConfigurationError(f"Key {number} is there twice.")
@@ -208,6 +209,20 @@ class Keyring(Confidential):
                 return kid, body
             case _:
                 raise Tampered
+
+
+def _is_weak(master: bytes) -> bool:
+    """Whether these bytes look chosen: few of them, a text, a pattern that repeats, a sequence in even steps.
+
+    Of random keys, fewer than one in a billion does.
+    """
+    steps = {(after - before) % 256 for before, after in pairwise(master)}
+    return (
+        len(set(master)) < _KEY_BYTES // 4
+        or all(32 <= byte < 127 or byte in b"\t\n\r" for byte in master)
+        or any(master == master[:size] * (_KEY_BYTES // size) for size in (8, 16))
+        or len(steps) == 1
+    )
 
 
 def _bound(kid: str, context: bytes) -> bytes:

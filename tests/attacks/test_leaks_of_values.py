@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import copy
 import json
 import pickle
@@ -22,7 +23,7 @@ from twofold.keyring import Keyring
 from twofold.web import fastapi, page, visit
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
-KEYS = "k1:" + base64.b64encode(bytes(range(32))).decode()
+KEYS = "k1:" + base64.b64encode(hashlib.sha256(b"a key").digest()).decode()
 URI = f"otpauth://totp/Acme:ada%40example.com?secret={SECRET}&issuer=Acme"
 
 
