@@ -126,6 +126,7 @@ def test_the_settings_page_makes_an_mfa(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "twofold.keys").write_text(keys)
+    (tmp_path / "twofold.keys").chmod(0o600)
     run("docs/settings.md", 0, {"MFA": MFA, "Settings": Settings, "Path": Path, "engine": migrated.engine()})
 
 

@@ -318,6 +318,7 @@ def test_a_key_file_has_a_key_on_each_line(tmp_path: Path) -> None:
     new, old = generate_key("k2"), generate_key("k1")
     path = tmp_path / "keys"
     path.write_text(f"\n  {new}\n\n{old}  \n")
+    path.chmod(0o600)
     assert read_keys(plain_settings(keys_file=path)).kids == Keyring.parse(f"{new},{old}").kids == ("k2", "k1")
 
 
@@ -326,7 +327,8 @@ def test_a_key_file_that_holds_no_keys_is_a_wrong_setting(tmp_path: Path) -> Non
     with pytest.raises(ConfigurationError, match=rf"{path} cannot be read \(FileNotFoundError\)"):
         read_keys(plain_settings(keys_file=path))
     path.write_bytes(b"k1:\xff\xfe")
-    with pytest.raises(ConfigurationError):
+    path.chmod(0o600)
+    with pytest.raises(ConfigurationError, match=r"^Key 1 is not base64"):
         read_keys(plain_settings(keys_file=path))
     with pytest.raises(ConfigurationError, match="There are no keys"):
         read_keys(plain_settings())

@@ -359,14 +359,22 @@ def _opened(work: Attempt, account: Account) -> bytes | None:
     return secret
 
 
+def read_fernet_keys(text: str) -> list[Fernet]:
+    """Read Fernet keys, comma-separated. Raises ConfigurationError, without a word of them, where there are none."""
+    try:
+        keys = [Fernet(key.strip()) for key in text.split(",") if key.strip()]
+    except ValueError:
+        keys = []
+    if not keys:
+        raise ConfigurationError("TWOFOLD_LEGACY_FERNET_KEY holds no Fernet key.")
+    return keys
+
+
 def _unfernet(work: Attempt, token: str) -> str:
     configured = work.settings.legacy_fernet_key
     if configured is None:
         raise Unreadable
-    try:
-        keys = [Fernet(key.strip()) for key in configured.get_secret_value().split(",") if key.strip()]
-    except ValueError:
-        raise ConfigurationError("TWOFOLD_LEGACY_FERNET_KEY holds no Fernet key.") from None
+    keys = read_fernet_keys(configured.get_secret_value())
     try:
         return MultiFernet(keys).decrypt(token).decode("ascii")
     except (InvalidToken, UnicodeDecodeError):

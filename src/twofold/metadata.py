@@ -16,6 +16,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from twofold.errors import ConfigurationError
+from twofold.settings import users_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,10 +109,10 @@ class UsersColumn:
     @classmethod
     def parse(cls, text: str) -> UsersColumn:
         """Read `users.id` or `app.accounts.uuid`. Raises ConfigurationError for anything else."""
-        match text.split("."):
-            case [table, column] if table and column:
+        match users_parts(text):
+            case [table, column]:
                 return cls(None, table, column)
-            case [schema, table, column] if schema and table and column:
+            case [schema, table, column]:
                 return cls(schema, table, column)
             case _:
                 raise ConfigurationError("TWOFOLD_USERS names the users' key as table.column, for example users.id.")

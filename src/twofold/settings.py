@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
+from twofold import sources
 from twofold.confidential import Confidential
 from twofold.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
+    from pydantic_settings import PydanticBaseSettingsSource
 
 
 def _seconds(value: object) -> object:
@@ -43,12 +45,14 @@ class Settings(BaseSettings, Confidential):
     keys: SecretStr | None = Field(
         default=None, description="`kid2:base64,kid1:base64`, 32 bytes each; the first one writes, all of them read."
     )
-    keys_file: Path | None = Field(default=None, description="A file that holds what `keys` would, mode 0600.")
+    keys_file: Path | None = Field(
+        default=None, description="A file that holds what `keys` would, for its owner alone (0600)."
+    )
     checkpoint_key: SecretStr | None = Field(
         default=None, description="`ed25519-private:base64`, for `twofold events checkpoint` and nothing else."
     )
     checkpoint_key_file: Path | None = Field(
-        default=None, description="A file that holds what `checkpoint_key` would, mode 0600."
+        default=None, description="A file that holds what `checkpoint_key` would, for its owner alone (0600)."
     )
     users: str = Field(default="users.id", description="The column that `user_id` references: `table.column`.")
 
@@ -100,7 +104,10 @@ class Settings(BaseSettings, Confidential):
         default=timedelta(hours=1), description="No wait is longer than this, and this is no shorter than the first."
     )
     suspend_after: int = Field(
-        default=100, ge=5, le=100, description="Consecutive failures that suspend TOTP (NIST SP 800-63B-4 §3.2.2)."
+        default=100,
+        ge=5,
+        le=100,
+        description="Consecutive failures that suspend TOTP, more than the free ones (NIST SP 800-63B-4 §3.2.2).",
     )
 
     failure_limit: int = Field(
@@ -118,7 +125,8 @@ class Settings(BaseSettings, Confidential):
         default=timedelta(days=30), description="A trusted device expires after this, however often it is used."
     )
     device_idle: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(days=365))] = Field(
-        default=timedelta(days=14), description="A trusted device expires when it is not used for this long."
+        default=timedelta(days=14),
+        description="A trusted device expires when it is not used for this long, which is within its lifetime.",
     )
     device_cookie: str = Field(
         default="twofold_device",
@@ -129,6 +137,59 @@ class Settings(BaseSettings, Confidential):
     device_grace: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(minutes=5))] = Field(
         default=timedelta(seconds=60), description="How long a rotated device token still serves parallel requests."
     )
+
+    if not TYPE_CHECKING:  # A constructor of our own would hide the names of the settings from a type checker.
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except UnicodeDecodeError:
+                raise ConfigurationError("The .env file is not UTF-8 text.") from None
+            except OSError as error:
+                raise ConfigurationError(
+                    f"The .env file cannot be read ({type(error).__name__}); it lies in the working directory, unless "
+                    "it was named."
+                ) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> Any:
+        """Read arguments, then the environment, then the `.env` file, and warn of variables that were misspelt."""
+        del file_secret_settings
+        for name, meant in _unread(settings_cls, env_settings, dotenv_settings).items():
+            if meant is not None:
+                sources.warn(name, meant)
+        return tuple(sources.ranked(init_settings, env_settings, dotenv_settings))
+
+    @field_validator("users")
+    @classmethod
+    def _a_column(cls, users: str) -> str:
+        """What it names is looked for in the database; that it names anything can be said here."""
+        if users_parts(users) is None:
+            raise ValueError("it names the users' key as table.column, for example users.id")
+        return users
+
+    @field_validator("suspend_after")
+    @classmethod
+    def _behind_the_free_ones(cls, suspend_after: int, info: ValidationInfo) -> int:
+        """Where all failures before the suspension are free, there is no wait."""
+        if suspend_after <= info.data.get("free_failures", 0):
+            raise ValueError("it has to be more than TWOFOLD_FREE_FAILURES, or nobody ever waits")
+        return suspend_after
+
+    @field_validator("device_idle")
+    @classmethod
+    def _within_the_lifetime(cls, idle: timedelta, info: ValidationInfo) -> timedelta:
+        """A default is never in the way: whichever of the two ends first ends the trust."""
+        if idle > info.data.get("device_lifetime", idle) and idle != cls.model_fields["device_idle"].default:
+            raise ValueError("it may not be longer than TWOFOLD_DEVICE_LIFETIME")
+        return idle
 
     @field_validator("issuer")
     @classmethod
@@ -147,10 +208,23 @@ class Settings(BaseSettings, Confidential):
         return longest
 
 
-def read_key_file(file: Path) -> list[str]:
-    """The lines of a file of keys, those with nothing on them left out. Raises ConfigurationError."""
-    try:
-        text = file.read_text(encoding="ascii", errors="replace")
-    except OSError as error:
-        raise ConfigurationError(f"The key file {file} cannot be read ({type(error).__name__}).") from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+def users_parts(text: str) -> list[str] | None:
+    """The parts of `table.column` or `schema.table.column`; None for anything else."""
+    parts = text.split(".")
+    return parts if len(parts) in {2, 3} and all(parts) else None
+
+
+def in_file(env_file: Path) -> set[str]:
+    """The settings that a `.env` file names."""
+    names = DotEnvSettingsSource(Settings, env_file=env_file).env_vars
+    return {name.removeprefix(sources.PREFIX) for name in names if name.startswith(sources.PREFIX)}
+
+
+def unread(env_file: Path | None) -> dict[str, str | None]:
+    """The `TWOFOLD_*` that are no settings, in the environment and in a file, each with what was probably meant."""
+    return _unread(Settings, EnvSettingsSource(Settings), DotEnvSettingsSource(Settings, env_file=env_file))
+
+
+def _unread(settings: type[BaseSettings], *found: object) -> dict[str, str | None]:
+    names = [name for source in found if isinstance(source, EnvSettingsSource) for name in source.env_vars]
+    return sources.unread(names, settings.model_fields)

@@ -103,6 +103,7 @@ def test_no_command_says_or_logs_anything_secret(
         canaries.hide("a wrong key", *(key.partition(":")[2] for key in [values.get("TWOFOLD_KEYS", "")] if key))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "old.key").write_text(FERNET)
+    (tmp_path / "old.key").chmod(0o600)
     environment: dict[str, str | None] = {
         "TWOFOLD_KEYS": f"{new},{keys}",
         "TWOFOLD_DATABASE_URL": with_password(migrated.url),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import copy
+import hashlib
 import json
 import pickle
 from dataclasses import fields, is_dataclass

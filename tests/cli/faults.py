@@ -16,6 +16,7 @@ from sqlalchemy import event
 from tests.databases import BACKENDS
 from tests.people import FIREFOX, log_in
 from twofold.budget import FAILURE
+from twofold.events import signing
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
@@ -154,6 +155,71 @@ def _(sick: Sick) -> None:
 @fault("a setting outside its limits", "settings", "wrong", "TWOFOLD_DIGITS must be less than or equal to 8", on=FILE)
 def _(sick: Sick) -> None:
     sick.set(digits="9")
+
+
+@fault(
+    "settings that contradict each other",
+    "settings",
+    "wrong",
+    "TWOFOLD_SUSPEND_AFTER is wrong: it has to be more than TWOFOLD_FREE_FAILURES, or nobody ever waits.",
+    "docs/settings.md lists every setting.",
+    on=FILE,
+)
+def _(sick: Sick) -> None:
+    sick.set(free_failures="5", suspend_after="5")
+
+
+@fault(
+    "a variable that was misspelt, in the environment or in the `.env` file",
+    "variables",
+    "wrong",
+    "TWOFOLD_DEVICES_LIMIT is no setting, and what it says is ignored: did you mean TWOFOLD_DEVICE_LIMIT?",
+    "Set TWOFOLD_DEVICE_LIMIT, or take TWOFOLD_DEVICES_LIMIT out.",
+    on=FILE,
+)
+def _(sick: Sick) -> None:
+    (sick.folder / ".env").write_text("TWOFOLD_DEVICES_LIMIT=0\n")
+
+
+@fault(
+    "other variables that begin with `TWOFOLD_`",
+    "variables",
+    "note",
+    "Not read, since there are no such settings: TWOFOLD_SERVICE_HOST.",
+    "docs/settings.md lists every setting.",
+    on=FILE,
+)
+def _(sick: Sick) -> None:
+    sick.set(service_host="192.0.2.7")
+
+
+@fault("a checkpoint key that is none", "checkpoint key", "wrong", "A private checkpoint key is one line", on=FILE)
+def _(sick: Sick) -> None:
+    sick.set(checkpoint_key="sekret")
+
+
+@fault(
+    "a checkpoint key that others can read", "checkpoint key", "wrong", "(mode 0666).", "chmod 600 {planted}", on=FILE
+)
+def _(sick: Sick) -> None:
+    sick.set(checkpoint_key_file=sick.write(signing.generate_key(), 0o666))
+
+
+@fault("a Fernet key that is none", "Fernet keys", "wrong", "TWOFOLD_LEGACY_FERNET_KEY holds no Fernet key.", on=FILE)
+def _(sick: Sick) -> None:
+    sick.set(legacy_fernet_key="sekret")
+
+
+@fault(
+    "a `.env` file with secrets that others can read",
+    "env file",
+    "wrong",
+    "can be read or written by others (mode 0644).",
+    "chmod 600 {planted}",
+    on=FILE,
+)
+def _(sick: Sick) -> None:
+    sick.options += ["--env-file", sick.write(f"TWOFOLD_KEYS={sick.shell.environment.pop('keys')}\n", 0o644)]
 
 
 # The database

@@ -77,6 +77,7 @@ def test_whatever_is_wrong_with_keys_and_files_is_a_sentence(
     assert twofold("events", "checkpoint", FILE).code == 0
     (folder / "empty").touch()
     (folder / "text").write_text("once upon a time\n")
+    (folder / "text").chmod(0o600)
     bare = Shell({name: value for name, value in twofold.environment.items() if name != "checkpoint_key_file"})
     keyless: list[tuple[list[str], str]] = [
         (["verify", "--against", FILE], "name the public one with --public-key FILE"),
@@ -99,14 +100,15 @@ def test_whatever_is_wrong_with_keys_and_files_is_a_sentence(
         (["checkpoint"], {}, 64, "name the file"),
         (["checkpoint", FILE, "--new-key", "another"], {}, 64, "name the file"),
         (["checkpoint", FILE], {"checkpoint_key_file": "nowhere"}, 78, "nowhere cannot be read"),
-        (["checkpoint", FILE], {"checkpoint_key_file": "checkpoint.pub"}, 78, "A private checkpoint key is one line"),
+        (["checkpoint", FILE], {"checkpoint_key_file": "text"}, 78, "A private checkpoint key is one line"),
+        (["checkpoint", FILE], {"checkpoint_key_file": "checkpoint.pub"}, 78, "chmod 600 checkpoint.pub"),
         (["checkpoint", FILE], {"checkpoint_key": "sekret"}, 78, "A private checkpoint key is one line"),
         (["checkpoint", "text"], {}, 1, "Line 1 is no line of a checkpoint file"),
         (["checkpoint", "nowhere/file"], {}, 78, "cannot be written"),
         (["checkpoint", "."], {}, 78, ". cannot be written"),
         (["tombstone"], {}, 64, "Missing argument"),
         (["tombstone", "nowhere"], {}, 78, "nowhere cannot be read"),
-        (["tombstone", FILE], {"keys": ""}, 78, "Key 1 is not written as kid:base64"),
+        (["tombstone", FILE], {"keys": ""}, 78, "There are no keys"),
         (["checkpoint", FILE], {"database_url": "postgresql://ada:sekret@127.0.0.1:1/app"}, 69, "does not answer"),
         (["verify", "--against", FILE], {"database_url": "postgresql://127.0.0.1:1/app"}, 69, "does not answer"),
         (["checkpoint", FILE], {"database_url": f"sqlite:///{folder / 'none.db'}"}, 1, "twofold db upgrade"),

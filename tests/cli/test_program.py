@@ -55,6 +55,7 @@ def test_settings_come_from_options_then_environment_then_the_env_file(
 @pytest.mark.backends("sqlite")
 def test_a_key_file_on_the_command_line_wins_over_keys_in_the_environment(twofold: Shell, folder: Path) -> None:
     (folder / "keys").write_text(generate_key("filed"))
+    (folder / "keys").chmod(0o600)
     assert twofold("keys", "status", "--keys-file", "keys", "--json").data["keys"][0]["kid"] == "filed"
 
 

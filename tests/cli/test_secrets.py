@@ -36,6 +36,7 @@ def test_an_operator_brings_everybody_along(
     assert mfa.legacy.survey().rows == 2
 
     (folder / "old.key").write_text(FERNET + "\n")
+    (folder / "old.key").chmod(0o600)
     answer = shell("secrets", "import-legacy", "--legacy-fernet-key-file", "old.key", **where)
     assert answer.code == 0
     assert "Adopted 2 rows." in answer.out

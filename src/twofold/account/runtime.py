@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from twofold.account.attempt import Attempt
 from twofold.account.statements import Schema
 from twofold.errors import ConfigurationError
+from twofold.key_files import read_key_file
 from twofold.keyring import Keyring
-from twofold.settings import read_key_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

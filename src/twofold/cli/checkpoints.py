@@ -22,8 +22,8 @@ from twofold.errors import ConfigurationError
 from twofold.events import heads, ledger, signing
 from twofold.events.checkpoint import Checkpoint, Heads
 from twofold.events.merkle import Tree
+from twofold.key_files import read_key_file, read_public_file
 from twofold.schema.sentences import as_mfa_errors
-from twofold.settings import read_key_file
 from twofold.tokens import Tombstone, read_tombstone
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def checkpoint(
         _make_key(terminal, new_key)
         return
     assert file is not None  # noqa: S101 -- One of the two is given.
-    with ledger.opened(file, _private_key(terminal.settings)) as opened:
+    with ledger.opened(file, private_key(terminal.settings)) as opened:
         if opened.contents.unfinished:
             terminal.note(f"Took away {counted(opened.contents.unfinished, 'line')} of a run that did not finish.")
         made = _append_checkpoint(terminal, opened, batch)
@@ -81,7 +81,7 @@ def tombstone(
     Checkpoints of before then tell these users from deleted ones. Needs TWOFOLD_KEYS, which prove a tombstone, and the
     checkpoint key. What is in the file already is passed over, so the same lines can be given again.
     """
-    keyring, key, given = read_keys(terminal.settings), _private_key(terminal.settings), list[Tombstone]()
+    keyring, key, given = read_keys(terminal.settings), private_key(terminal.settings), list[Tombstone]()
     for number, line in enumerate(sys.stdin, start=1):
         if not line.strip():
             continue
@@ -186,7 +186,8 @@ def _make_key(terminal: Terminal, path: Path) -> None:
     terminal.answer({"file": str(path.absolute()), "public_key": public}, public)
 
 
-def _private_key(settings: Settings) -> signing.PrivateKey:
+def private_key(settings: Settings) -> signing.PrivateKey:
+    """The checkpoint key that the settings name. Raises ConfigurationError."""
     if settings.checkpoint_key is not None:
         return signing.PrivateKey.parse(settings.checkpoint_key.get_secret_value())
     if settings.checkpoint_key_file is not None:
@@ -199,10 +200,10 @@ def _private_key(settings: Settings) -> signing.PrivateKey:
 
 def _public_key(settings: Settings, file: Path | None) -> signing.PublicKey:
     if file is not None:
-        return signing.PublicKey.parse("\n".join(read_key_file(file)))
+        return signing.PublicKey.parse("\n".join(read_public_file(file)))
     if settings.checkpoint_key is None and settings.checkpoint_key_file is None:
         raise ConfigurationError("There is no checkpoint key of your own; name the public one with --public-key FILE.")
-    return _private_key(settings).public
+    return private_key(settings).public
 
 
 def _added(given: list[Tombstone], fresh: list[Tombstone]) -> str:

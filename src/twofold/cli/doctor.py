@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from pydantic import ValidationError
 
-from twofold.cli.checks import keys, policy, rows, server, tables
+from twofold.cli.checks import keys, policy, rows, server, tables, variables
 from twofold.cli.checks.check import Check
 from twofold.cli.failures import REFUSED, settings_sentences
 from twofold.cli.shown import Line
@@ -50,6 +50,13 @@ def _checks(terminal: Terminal) -> Iterator[Check]:
         return
     configured = tuple(_checked("keys", lambda: keys.key_settings(terminal)))
     yield from configured
+    for name, look in (
+        ("checkpoint key", keys.other_keys),
+        ("Fernet keys", keys.fernet_keys),
+        ("env file", keys.env_file),
+        ("variables", variables.variables),
+    ):
+        yield from _checked(name, functools.partial(look, terminal))
     reached = tuple(_checked("database", lambda: server.database(terminal)))
     yield from reached
     # What needs the database says nothing new where it does not answer.

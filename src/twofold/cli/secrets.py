@@ -13,7 +13,7 @@ from twofold.cli.failures import INTERRUPTED, REFUSED
 from twofold.cli.keys import counted
 from twofold.cli.operator import Operator
 from twofold.cli.terminal import Terminal, command, noun
-from twofold.settings import read_key_file
+from twofold.key_files import read_key_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -83,15 +83,13 @@ class Terminal:
             if not env_file.is_file():
                 raise ConfigurationError(f"There is no file {env_file}, which --env-file names.")
             given["_env_file"] = env_file
-        if "keys_file" in given:
-            # TWOFOLD_KEYS would win over a file, and an option wins over everything.
-            given["keys"] = None
-        try:
-            return Settings(**given)
-        except UnicodeDecodeError:
-            raise ConfigurationError("The .env file is not UTF-8 text.") from None
-        except OSError as error:
-            raise ConfigurationError(f"The .env file cannot be read ({type(error).__name__}).") from None
+        return Settings(**given)
+
+    @property
+    def env_file(self) -> Path | None:
+        """The file that the settings are read from beside the environment, where there is one."""
+        path = self._given.get("env_file") or Path(".env")
+        return path if path.is_file() else None
 
     @functools.cached_property
     def engine(self) -> sa.Engine:
