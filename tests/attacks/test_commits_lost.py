@@ -23,7 +23,7 @@ from tests.attacks.losing import AWAITED, DEADLINE, DRIVERS, Losers, LosingSQLit
 from tests.databases import BACKENDS
 from tests.people import FIREFOX, challenged, enroll, kinds, log_in, plain_settings
 from twofold import Challenge, Cleared, DatabaseUnavailable, MFAError
-from twofold.cli import app
+from twofold.cli.program import app
 from twofold.web.fastapi import SignedIn, Waiting
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from tests.attacks.outages import hosted
 from tests.attacks.refusing import ALWAYS, DEADLINE, REASONS, Stage, staged
 from tests.people import Clock, Enrolment, challenged, kinds, plain_settings
 from twofold import MFA, DatabaseUnavailable
-from twofold.cli import app
+from twofold.cli.program import app
 from twofold.web.fastapi import SignedIn, Waiting
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from tests.attacks.witness import everything_heard
 from tests.canaries import Canaries
 from tests.people import FIREFOX, Clock, Open, Sql, enroll, log_in
 from tests.test_legacy import FERNET, leave
-from twofold.cli import app
+from twofold.cli.program import app
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from tests.people import Clock, Enrolment, add_user, enroll
 from twofold import MFA, Settings
-from twofold.cli import app
+from twofold.cli.program import app
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:

@@ -237,6 +237,17 @@ def _(sick: Sick) -> None:
     sick.set(database_url="postgresql://ada:sekret@127.0.0.1:1/app")
 
 
+@fault(
+    "a SQLite file that is not there",
+    "database",
+    "wrong",
+    "There is no file {planted}; `twofold db upgrade` makes it.",
+    on=FILE,
+)
+def _(sick: Sick) -> None:
+    sick.set(database_url=f"sqlite:///{sick.folder / 'planted'}")
+
+
 @fault("an old server", "version", "wrong", "is too old.", "Twofold needs", on=("sqlite", "postgresql"))
 def _(sick: Sick) -> None:
     if sick.database.backend == "postgresql":

@@ -111,7 +111,7 @@ def test_whatever_is_wrong_with_keys_and_files_is_a_sentence(
         (["tombstone", FILE], {"keys": ""}, 78, "There are no keys"),
         (["checkpoint", FILE], {"database_url": "postgresql://ada:sekret@127.0.0.1:1/app"}, 69, "does not answer"),
         (["verify", "--against", FILE], {"database_url": "postgresql://127.0.0.1:1/app"}, 69, "does not answer"),
-        (["checkpoint", FILE], {"database_url": f"sqlite:///{folder / 'none.db'}"}, 1, "twofold db upgrade"),
+        (["checkpoint", FILE], {"database_url": f"sqlite:///{folder / 'none.db'}"}, 69, "twofold db upgrade"),
     ]
     for arguments, environment, code, sentence in cases:
         answer = twofold("events", *arguments, **environment)

@@ -10,8 +10,9 @@ import typer.main
 from typer.core import TyperGroup
 
 from tests.cli.documented import BEGIN, DOCS, PAGES, documented
-from twofold.cli import app, failures
+from twofold.cli import failures
 from twofold.cli.nouns import ABOUT
+from twofold.cli.program import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -34,6 +34,7 @@ def test_a_well_installation_is_told_so_with_the_odds_of_a_guess(twofold: Shell,
 
 @pytest.mark.backends("sqlite")
 def test_each_thing_that_is_missing_has_a_next_step(shell: Shell, folder: Path) -> None:
+    (folder / "empty.db").touch()
     shell.environment["database_url"] = f"sqlite:///{folder / 'empty.db'}"
     answer = shell("doctor")
     assert answer.code == 1

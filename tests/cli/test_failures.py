@@ -98,9 +98,21 @@ def test_no_keys_at_all(twofold: Shell, command: list[str]) -> None:
 
 @pytest.mark.parametrize("command", NEED_KEYS, ids=" ".join)
 def test_tables_that_are_not_there(shell: Shell, folder: Path, command: list[str]) -> None:
+    (folder / "empty.db").touch()
     answer = shell(*command, database_url=f"sqlite:///{folder / 'empty.db'}")
     assert (answer.code, answer.out) == (1, "")
     assert "twofold db upgrade" in answer.err
+
+
+READING = [command for command in COMMANDS if command != ["db", "upgrade"]]
+
+
+@pytest.mark.parametrize("command", [*READING, ["db", "adopt", "--apply", "--yes"], ["doctor"]], ids=" ".join)
+def test_no_file_is_made_for_a_path_that_was_mistyped(shell: Shell, folder: Path, command: list[str]) -> None:
+    answer = shell(*command, database_url=f"sqlite:///{folder / 'typo.db'}")
+    assert answer.code == (1 if command == ["doctor"] else 69)
+    assert f"There is no file {folder / 'typo.db'}; `twofold db upgrade` makes it." in answer.out + answer.err
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(

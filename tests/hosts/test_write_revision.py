@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from twofold.cli import app
+from twofold.cli.program import app
 from twofold.hosting import FILE_NAME
 
 if TYPE_CHECKING:

@@ -34,9 +34,10 @@ _WORDS = {
 @command(app, "twofold db upgrade", "twofold db upgrade --database-url sqlite:///app.db")
 def upgrade(terminal: Terminal) -> None:
     """Make the four tables, or record those that are there and conform. What differs is refused and left as it is."""
-    before = commands.current(terminal.engine)
-    commands.upgrade(terminal.engine, terminal.settings)
-    after = commands.current(terminal.engine)
+    engine = terminal.founding_engine
+    before = commands.current(engine)
+    commands.upgrade(engine, terminal.settings)
+    after = commands.current(engine)
     sentence = f"The database is at revision {after}" + (" already." if after == before else ".")
     terminal.answer({"revision": after, "before": before, "changed": after != before}, sentence)
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from twofold.cli.checks import keys, policy, rows, server, tables, variables
 from twofold.cli.checks.check import Check
 from twofold.cli.failures import REFUSED, settings_sentences
-from twofold.cli.shown import Line
+from twofold.cli.shown import Line, can_show
 from twofold.cli.terminal import Terminal, command, noun
 from twofold.errors import MFAError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 app = noun("doctor")
-_MARKS = {"ok": ("✓", "green"), "note": ("!", "yellow"), "wrong": ("✗", "bold red")}
+_MARKS = {"ok": ("✓", "ok", "green"), "note": ("!", "!", "yellow"), "wrong": ("✗", "x", "bold red")}
 
 
 @command(app, "twofold doctor", "twofold doctor --json")
@@ -102,7 +102,8 @@ def _are_well(found: Iterable[Check], about: str) -> bool:
 
 
 def _lines(check: Check) -> Iterator[str | Line]:
-    mark, style = _MARKS[check.state]
+    drawn, spelt, style = _MARKS[check.state]
+    mark = drawn if can_show(drawn) else spelt
     yield Line((mark, style), (" ", ""), (f"{check.about}: ", "bold"), (check.message, ""))
     if check.next_step and check.state != "ok":
         yield f"    next: {check.next_step}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -46,6 +47,10 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 def run(arguments: Sequence[str] | None, command: Callable[[], Any]) -> NoReturn:
     """Run a command and end the process: never with a traceback, unless `--debug` asks for it."""
     given = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What the encoding of the terminal has not is written out, as what cannot be printed is.
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = command() or 0
         sys.stdout.flush()

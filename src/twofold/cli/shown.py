@@ -6,6 +6,8 @@ here, so no command has to know where its words come from.
 
 from __future__ import annotations
 
+import sys
+
 from rich import table
 from rich.text import Text
 
@@ -35,3 +37,12 @@ class Table(table.Table):
     def add_row(self, *cells: str) -> None:  # type: ignore[override]
         """Add a row of cells."""
         super().add_row(*(Text(visible(cell)) for cell in cells))
+
+
+def can_show(text: str) -> bool:
+    """Whether standard output has these characters in its encoding."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

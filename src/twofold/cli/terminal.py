@@ -22,7 +22,7 @@ from twofold.cli.nouns import ABOUT
 from twofold.cli.operator import Operator
 from twofold.cli.shown import Line, visible
 from twofold.database import create_engine
-from twofold.errors import ConfigurationError
+from twofold.errors import ConfigurationError, DatabaseUnavailable
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
@@ -93,22 +93,37 @@ class Terminal:
 
     @functools.cached_property
     def engine(self) -> sa.Engine:
-        """The configured database, which may take its time; nothing connects before it is asked."""
+        """The configured database, which may take its time; nothing connects before it is asked.
+
+        Raises DatabaseUnavailable for a SQLite file that is not there, which a connection would make.
+        """
+        engine = self.founding_engine
+        _require_file(engine.url)
+        return engine
+
+    @functools.cached_property
+    def founding_engine(self) -> sa.Engine:
+        """The same, for the one command that makes a database."""
         return create_engine(self.settings.database_url.get_secret_value(), answer_within=None)
 
     @functools.cached_property
     def impatient_engine(self) -> sa.Engine:
         """The same, for what people wait for: a database that is silent counts as gone."""
-        return create_engine(self.settings.database_url.get_secret_value())
+        engine = create_engine(self.settings.database_url.get_secret_value())
+        _require_file(engine.url)
+        return engine
 
     @functools.cached_property
     def mfa(self) -> Operator:
         """The library over the configured database and keys."""
-        return Operator(self.engine, self.settings)
+        # Keys that are missing are told of first: no database helps without them.
+        made = Operator(self.founding_engine, self.settings)
+        _require_file(self.founding_engine.url)
+        return made
 
     def close(self) -> None:
         """Let go of the database."""
-        for name in {"engine", "impatient_engine"} & self.__dict__.keys():
+        for name in {"founding_engine", "impatient_engine"} & self.__dict__.keys():
             self.__dict__[name].dispose()
 
     def answer(self, payload: object, *people: str | Line | Table) -> None:
@@ -147,6 +162,13 @@ class Terminal:
         with Progress(*columns, console=_console(err=True), disable=is_hidden) as bar:
             task = bar.add_task(what, total=total)
             yield lambda steps: bar.advance(task, steps)
+
+
+def _require_file(url: sa.URL) -> None:
+    # A URI of SQLite's own says by itself whether a file is made.
+    is_file = url.get_backend_name() == "sqlite" and not str(url.database).startswith("file:")
+    if is_file and not Path(str(url.database)).exists():
+        raise DatabaseUnavailable(f"There is no file {url.database}; `twofold db upgrade` makes it.")
 
 
 def _option(name: str, annotation: Any, default: Any, *names: str, help: str, **more: Any) -> inspect.Parameter:  # noqa: A002
