@@ -71,3 +71,34 @@ def test_the_requests_of_web_frameworks_are_understood() -> None:
     nowhere = SimpleNamespace(client=None, headers={})
     odd = SimpleNamespace(client=SimpleNamespace(host=3221225985), headers={})
     assert Request.of(nowhere) == Request.of(odd) == Request()
+
+
+@pytest.mark.requirement("R98")
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"client": SimpleNamespace(host="192.0.2.7", port=1)},  # Starlette, FastAPI
+        {"remote_addr": "192.0.2.7"},  # Flask, Werkzeug
+        {"META": {"REMOTE_ADDR": "192.0.2.7"}},  # Django
+        {"remote": "192.0.2.7", "host": "app.example.com"},  # aiohttp
+        {"ip": "192.0.2.7", "remote_addr": "", "host": "app.example.com"},  # Sanic
+        {"remote_ip": "192.0.2.7", "host": "app.example.com"},  # Tornado
+    ],
+    ids=lambda attributes: next(iter(attributes)),
+)
+def test_the_address_is_read_as_each_framework_has_it(attributes: dict[str, object]) -> None:
+    agent = {"user-agent": FIREFOX.user_agent, "x-forwarded-for": "203.0.113.9", "forwarded": "for=203.0.113.9"}
+    found = Request.of(SimpleNamespace(headers=agent, **attributes))
+    assert (found.ip_address, found.user_agent) == ("192.0.2.7", FIREFOX.user_agent)
+
+
+def test_an_address_that_nobody_has_seen_is_none() -> None:
+    unseen: list[dict[str, object]] = [
+        {},
+        {"client": None},
+        {"META": {}},
+        {"ip": 5},
+        {"client": SimpleNamespace(host=None)},
+    ]
+    for attributes in unseen:
+        assert Request.of(SimpleNamespace(headers={}, **attributes)) == Request()

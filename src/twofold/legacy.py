@@ -23,6 +23,7 @@ from twofold.account.attempt import BatchUnsupported, Conflict, Fact
 from twofold.account.digests import as_older
 from twofold.account.row import Account
 from twofold.account.statements import HeldCode, HeldDevice
+from twofold.arguments import batch, whole
 from twofold.backup_codes.codec import adopted as adopted_hash
 from twofold.errors import ConfigurationError, MFAError, MissingKey, NotAdopted, Tampered, UnknownUser
 from twofold.kinds import Kind
@@ -92,8 +93,11 @@ def adopt(work: Attempt, *, after: int | Rowless = 0, limit: int = 100, trial: b
     A batch is written together, or row by row where one of them stands in the way, so that logins go on and a run that
     was stopped goes on where it was. A `trial` opens every secret and writes nothing.
     """
-    limit = min(max(limit, 1), _BATCH)
-    page = _rowless(work, after.after, limit) if isinstance(after, Rowless) else _legacy(work, after, limit)
+    limit = batch(limit, _BATCH)
+    if isinstance(after, Rowless):
+        page = _rowless(work, after.after, limit)
+    else:
+        page = _legacy(work, whole("after", after), limit)
     try:
         with work.savepoint():
             left = page.together(trial=trial)

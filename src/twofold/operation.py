@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.util import await_only, greenlet_spawn
 
+from twofold import arguments
 from twofold.account.transactions import run_in_callers_transaction, run_in_own_transaction
 from twofold.account.translation import raise_translated, without_frames
 from twofold.errors import ConfigurationError, MFAError
@@ -47,6 +48,7 @@ class Blocking:
     def _perform(
         self, function: Callable[Concatenate[Attempt, P], R], writes: Writes, /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
+        arguments.check(kwargs)
         call: Callable[[Attempt], R] = lambda work: function(work, *args, **kwargs)  # noqa: E731
         try:
             return _run(self._runtime, self._source, call, writes, time.sleep)
@@ -71,6 +73,7 @@ class Awaited:
     async def _perform(
         self, function: Callable[Concatenate[Attempt, P], R], writes: Writes, /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
+        arguments.check(kwargs)
         call: Callable[[Attempt], R] = lambda work: function(work, *args, **kwargs)  # noqa: E731
         try:
             if self._joined is not None:

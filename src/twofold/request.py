@@ -62,15 +62,16 @@ class Request:
 
     @classmethod
     def of(cls, request: Any) -> Request:
-        """Read a `Request`, None, or a web framework's request (Starlette, FastAPI, Flask, Werkzeug)."""
+        """Read a `Request`, None, or a web framework's request.
+
+        The address is read as Starlette and FastAPI, Flask and Werkzeug, Django, aiohttp, Sanic and Tornado have it.
+        """
         if request is None:
             return cls()
         if isinstance(request, cls):
             address, agent, location = request.ip_address, request.user_agent, request.location
         else:
-            client = getattr(request, "client", None)
-            address = getattr(client, "host", None) or getattr(request, "remote_addr", None)
-            agent, location = request.headers.get("user-agent"), None
+            address, agent, location = _address_of(request), request.headers.get("user-agent"), None
         return _cleaned(_part(address), _part(agent), _part(location))
 
     @property
@@ -87,6 +88,20 @@ class Request:
     def device_name(self) -> str:
         """What its owner would call it: `Firefox on Linux`."""
         return f"{self.browser or 'A browser'} on {self.platform or 'an unknown system'}"
+
+
+def _address_of(request: Any) -> str | None:
+    """The address that the server has seen. No header is read: whose word counts there is the host's to say."""
+    client = getattr(request, "client", None)
+    environ = getattr(request, "META", None)
+    for address in (
+        getattr(client, "host", None),
+        *(getattr(request, name, None) for name in ("ip", "remote_ip", "remote", "remote_addr")),
+        environ.get("REMOTE_ADDR") if isinstance(environ, dict) else None,
+    ):
+        if isinstance(address, str) and address:
+            return address
+    return None
 
 
 def _part(text: object) -> str | None:

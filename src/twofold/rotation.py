@@ -17,6 +17,7 @@ from twofold.account import store
 from twofold.account.attempt import BatchUnsupported, Fact
 from twofold.account.row import Account
 from twofold.account.store import Update
+from twofold.arguments import batch, whole
 from twofold.errors import MissingKey, Tampered
 from twofold.kinds import Kind
 from twofold.totp import factor as totp
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
     from twofold.account.attempt import Attempt
     from twofold.outcomes import UserId
+
+
+_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +103,8 @@ def rotate(work: Attempt, *, after: int = 0, limit: int = 100) -> Rotated:
     written = (secrets.c.state_mac, secrets.c.secret, secrets.c.pending_secret)
     stale = sa.or_(*(~column.startswith(f"v1:{work.keyring.active}:", autoescape=True) for column in written))
     is_ours = ~work.schema.is_of_before | work.schema.traces_of(secrets.c.user_id)
-    query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > after, stale, is_ours)
-    rows = work.connection.execute(query.order_by(secrets.c.id).limit(limit)).all()
+    query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > whole("after", after), stale, is_ours)
+    rows = work.connection.execute(query.order_by(secrets.c.id).limit(batch(limit, _BATCH))).all()
     users: list[UserId] = [row.user_id for row in rows]
     try:
         with work.savepoint():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,13 +48,75 @@ def test_an_argument_of_another_type_is_named_and_changes_nothing(mfa: MFA, enro
     ids: list[Any] = [None, True, float(device.device_id), str(device.device_id), b"1"]
     refuses(lambda it: mfa.trusted_devices.revoke(user_id, it), ids, "^device_id is the int of a Device, not")
 
-    sessions: list[Any] = [["hers"], {"id": "hers"}]
-    refuses(
+    sessions: list[Any] = [["hers"], {"id": "hers"}, 5, 1.5, b"hers", True, ""]
+    session_operations: list[Callable[[Any], Any]] = [
         lambda it: mfa.totp.begin(user_id, account_name="ada@example.com", verified=verified, session=it),
-        sessions,
-        "has no canonical form",
-    )
+        lambda it: mfa.totp.pending(user_id, account_name="ada@example.com", session=it),
+        lambda it: mfa.totp.confirm(user_id, "123456", session=it),
+    ]
+    for of_a_session in session_operations:
+        refuses(of_a_session, sessions, "^session is a text that only this session has, not ")
     assert everything(sql) == before
+
+
+def test_a_request_of_another_type_is_named_by_every_operation_that_takes_one(
+    mfa: MFA, enrolled: Enrolment, sql: Sql
+) -> None:
+    user_id, verified = enrolled.user_id, log_in(mfa, enrolled.user_id, enrolled.phone.code())
+    operations: dict[Any, tuple[Any, ...]] = {
+        mfa.challenge: (user_id,),
+        mfa.verify: ("x", "123456"),
+        mfa.reverify: (user_id, "123456"),
+        mfa.password_changed: (user_id,),
+        mfa.totp.confirm: (user_id, "123456"),
+        mfa.totp.disable: (verified,),
+        mfa.backup_codes.regenerate: (verified,),
+        mfa.trusted_devices.trust: (verified,),
+        mfa.trusted_devices.revoke: (user_id, 1),
+        mfa.trusted_devices.revoke_all: (user_id,),
+    }
+    before = everything(sql)
+    requests: list[Any] = [{}, {"headers": {}}, "GET /", 5, b"", object(), FIREFOX.user_agent]
+    for operation, arguments in operations.items():
+        refuses(
+            lambda it, call=operation, given=arguments: call(*given, request=it),
+            requests,
+            r"^request is the request of a web framework or a twofold\.Request, not ",
+        )
+    for by, reason, name in ((None, "lost", "by"), ("ada", 5, "reason"), (b"ada", "lost", "by")):
+        wrong: dict[str, Any] = {"by": by, "reason": reason}
+        for removal in (mfa.reset, mfa.repair):
+            with pytest.raises(TypeError, match=f"^{name} is a text, not "):
+                removal(user_id, **wrong)
+    assert everything(sql) == before
+
+
+def test_ages_and_places_of_another_type_are_named(mfa: MFA, enrolled: Enrolment) -> None:
+    user_id, verified = enrolled.user_id, log_in(mfa, enrolled.user_id, enrolled.phone.code())
+    refuses(lambda it: mfa.proof(verified.token, max_age=it), [300, "PT5M", 5.0, True], "^max_age is a timedelta, not ")
+    numbers: list[Any] = ["1", 1.5, True, b"1", [1], float("nan")]
+    for name, operations in {
+        "limit": (lambda it: mfa.events.recent(user_id, limit=it), lambda it: mfa.events.export(limit=it)),
+        "before": (lambda it: mfa.events.recent(user_id, before=it),),
+        "after": (lambda it: mfa.events.export(after=it), lambda it: mfa.keys.rotate(after=it)),
+    }.items():
+        for operation in operations:
+            refuses(operation, numbers, f"^{name} is an int, not ")
+    refuses(lambda it: mfa.keys.rotate(limit=it), [None, *numbers], "^limit is an int, not ")
+    refuses(lambda it: mfa.legacy.adopt(after=it), [None, *numbers], "^after is an int, not ")
+    old = datetime(2026, 1, 1, tzinfo=UTC)
+    refuses(lambda it: mfa.events.prunable(old, after=it), [1, "x", user_id], "^after is the Place of a Prunable, not ")
+
+
+def test_a_number_that_no_column_holds_is_a_number(mfa: MFA, enrolled: Enrolment) -> None:
+    """On every database alike: past the last row there is nothing, and before the first one everything."""
+    user_id, large = enrolled.user_id, 2**70
+    assert mfa.events.recent(user_id, before=large, limit=large) == mfa.events.recent(user_id)
+    assert mfa.events.recent(user_id, before=-large) == mfa.events.export(after=large) == ()
+    assert mfa.events.export(after=-large, limit=-large) == mfa.events.export(limit=1)
+    assert mfa.keys.rotate(after=large).last_id is None
+    assert mfa.keys.rotate(after=-large, limit=-1).done == 0
+    assert mfa.legacy.adopt(after=large).done == 0
 
 
 def test_a_first_set_up_under_a_wrong_name_leaves_no_row(mfa: MFA, ada: int, sql: Sql) -> None:

@@ -154,7 +154,7 @@ def test_whatever_a_browser_or_an_operator_says_is_kept_and_the_chain_holds(mfa:
 @pytest.mark.requirement("R45")
 def test_a_set_up_works_under_any_name_for_its_session_alone(mfa: MFA, grace: int, clock: Clock) -> None:
     @often(15)
-    @given(lines, texts, texts)
+    @given(lines, texts.filter(bool), texts.filter(bool))
     def set_up(name: str, session: str, other: str) -> None:
         phone = Phone(mfa.totp.begin(grace, account_name=name, session=session).secret, clock)
         if other != session:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from twofold import arguments
 from twofold.account import chain, store
 from twofold.account.attempt import Conflict
+from twofold.arguments import batch, whole
 from twofold.errors import MissingKey, NotAdopted, Tampered
 from twofold.events.anchor import Anchor
 from twofold.kinds import Kind
@@ -29,8 +31,6 @@ _PAGE = 1000
 LARGEST = 2**62
 """No count of ours comes this far."""
 
-_LARGEST = 2**63 - 1
-
 
 def recent(work: Attempt, user_id: UserId, *, limit: int = 20, before: int | None = None) -> tuple[Event, ...]:
     """The latest events of a user, the newest first, at most 1000.
@@ -40,8 +40,8 @@ def recent(work: Attempt, user_id: UserId, *, limit: int = 20, before: int | Non
     events, stored = work.schema.tables.events, work.schema.stored(user_id)
     query = sa.select(events).where(events.c.user_id == stored, events.c.seq.is_not(None))
     if before is not None:
-        query = query.where(events.c.seq < _held(before))
-    query = query.order_by(events.c.seq.desc()).limit(min(max(limit, 1), _PAGE))
+        query = query.where(events.c.seq < whole("before", before))
+    query = query.order_by(events.c.seq.desc()).limit(batch(limit, _PAGE))
     return tuple(_event(row) for row in read(work, query))
 
 
@@ -52,7 +52,9 @@ def export(work: Attempt, *, after: int = 0, limit: int = _PAGE) -> tuple[Event,
     whoever must miss none asks again a little behind.
     """
     events = work.schema.tables.events
-    query = sa.select(events).where(events.c.id > _held(after)).order_by(events.c.id).limit(min(max(limit, 1), _PAGE))
+    query = (
+        sa.select(events).where(events.c.id > whole("after", after)).order_by(events.c.id).limit(batch(limit, _PAGE))
+    )
     return tuple(_event(row) for row in read(work, query))
 
 
@@ -184,11 +186,6 @@ def _left_alone(_work: Attempt, _user_id: UserId) -> Account:
     raise NotAdopted
 
 
-def _held(number: int) -> int:
-    """A number as large as a column can hold, for one that is larger."""
-    return max(-_LARGEST, min(number, _LARGEST))
-
-
 def _against_the_row(work: Attempt, user_id: UserId, start: int, last: int, head: str | None) -> ChainReport:
     try:
         account = _found(work, user_id)
@@ -227,7 +224,7 @@ def _broken(user_id: UserId, start: int, last: int, first_bad: int | None, probl
 
 def _lines(work: Attempt, user_id: UserId) -> Iterator[Any]:
     # A line without a number is one of before Twofold, and proves nothing; one below the first was put in.
-    events, stored, after = work.schema.tables.events, work.schema.stored(user_id), -_LARGEST - 1
+    events, stored, after = work.schema.tables.events, work.schema.stored(user_id), -arguments.LARGEST - 1
     while True:
         query = sa.select(events).where(events.c.user_id == stored, events.c.seq > after)
         page = read(work, query.order_by(events.c.seq).limit(_PAGE))

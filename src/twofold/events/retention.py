@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from twofold import legacy
 from twofold.account import store
 from twofold.account.attempt import Conflict, Fact
+from twofold.arguments import batch
 from twofold.errors import ConfigurationError, Tampered
 from twofold.events import anchor as anchors
 from twofold.events import log
@@ -69,6 +70,8 @@ def prunable(work: Attempt, before: datetime, *, after: Place | None = None, lim
     does not come. Raises ConfigurationError for a moment without a time zone, or one to come.
     """
     _check(work, before)
+    if after is not None and not isinstance(after, Place):
+        raise TypeError(f"after is the Place of a Prunable, not {type(after).__name__}.")
     events = work.schema.tables.events
     kind = after.kind if after else _next_kind(work, None)
     while kind is not None:
@@ -77,7 +80,7 @@ def prunable(work: Attempt, before: datetime, *, after: Place | None = None, lim
         if after is not None:
             behind = (events.c.created_at > after.at) | (events.c.id > after.id)
             query = query.where(events.c.created_at >= after.at, behind)
-        query = query.order_by(events.c.created_at, events.c.id).limit(min(max(limit, 1), _BATCH))
+        query = query.order_by(events.c.created_at, events.c.id).limit(batch(limit, _BATCH))
         if rows := log.read(work, query):
             users = tuple(dict.fromkeys(row.user_id for row in rows))
             return Prunable(users, Place(kind, rows[-1].created_at, rows[-1].id))

@@ -1,0 +1,55 @@
+"""What a caller may give, by the name of the argument: another type is told of before anything is read. Pure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from twofold.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+LARGEST = 2**63 - 1
+"""No number of a row goes beyond it."""
+
+
+def check(given: Mapping[str, object]) -> None:
+    """Raise TypeError for an argument that is of another type than its name promises, whatever the operation is."""
+    for name, value in given.items():
+        promised = _PROMISED.get(name)
+        if promised is not None and not promised[0](value):
+            shown = "an empty one" if value == "" else type(value).__name__
+            raise TypeError(f"{name} is {promised[1]}, not {shown}.")
+
+
+def whole(name: str, number: object) -> int:
+    """A whole number, as large as a row's can be. Raises TypeError, which names the argument, for anything else."""
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise TypeError(f"{name} is an int, not {type(number).__name__}.")
+    return max(-LARGEST, min(number, LARGEST))
+
+
+def batch(number: object, most: int) -> int:
+    """How many to read at once, between one and the most. Raises TypeError for what is no whole number."""
+    return max(1, min(whole("limit", number), most))
+
+
+def _is_request(value: object) -> bool:
+    return (
+        value is None or isinstance(value, Request) or callable(getattr(getattr(value, "headers", None), "get", None))
+    )
+
+
+def _is_session(value: object) -> bool:
+    # An empty one would be the same for everybody.
+    return value is None or (isinstance(value, str) and value != "")
+
+
+_PROMISED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "request": (_is_request, "the request of a web framework or a twofold.Request"),
+    "session": (_is_session, "a text that only this session has"),
+    "max_age": (lambda value: value is None or isinstance(value, timedelta), "a timedelta"),
+    "by": (lambda value: isinstance(value, str), "a text"),
+    "reason": (lambda value: isinstance(value, str), "a text"),
+}
