@@ -162,3 +162,10 @@ def test_every_event_has_words_for_its_owner() -> None:
     text = Path(words.__file__).read_text()
     for kind in Kind:
         assert kind.name in text or f'"{kind}"' in text, kind
+
+
+def test_every_property_of_the_style_sheet_can_be_looked_up() -> None:
+    page = (ROOT / "docs/pages.md").read_text()
+    sheet = (ROOT / "src/twofold/web/static/twofold.css").read_text()
+    found = [set(re.findall(r"--twofold-[a-z]+(?:-[a-z]+)*", text)) for text in (page, sheet)]
+    assert found[0] == found[1]

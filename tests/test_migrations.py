@@ -101,6 +101,13 @@ def test_alembic_without_any_configuration_migrates_a_file_in_the_current_folder
     here.dispose()
 
 
+def test_alembic_needs_no_loggers_in_its_configuration(tmp_path: Path) -> None:
+    (tmp_path / "short.ini").write_text("[alembic]\nscript_location = twofold:migrations\n")
+    code, output = alembic("-c", "short.ini", "upgrade", "head", folder=tmp_path)
+    assert code == 0, output
+    assert table_names(Database(f"sqlite:///{tmp_path / 'twofold.db'}", "sqlite")) == {"users", *OURS}
+
+
 @pytest.mark.backends("postgresql")
 def test_alembic_stamps_tables_that_conform_wherever_they_are(migrated: Database, tmp_path: Path) -> None:
     execute(migrated, f"DROP TABLE {spec.VERSION_TABLE}")

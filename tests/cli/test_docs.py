@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,9 @@ from twofold.cli.program import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.cli.conftest import Shell
+    from tests.people import Enrolment
 
 
 def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -69,3 +73,34 @@ def test_every_command_helps_with_an_example_of_itself() -> None:
     for name, command in COMMANDS.items():
         assert command.help
         assert f"$ {name}" in command.epilog or f"$({name})" in command.epilog, name
+
+
+# Each command, and what of the documented keys is there at other times.
+ANSWERS: dict[str, tuple[list[str], set[str]]] = {
+    "twofold db upgrade": ([], set()),
+    "twofold db verify": ([], set()),
+    "twofold db adopt": ([], {"rows"}),
+    "twofold db current": ([], set()),
+    "twofold keys status": ([], set()),
+    "twofold keys rotate": ([], set()),
+    "twofold keys generate": ([], {"file"}),
+    "twofold users status": (["1"], set()),
+    "twofold secrets import-legacy": ([], set()),
+    "twofold events list": (["1"], set()),
+    "twofold events prune": (["--older-than", "1", "--yes"], {"found"}),
+    "twofold users reset": (["1", "--reason", "lost", "--by", "ada", "--yes"], set()),
+    "twofold users repair": (["1", "--reason", "lost", "--by", "ada", "--yes"], set()),
+    "twofold doctor": ([], set()),
+    "twofold db downgrade": (["--yes"], set()),
+}
+
+
+@pytest.mark.backends("sqlite")
+def test_every_key_of_an_answer_in_json_is_on_the_page(twofold: Shell, enrolled: Enrolment) -> None:
+    text = (DOCS / "cli.md").read_text(encoding="utf-8")
+    sections = {part.partition("\n")[0].strip("` "): part for part in text.split("\n### ")[1:]}
+    for command, (arguments, at_other_times) in ANSWERS.items():
+        answer = twofold(*command.split()[1:], *arguments, "--json").data
+        told = sections[command].partition("\nJSON: ")[2].partition("\n\n")[0]
+        told = re.sub(r"\([^)]*\)|with `[^`]*`:|, each with .*|as in .*", "", told, flags=re.DOTALL)
+        assert set(re.findall(r"`(\w+)`", told)) - at_other_times == set(answer), command

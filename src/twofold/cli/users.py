@@ -33,7 +33,11 @@ def status(terminal: Terminal, user: User) -> None:
     terminal.answer(found, _table(found))
 
 
-@command(app, 'twofold users reset 42 --reason "lost the phone; passport checked"', "twofold users reset 42 --yes ...")
+@command(
+    app,
+    'twofold users reset 42 --reason "lost the phone; passport checked"',
+    'twofold users reset 42 --reason "left the company" --yes',
+)
 def reset(terminal: Terminal, user: User, *, reason: Reason, by: By = None, yes: Yes = False) -> None:
     """Remove a user's second factor, backup codes and trusted devices, so that the password alone logs in.
 

@@ -37,9 +37,10 @@ def online(connection: sa.Connection) -> None:
 def main() -> None:
     """Take the connection that the caller gives, else make one as the settings say."""
     config = context.config
-    # Only the command line configures logging; a host that calls Alembic has done so itself.
-    if config.cmd_opts is not None and config.config_file_name is not None:
-        fileConfig(config.config_file_name, disable_existing_loggers=False)
+    # Only the command line configures logging, where its file says how; a host that calls Alembic has done so itself.
+    file = config.config_file_name if config.cmd_opts is not None else None
+    if file is not None and config.file_config.has_section("loggers"):
+        fileConfig(file, disable_existing_loggers=False)
     with as_command_error():
         settings: Settings = config.attributes.get("settings") or Settings()
         if context.is_offline_mode():
