@@ -61,7 +61,14 @@ def test_a_key_file_that_others_can_read_is_found(twofold: Shell, folder: Path) 
 @pytest.mark.backends("sqlite")
 def test_a_key_that_rows_need_and_nobody_has_is_found(twofold: Shell, enrolled: Enrolment) -> None:
     answer = twofold("doctor", "--json", keys=generate_key("other"))
-    assert (answer.code, states(answer)["needed keys"]) == (1, "wrong")
+    found = states(answer)
+    assert (answer.code, found["needed keys"], found["sampled rows"], found["sampled events"]) == (
+        1,
+        "wrong",
+        "note",
+        "note",
+    )
+    assert "Of 1 sampled row, none could be proven: keys are missing." in answer.out
 
 
 @pytest.mark.backends("sqlite")

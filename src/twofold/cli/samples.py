@@ -31,8 +31,12 @@ _LISTED = 10_000
 
 
 class Sample(NamedTuple):
-    """So many rows were proven, and these are not as they were written: users, or ids of events."""
+    """So many rows were looked at and so many proven; these, users or ids of events, are not as they were written.
 
+    What was written under a key that is missing, and an event whose predecessor was pruned, is not proven.
+    """
+
+    looked_at: int
     proven: int
     altered: tuple[str, ...]
 
@@ -118,9 +122,10 @@ def _sampled(
 
 
 def _proven(found: Iterable[tuple[object, bool | None]]) -> Sample:
-    """Those of which something can be said."""
-    known = [(one, is_intact) for one, is_intact in found if is_intact is not None]
-    return Sample(len(known), tuple(str(one) for one, is_intact in known if not is_intact))
+    """Those of which something can be said, out of all."""
+    all_of_them = list(found)
+    proven = sum(is_intact is not None for _, is_intact in all_of_them)
+    return Sample(len(all_of_them), proven, tuple(str(one) for one, is_intact in all_of_them if is_intact is False))
 
 
 def _row_is_intact(work: Attempt, user_id: UserId) -> bool | None:

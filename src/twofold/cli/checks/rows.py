@@ -22,7 +22,7 @@ def rows(terminal: Terminal) -> Iterator[Check]:
     found = terminal.mfa.sample_rows()
     about = "sampled rows"
     if not found.altered:
-        yield Check(about, "ok", f"Of {counted(found.proven, 'sampled row')}, each is as Twofold wrote it.")
+        yield _intact(about, found, "row")
     elif len(found.altered) == found.proven > 1:
         message = f"Of {counted(found.proven, 'sampled row')}, none is as Twofold wrote it: the keys may be others."
         yield Check(about, "wrong", message, "Compare TWOFOLD_KEYS with those of the application; repair nothing yet.")
@@ -45,7 +45,7 @@ def events(terminal: Terminal) -> Iterator[Check]:
         )
         yield Check(about, "wrong", message, "twofold events verify")
     else:
-        yield Check(about, "ok", f"Of {counted(found.proven, 'sampled event')}, each is as Twofold wrote it.")
+        yield _intact(about, found, "event")
 
 
 def orphans(terminal: Terminal) -> Iterator[Check]:
@@ -104,6 +104,15 @@ def refused(terminal: Terminal) -> Iterator[Check]:
         yield Check("refused users", "note", message, "twofold events list ID")
     else:
         yield Check("refused users", "ok", "Codes of the app are refused of nobody for good.")
+
+
+def _intact(about: str, found: Sample, what: str) -> Check:
+    if found.looked_at and not found.proven:
+        message = f"Of {counted(found.looked_at, f'sampled {what}')}, none could be proven: keys are missing."
+        return Check(about, "note", message, "twofold keys status")
+    others = found.looked_at - found.proven
+    unproven = f" {others} more could not be proven." if others else ""
+    return Check(about, "ok", f"Of {counted(found.proven, f'sampled {what}')}, each is as Twofold wrote it.{unproven}")
 
 
 def _are(found: Sample) -> str:
