@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.faults import FAULTS, Fault, Sick
+from tests.cli.faults import FAULTS
+from tests.cli.faults.fault import Fault, Sick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,144 @@
+"""Users, tables and the revision."""
+
+from __future__ import annotations
+
+import secrets
+
+import sqlalchemy as sa
+
+from tests.cli.faults.fault import Faults, Sick
+
+FAULTS = Faults()
+
+
+@FAULTS.add(
+    "no users' table",
+    "users",
+    "wrong",
+    "There is no table members.",
+    "Set TWOFOLD_USERS to the key of your users' table, as table.column.",
+)
+def _(sick: Sick) -> None:
+    sick.set(users="members.id")
+
+
+@FAULTS.add(
+    "no such column",
+    "users",
+    "wrong",
+    "users has no column number.",
+    "Set TWOFOLD_USERS to the key of your users' table, as table.column.",
+)
+def _(sick: Sick) -> None:
+    sick.set(users="users.number")
+
+
+@FAULTS.add(
+    "a users' column that is not unique",
+    "users",
+    "wrong",
+    "is neither the primary key nor unique.",
+    "Set TWOFOLD_USERS to the key of your users' table, as table.column.",
+)
+def _(sick: Sick) -> None:
+    sick.set(users="users.created_at")
+
+
+@FAULTS.add(
+    "a users' column of no type for it",
+    "users",
+    "wrong",
+    "neither an integer, a UUID nor a text",
+    "Set TWOFOLD_USERS to the key of your users' table, as table.column.",
+)
+def _(sick: Sick) -> None:
+    sick.sql("CREATE TABLE moments (at TIMESTAMP NOT NULL PRIMARY KEY)")
+    sick.set(users="moments.at")
+
+
+@FAULTS.add("no tables of ours", "schema", "wrong", "The four tables are not there.", "twofold db upgrade")
+def _(sick: Sick) -> None:
+    sick.sql(*(f"DROP TABLE {name}" for name in ("mfa_events", "mfa_device_trusts", "mfa_backup_codes")))
+    sick.sql("DROP TABLE user_mfa_secrets")
+
+
+@FAULTS.add(
+    "a table that is missing",
+    "schema",
+    "wrong",
+    "The tables differ from the revision: 1 difference. mfa_device_trusts: table: missing",
+    "twofold db verify",
+)
+def _(sick: Sick) -> None:
+    sick.sql("DROP TABLE mfa_device_trusts")
+
+
+@FAULTS.add(
+    "a column that is missing", "schema", "wrong", "mfa_events: column user_agent: missing", "twofold db verify"
+)
+def _(sick: Sick) -> None:
+    sick.sql("ALTER TABLE mfa_events DROP COLUMN user_agent")
+
+
+@FAULTS.add(
+    "tables of another schema, found along the search path",
+    "schema",
+    "wrong",
+    "in schema public, while new tables go to app",
+    "twofold db verify",
+    on=("postgresql",),
+)
+def _(sick: Sick) -> None:
+    name = sa.make_url(sick.database.url).database
+    sick.sql("CREATE SCHEMA app", f"ALTER DATABASE {name} SET search_path = app, public")
+
+
+@FAULTS.add(
+    "row security that binds the role",
+    "row security",
+    "wrong",
+    "Row security of user_mfa_secrets binds the role",
+    "ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or a role with BYPASSRLS for Twofold.",
+    on=("postgresql",),
+)
+def _(sick: Sick) -> None:
+    role = f"app_{secrets.token_hex(4)}"
+    sick.sql(
+        f"CREATE ROLE {role}",
+        f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}",
+        "ALTER TABLE user_mfa_secrets ENABLE ROW LEVEL SECURITY",
+    )
+    sick.set(database_url=f"{sick.database.url}?options=-c%20role%3D{role}")
+
+
+@FAULTS.add(
+    "a revision that is not recorded",
+    "revision",
+    "note",
+    "The tables conform to revision 769e76ff65d7, which alembic_version_twofold does not record.",
+    "twofold db upgrade",
+)
+def _(sick: Sick) -> None:
+    sick.sql("DELETE FROM alembic_version_twofold")
+
+
+@FAULTS.add(
+    "a revision that nobody knows",
+    "revision",
+    "wrong",
+    "alembic_version_twofold records deadbeef, which is no revision of this version of Twofold.",
+    "twofold db upgrade",
+)
+def _(sick: Sick) -> None:
+    sick.sql("UPDATE alembic_version_twofold SET version_num = 'deadbeef'")
+
+
+@FAULTS.add(
+    "a version table of several rows",
+    "revision",
+    "wrong",
+    "alembic_version_twofold has 2 rows, and a history has one",
+    "twofold db upgrade",
+)
+def _(sick: Sick) -> None:
+    sick.sql("INSERT INTO alembic_version_twofold (version_num) VALUES ('6f65d833c956')")
