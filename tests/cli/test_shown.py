@@ -72,6 +72,7 @@ def look_everywhere(twofold: Shell, user: str, folder: Path) -> list[str]:
     ]
 
 
+@pytest.mark.requirement("R100")
 def test_no_command_lets_a_value_reach_the_terminal(twofold: Shell, planted: str, sql: Sql, folder: Path) -> None:
     answers = look_everywhere(twofold, planted, folder)
     assert sum("\\x1b" in answer for answer in answers) >= 3
