@@ -32,6 +32,13 @@ def test_a_well_installation_is_told_so_with_the_odds_of_a_guess(twofold: Shell,
     assert {"keys", "database", "version", "clock", "users", "schema", "needed keys", "guess odds"} <= set(found)
 
 
+def test_an_installation_without_users_is_well(twofold: Shell) -> None:
+    answer = twofold("doctor")
+    assert answer.code == 0, answer.out
+    assert "sampled rows: There is no row yet." in answer.out
+    assert "sampled events: There is no event yet." in answer.out
+
+
 @pytest.mark.backends("sqlite")
 def test_each_thing_that_is_missing_has_a_next_step(shell: Shell, folder: Path) -> None:
     (folder / "empty.db").touch()

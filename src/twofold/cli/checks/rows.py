@@ -107,7 +107,9 @@ def refused(terminal: Terminal) -> Iterator[Check]:
 
 
 def _intact(about: str, found: Sample, what: str) -> Check:
-    if found.looked_at and not found.proven:
+    if not found.looked_at:
+        return Check(about, "ok", f"There is no {what} yet.")
+    if not found.proven:
         message = f"Of {counted(found.looked_at, f'sampled {what}')}, none could be proven: keys are missing."
         return Check(about, "note", message, "twofold keys status")
     others = found.looked_at - found.proven
