@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from twofold.account.attempt import Attempt
 from twofold.account.statements import Schema
@@ -45,7 +45,9 @@ class Runtime:
         adopt: Callable[[Attempt, UserId], Account],
         pool: PoolOf,
     ) -> Runtime:
-        """Make the runtime. Raises ConfigurationError where keys are missing or weak."""
+        """Make the runtime. Raises ConfigurationError where keys are missing or weak, TypeError for another `pool`."""
+        if pool not in get_args(PoolOf):
+            raise TypeError('pool is "own" or "host".')
         pool_size = settings.pool_size if pool == "own" else 0
         return cls(settings, read_keys(settings), clock or (lambda: datetime.now(UTC)), adopt, pool_size)
 
