@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import inspect
-import random
+import io
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import ValidationError
@@ -15,10 +16,16 @@ from pydantic import ValidationError
 from tests.people import Clock, Enrolment, Open, Sql, enroll, log_in, plain_settings
 from twofold import MFA, Reason, Rejected
 from twofold import mfa as front_door
+from twofold.account.row import new_epoch
 from twofold.backup_codes import codec
-from twofold.keyring import generate_key
+from twofold.keyring import Keyring, generate_key
 from twofold.operation import Operation
 from twofold.totp import algorithm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SECOND = timedelta(seconds=1)
 
 
 @pytest.mark.requirement("R3")
@@ -33,13 +40,38 @@ def test_a_code_of_the_far_future_is_replayed(mfa: MFA, ada: int, clock: Clock, 
     assert refused.value.reason is Reason.CODE_ALREADY_USED
 
 
-@pytest.mark.requirement("R4", "R31")
-def test_whoever_knows_the_state_of_the_common_generator_predicts_nothing() -> None:
-    made = []
-    for _ in range(2):
-        random.seed(1)
-        made.append({algorithm.generate_secret(), *codec.generate(3), generate_key("k1")})
-    assert not made[0] & made[1]
+@pytest.mark.requirement("R4", "R31", "R88")
+@pytest.mark.parametrize(
+    ("draw", "length"),
+    [
+        (algorithm.generate_secret, 20),
+        (lambda: algorithm.generate_secret("SHA512"), 64),
+        (lambda: codec.generate(1), 16),
+        (lambda: Keyring({"k1": bytes(range(32))}).seal(b"", b""), 12),
+        (lambda: generate_key("k1"), 32),
+        (new_epoch, 16),
+    ],
+    ids=["a secret", "a long secret", "a backup code", "a nonce", "a key", "an epoch"],
+)
+def test_what_is_drawn_comes_whole_from_the_generator_of_the_operating_system(
+    monkeypatch: pytest.MonkeyPatch, draw: Callable[[], Any], length: int
+) -> None:
+    """Whoever knows what that generator gave knows what was drawn, so nothing else is in it: no clock, and no seed."""
+    drawn: list[int] = []
+
+    def same(seed: bytes) -> Any:
+        stream = io.BytesIO(hashlib.shake_256(seed).digest(100_000))
+
+        def urandom(size: int) -> bytes:
+            drawn.append(size)
+            return stream.read(size)
+
+        monkeypatch.setattr("os.urandom", urandom)
+        monkeypatch.setattr("random._urandom", urandom)
+        return draw()
+
+    assert same(b"one") == same(b"one") != same(b"another")
+    assert sum(drawn) >= 3 * length
 
 
 @pytest.mark.requirement("R4")
@@ -114,20 +146,41 @@ def test_the_clock_is_set_back_by_one_step_and_the_code_replayed(mfa: MFA, enrol
         assert refused.value.reason is Reason.CODE_ALREADY_USED
 
 
-@pytest.mark.requirement("R6", "R16", "R20", "R45", "R61")
+@pytest.mark.requirement("R6", "R16", "R20", "R45", "R47", "R61", "R75", "R83")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("digits", 5),
         ("digits", 9),
         ("period", 121),
-        ("period", 0),
+        ("period", 14),
         ("algorithm", "MD5"),
         ("window", 3),
         ("window", -1),
+        ("free_failures", -1),
+        ("free_failures", 11),
+        ("first_wait", 0.9),
+        ("first_wait", 3601.0),
+        ("longest_wait", 0.9),
+        ("longest_wait", 86401.0),
+        ("suspend_after", 4),
         ("suspend_after", 101),
+        ("failure_limit", 19),
+        ("failure_limit", 101),
+        ("failure_memory", timedelta(days=7) - _SECOND),
+        ("failure_memory", timedelta(days=90) + _SECOND),
+        ("backup_code_count", 0),
+        ("backup_code_count", 51),
         ("enrollment_lifetime", 601.0),
         ("challenge_lifetime", 601.0),
+        ("proof_max_age", 0.0),
+        ("proof_max_age", timedelta(hours=12) + _SECOND),
+        ("device_lifetime", 0.0),
+        ("device_lifetime", timedelta(days=365) + _SECOND),
+        ("device_idle", 0.0),
+        ("device_idle", timedelta(days=365) + _SECOND),
+        ("device_limit", 101),
+        ("device_grace", 301.0),
     ],
 )
 def test_a_setting_is_weakened_past_what_the_standards_allow(name: str, value: Any) -> None:
