@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.people import FIREFOX, Clock, Enrolment, Open, Sql, challenged, enroll, kinds, log_in
-from twofold import MFA, Cleared, ConfigurationError, NotEnrolled, Reason, Rejected, Stale
+from tests.people import FIREFOX, Clock, Enrolment, Open, Phone, Sql, challenged, enroll, kinds, log_in
+from twofold import MFA, Cleared, ConfigurationError, EnrollmentExpired, NotEnrolled, Reason, Rejected, Stale
 
 
 def test_a_user_without_a_factor_needs_none(mfa: MFA, ada: int) -> None:
@@ -264,9 +264,14 @@ def test_a_reset_removes_everything_and_says_who_did_it(mfa: MFA, enrolled: Enro
     verified = log_in(mfa, enrolled.user_id, enrolled.phone.code())
     device = mfa.trusted_devices.trust(verified, request=FIREFOX)
     waiting = challenged(mfa, enrolled.user_id)
+    begun = mfa.totp.begin(enrolled.user_id, account_name="ada@example.com", verified=verified)
     mfa.reset(enrolled.user_id, by="grace@example.com", reason="lost\r\nphone")
     status = mfa.status(enrolled.user_id)
     assert (status.is_enrolled, status.backup_codes_remaining, status.trusted_devices) == (False, 0, 0)
+    # A set-up that was begun before, by a thief perhaps, has ended with the rest.
+    assert not status.is_pending
+    with pytest.raises(EnrollmentExpired):
+        mfa.totp.confirm(enrolled.user_id, Phone(begun.secret, clock).code())
     assert mfa.challenge(enrolled.user_id, device_token=device.token, request=FIREFOX).because == "not_enrolled"  # type: ignore[union-attr]
     for answered in (token, waiting):
         with pytest.raises(Rejected):

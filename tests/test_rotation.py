@@ -60,6 +60,16 @@ def test_a_waiting_enrolment_and_a_trusted_device_survive(open_mfa: Open, ada: i
 
 
 @pytest.mark.requirement("R90")
+def test_a_key_id_is_read_as_it_is_written(open_mfa: Open, ada: int, clock: Clock) -> None:
+    """An underscore stands for itself, and not for any character."""
+    old = generate_key("kx1")
+    enroll(open_mfa(keys=old), ada, clock)
+    both = open_mfa(keys=f"{generate_key('k_1')},{old}")
+    assert both.keys.rotate().done == 1
+    assert both.keys.rotate().done == 0
+
+
+@pytest.mark.requirement("R90")
 def test_a_row_that_does_not_open_is_named_and_left(
     open_mfa: Open, ada: int, clock: Clock, keys: str, sql: Sql
 ) -> None:

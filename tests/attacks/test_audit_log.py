@@ -121,13 +121,14 @@ def test_every_outcome_of_every_operation_leaves_exactly_its_line(
     assert ledger.seen | other.seen == set(Kind) - {Kind.PRUNED}
 
 
-@pytest.mark.requirement("R98")
+@pytest.mark.requirement("R57", "R98")
 def test_a_line_says_when_who_what_where_with_what_and_why(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
     with pytest.raises(Rejected):
         mfa.verify(challenged(mfa, enrolled.user_id), enrolled.phone.wrong_code(), request=FIREFOX)
     mfa.reset(enrolled.user_id, by="grace@example.com", reason="lost phone", request=FIREFOX)
-    by_operator, refused = mfa.events.recent(enrolled.user_id, limit=2)
-    for event in (refused, by_operator):
+    mfa.repair(enrolled.user_id, by="grace@example.com", reason="nightly check", request=FIREFOX)
+    repaired, by_operator, refused = mfa.events.recent(enrolled.user_id, limit=3)
+    for event in (refused, by_operator, repaired):
         assert event.user_id == enrolled.user_id
         assert event.at == clock.now
         assert event.at.utcoffset() == timedelta(0)
@@ -135,6 +136,7 @@ def test_a_line_says_when_who_what_where_with_what_and_why(mfa: MFA, enrolled: E
     assert (refused.kind, refused.status) == ("code_refused", "refused")
     assert refused.details == {"factor": "totp", "occasion": "login", "reason": "wrong_code", "failures": 1}
     assert by_operator.details == {"by": "grace@example.com", "reason": "lost phone"}
+    assert repaired.details == {"by": "grace@example.com", "reason": "nightly check"}
 
 
 HOSTILE = "lost\r\n\x1b[2Jphone\u202e\u2066\0\ud800, \"}{' " + "x" * 100_000

@@ -185,7 +185,7 @@ ENDINGS: dict[str, Callable[[MFA, Enrolment, Verified], Any]] = {
 
 @pytest.mark.requirement("R78")
 @pytest.mark.attack("A14")
-def test_whatever_ends_trust_ends_it_in_every_process_at_once(open_mfa: Open, ada: int, clock: Clock) -> None:
+def test_whatever_ends_trust_ends_it_in_every_process_at_once(open_mfa: Open, ada: int, clock: Clock, sql: Sql) -> None:
     here, elsewhere = open_mfa(), open_mfa()
     enrolment = enroll(here, ada, clock)
     for why, end in ENDINGS.items():
@@ -196,6 +196,8 @@ def test_whatever_ends_trust_ends_it_in_every_process_at_once(open_mfa: Open, ad
         assert cleared.device is not None, why
         clock.forward(seconds=60)
         end(here, enrolment, verified)
+        # At once, and not only when a new factor is there.
+        assert sql("SELECT * FROM mfa_device_trusts WHERE revoked_at IS NULL") == [], why
         answer = elsewhere.challenge(ada, device_token=cleared.device.token, request=FIREFOX)
         if isinstance(answer, Cleared):
             assert answer.because == "not_enrolled", why

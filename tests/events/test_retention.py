@@ -47,6 +47,10 @@ def aged(mfa: MFA, enrolled: Enrolment, clock: Clock) -> Enrolment:
 @pytest.mark.requirement("R102", "R106")
 def test_what_is_old_goes_and_the_chain_stays_whole(mfa: MFA, aged: Enrolment, clock: Clock) -> None:
     kept = mfa.events.recent(aged.user_id)[0]
+    # A line of the very moment is not older than it.
+    oldest = mfa.events.recent(aged.user_id)[-1].at
+    assert mfa.events.prunable(oldest).users == ()
+    assert not mfa.events.prune(aged.user_id, oldest)
     pruned = mfa.events.prune(aged.user_id, clock.now - YEAR)
     assert (pruned.events, pruned.unchained, pruned.has_more) == (5, 0, False)
     last, first = mfa.events.recent(aged.user_id)

@@ -106,9 +106,11 @@ def test_turning_it_off_needs_a_fresh_proof_and_removes_everything(mfa: MFA, enr
     with pytest.raises(Stale):
         mfa.totp.disable(verified)
     verified = mfa.reverify(enrolled.user_id, enrolled.phone.code())
+    mfa.totp.begin(enrolled.user_id, account_name="ada@example.com", verified=verified)
     mfa.totp.disable(verified)
     status = mfa.status(enrolled.user_id)
     assert (status.is_enrolled, status.backup_codes_remaining, status.trusted_devices) == (False, 0, 0)
+    assert not status.is_pending
     assert not mfa.challenge(enrolled.user_id)
     with pytest.raises(Stale):
         mfa.totp.disable(verified)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
+from starlette.requests import Request
 
 from examples.sample import sessions
 from tests.visitors import PASSWORD, Ada
@@ -188,13 +189,41 @@ def test_no_page_shows_the_code_that_it_asks_for(app: FastAPI, waiting: Ada) -> 
         assert not alone.search(page.text + str(page.headers))
 
 
+class EveryName(dict[str, str]):
+    """An address that says the same under every name, but for the one that turns the pages of the log."""
+
+    def __init__(self, value: str) -> None:
+        super().__init__()
+        self._value = value
+
+    def __contains__(self, name: object) -> bool:
+        return name != "before"
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self:
+            raise KeyError(name)
+        return self._value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._value if name in self else default
+
+
 @pytest.mark.requirement("R110")
-def test_nobody_reads_the_events_of_somebody_else(enrolled: Ada, open_browser: Callable[..., Browser]) -> None:
+def test_nobody_reads_the_events_of_somebody_else(
+    monkeypatch: pytest.MonkeyPatch, enrolled: Ada, open_browser: Callable[..., Browser], database: Database
+) -> None:
     mallory = type(enrolled)(open_browser(), enrolled.clock, "mallory@example.com")
     mallory.register()
     assert "The authenticator app was set up" in enrolled.browser.get("/mfa/security").text
     for address in ("/mfa/security", "/mfa/security?before=99", "/mfa/security?user_id=1", "/mfa/security?before=3"):
         assert "The authenticator app was set up" not in mallory.browser.get(address).text
+    # Whatever an address may say beside the page of the log, under any name, is not whose log it is.
+    with database.engine().connect() as connection:
+        adas = connection.execute(sa.text("SELECT user_id FROM user_mfa_secrets")).scalar_one()
+    monkeypatch.setattr(Request, "query_params", EveryName(str(adas)))
+    assert "Two-step sign-in" in (page := mallory.browser.get("/mfa/security").text)
+    assert "The authenticator app was set up" not in page
+    monkeypatch.undo()
     stranger = open_browser()
     assert stranger.get("/mfa/security").headers["location"] == "/login"
 

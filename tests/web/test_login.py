@@ -136,6 +136,9 @@ def test_a_used_code_is_refused_in_the_same_words_as_a_wrong_one(waiting: Ada) -
     used = waiting.browser.post("/mfa/challenge", code=code)
     wrong = waiting.browser.post("/mfa/challenge", code=waiting.phone.wrong_code())
     assert (used.status_code, used.text) == (wrong.status_code, wrong.text)
+    waiting.clock.forward(days=-1)
+    right = waiting.browser.post("/mfa/challenge", code=waiting.phone.code())
+    assert (right.status_code, right.text) == (wrong.status_code, wrong.text)
 
 
 @pytest.mark.requirement("R61")
