@@ -11,9 +11,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from twofold.errors import Reason
+
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from twofold.account.row import Account
     from twofold.settings import Settings
 
 _YEAR = timedelta(days=365)
@@ -95,6 +98,32 @@ class Budget(NamedTuple):
         waits = sum((self.wait(failures) for failures in range(1, self.cap)), timedelta(0))
         return max(waits, self.drain * (max(0, self.cap - self.held) / self.held))
 
+    def closed(self, account: Account, now: datetime) -> Reason | None:
+        """Why no code that can be guessed is looked at now; None where one is."""
+        if self.is_suspended(account.failed_attempts):
+            return Reason.SUSPENDED
+        if self.is_full(self.level(account.failure_level, account.failure_level_at, now)):
+            return Reason.EXHAUSTED
+        return Reason.WAITING if self.remaining(account.locked_until, account.failed_attempts, now) else None
+
+    def until_open(self, account: Account, reason: Reason, now: datetime) -> timedelta | None:
+        """How long it takes until a code is looked at again after such a refusal, where time alone helps."""
+        if reason is Reason.EXHAUSTED:
+            return self.until_room(self.level(account.failure_level, account.failure_level_at, now))
+        return self.remaining(account.locked_until, account.failed_attempts, now)
+
+    def failed(self, account: Account, now: datetime) -> Account:
+        """The state after one more failure: both vessels hold it, and the wait for it begins."""
+        failures = account.failed_attempts + 1
+        wait = self.wait(failures)
+        return account._replace(
+            failed_attempts=failures,
+            last_failed_at=now,
+            locked_until=now + wait if wait else None,
+            failure_level=self.level(account.failure_level, account.failure_level_at, now) + FAILURE,
+            failure_level_at=now,
+        )
+
     def remaining(self, until: datetime | None, failures: int, now: datetime) -> timedelta | None:
         """What is left of the wait after so many failures, or None where it is over. A second at least.
 
@@ -103,6 +132,16 @@ class Budget(NamedTuple):
         if until is None or until <= now:
             return None
         return max(min(until - now, self.wait(failures)), timedelta(seconds=1))
+
+
+def succeeded(account: Account) -> Account:
+    """The state after a success with the app: no wait, and the first vessel is empty; the second is as it was."""
+    return account.changed(failed_attempts=0, last_failed_at=None, locked_until=None, told_refusal=None)
+
+
+def emptied(account: Account) -> Account:
+    """The state with nothing in the second vessel: what was guessed at is not there any more."""
+    return account.changed(failure_level=0, failure_level_at=None)
 
 
 def is_of_the_future(moment: datetime | None, now: datetime) -> bool:

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from twofold.account import store
 from twofold.account.attempt import Fact
-from twofold.budget import FAILURE, Budget, is_of_the_future
+from twofold.budget import Budget, is_of_the_future
 from twofold.errors import Reason, Rejected
 from twofold.kinds import Kind, Status
 from twofold.log_volume import noted
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
     from twofold.outcomes import Factor
@@ -64,7 +62,7 @@ def refuse(
     after = account
     is_counted = reason in _COUNTED and is_guessable and waits is None
     if is_counted:
-        after = _failed(budget, account, work)
+        after = budget.failed(account, work.now)
     details: dict[str, Any] = {"reason": reason, "occasion": occasion, "failures": after.failed_attempts}
     details["factor"] = factor
     became_suspended = budget.is_suspended(after.failed_attempts) and not budget.is_suspended(account.failed_attempts)
@@ -80,25 +78,4 @@ def refuse(
     if fact is not None and not is_counted:
         after, fact = noted(work, after, fact)
     saved = store.save(work, account, after, fact, request)
-    return Rejected(reason, wait_of(work, saved, reason))
-
-
-def wait_of(work: Attempt, account: Account, reason: Reason) -> timedelta | None:
-    """How long it takes until a code is looked at again, where time alone helps."""
-    budget = Budget.of(work.settings)
-    if reason is Reason.EXHAUSTED:
-        return budget.until_room(budget.level(account.failure_level, account.failure_level_at, work.now))
-    return budget.remaining(account.locked_until, account.failed_attempts, work.now)
-
-
-def _failed(budget: Budget, account: Account, work: Attempt) -> Account:
-    """The state after one more failure: both vessels hold it, and the wait for it begins."""
-    failures = account.failed_attempts + 1
-    wait = budget.wait(failures)
-    return account._replace(
-        failed_attempts=failures,
-        last_failed_at=work.now,
-        locked_until=work.now + wait if wait else None,
-        failure_level=budget.level(account.failure_level, account.failure_level_at, work.now) + FAILURE,
-        failure_level_at=work.now,
-    )
+    return Rejected(reason, budget.until_open(saved, reason, work.now))

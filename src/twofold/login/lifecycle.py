@@ -12,7 +12,7 @@ from twofold.account import store
 from twofold.account.attempt import Evidence, Fact
 from twofold.account.row import Account, new_epoch
 from twofold.backup_codes import factor as backup_codes
-from twofold.budget import Budget
+from twofold.budget import Budget, emptied
 from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected, Stale, UnknownUser
 from twofold.events import log
 from twofold.kinds import Kind
@@ -175,7 +175,7 @@ def password_changed(work: Attempt, user_id: UserId, *, verified: Verified | Non
         epoch=new_epoch(),
     )
     if verified is not None:
-        after = after._replace(failure_level=0, failure_level_at=None)
+        after = emptied(after)
     after = trusted_devices.ended(work, after, "the password was changed")
     store.save(work, account, after, Fact(Kind.PASSWORD_CHANGED, details={"devices": number}), request)
     return number

@@ -118,7 +118,7 @@ def _prove(
     if answer is None:
         # Neither counted nor logged: what was typed cannot be a code, so nobody has guessed.
         raise Rejected(Reason.MALFORMED)
-    if answer.is_guessable and (closed := _closed(work, account)):
+    if answer.is_guessable and (closed := Budget.of(work.settings).closed(account, work.now)):
         raise refuse(work, account, closed, occasion, factor=answer.factor, request=request)
     spent = answer.spend(work, seen, account, challenge, request)
     if isinstance(spent, Unspent):
@@ -135,13 +135,3 @@ def _prove(
     fact = Fact(Kind.CODE_ACCEPTED, details={"factor": answer.factor, "occasion": occasion})
     saved = store.save(work, account, after, fact, request, change)
     return proofs.issue(work, user_id, saved, answer.factor)
-
-
-def _closed(work: Attempt, account: Account) -> Reason | None:
-    """Why no code that could be guessed is looked at now."""
-    budget = Budget.of(work.settings)
-    if budget.is_suspended(account.failed_attempts):
-        return Reason.SUSPENDED
-    if budget.is_full(budget.level(account.failure_level, account.failure_level_at, work.now)):
-        return Reason.EXHAUSTED
-    return Reason.WAITING if budget.remaining(account.locked_until, account.failed_attempts, work.now) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from twofold import proof
+from twofold import budget, proof
 from twofold.account import store
 from twofold.account.attempt import Fact
 from twofold.account.row import Account, new_epoch
@@ -86,15 +86,7 @@ def judge(work: Attempt, account: Account, code: str, request: Any = None) -> Ma
 
 def spend(work: Attempt, account: Account, match: Match, challenge: int) -> Account:
     """The state after the code was accepted, for that challenge: its step is used, the budget is whole again."""
-    return account.changed(
-        last_used_step=match.step,
-        last_challenge=challenge,
-        last_used_at=work.now,
-        failed_attempts=0,
-        last_failed_at=None,
-        locked_until=None,
-        told_refusal=None,
-    )
+    return budget.succeeded(account).changed(last_used_step=match.step, last_challenge=challenge, last_used_at=work.now)
 
 
 def begin(
@@ -163,13 +155,11 @@ def confirmed(work: Attempt, account: Account, code: str, session: str | None) -
     if isinstance(match, Reason):
         return match
     # A challenge or a proof of the factor before this one ends with it.
-    return spend(work, account, match, account.version)._replace(
+    return budget.emptied(spend(work, account, match, account.version))._replace(
         secret=_seal(work, account, "secret", secret, parameters),
         pending_secret=None,
         pending_at=None,
         setup_tries=0,
-        failure_level=0,
-        failure_level_at=None,
         algorithm=parameters.algorithm,
         digits=parameters.digits,
         period=parameters.period,
