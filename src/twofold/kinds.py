@@ -21,6 +21,7 @@ class Kind(StrEnum):
     DEVICE_REVOKED = "device_revoked"
     DEVICE_CONTESTED = "device_contested"
     DEVICE_THEFT = "device_theft"
+    MANAGEMENT_REFUSED = "management_refused"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 -- It names an event.
     RESET = "reset"
     REPAIRED = "repaired"

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from twofold import tokens
 from twofold.account import store
+from twofold.account.attempt import Fact
+from twofold.budget import CLOCKS_APART
 from twofold.errors import Stale
+from twofold.kinds import Kind, Status
+from twofold.log_volume import noted
 from twofold.outcomes import Verified
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from datetime import timedelta
 
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
     from twofold.outcomes import Factor, UserId
 
-# The processes of one deployment may disagree by so much; a proof of a later moment is none.
-_CLOCKS_APART = timedelta(minutes=1)
+Managing = Literal["totp.begin", "totp.disable", "backup_codes.regenerate", "trusted_devices.trust", "password_changed"]
+"""What only a fresh proof allows, by the names of the operations."""
 
 # RFC 8176 has no word for a code on paper, so that one is private.
 _AMR: dict[Factor, tuple[str, ...]] = {"totp": ("pwd", "otp", "mfa"), "backup_codes": ("pwd", "backup_code", "mfa")}
@@ -40,40 +43,54 @@ def proof(work: Attempt, token: str, *, max_age: timedelta | None = None) -> Ver
     SP 800-63B-4 §5.1). Read from the primary: a standby, which may not know yet of a changed password, is refused with
     DatabaseUnavailable.
     """
-    return _read(work, token, max_age, store.find_current)[1]
+    read = tokens.read_proof(work.keyring, token)
+    oldest = work.settings.proof_max_age if max_age is None else max_age
+    if read is None or _is_out_of_time(work, read, oldest):
+        raise Stale
+    account = store.find_current(work, read.user_id)
+    if account is None or _has_ended(read, account):
+        raise Stale
+    return Verified(read.user_id, read.factor, read.at, _AMR[read.factor], token)
 
 
-def fresh(work: Attempt, verified: Verified) -> Account:
+def fresh(work: Attempt, verified: Verified, operation: Managing, request: Any = None) -> Account:
     """The row of the user who proved the factor a moment ago. Raises Stale for everybody else.
 
-    Only the signature of the token counts, not what else the caller put into the value. Raises TypeError for what is no
-    Verified, as a token out of a session is: `proof` turns it into one.
+    Only the signature of the token counts, not what else the caller put into the value. One that is genuine and does
+    not allow this any more may be a stolen session's, so it leaves a line; one that is made up leaves none. Raises
+    TypeError for what is no Verified, as a token out of a session is: `proof` turns it into one.
     """
     if not isinstance(verified, Verified):
         raise TypeError(f"verified is what verify, reverify, confirm or proof returned, not {type(verified).__name__}.")
-    account, proven = _read(work, verified.token, None, store.find)
-    if proven.user_id != verified.user_id:
+    read = tokens.read_proof(work.keyring, verified.token)
+    account = None if read is None else store.find(work, read.user_id)
+    if read is None or account is None or read.user_id != verified.user_id:
         raise Stale
+    if _has_ended(read, account):
+        raise _refused(work, account, operation, "ended", request)
+    if _is_out_of_time(work, read, work.settings.proof_max_age):
+        raise _refused(work, account, operation, "out_of_time", request)
     return account
 
 
-def _read(
-    work: Attempt,
-    token: str,
-    max_age: timedelta | None,
-    find: Callable[[Attempt, UserId], Account | None],
-) -> tuple[Account, Verified]:
-    read = tokens.read_proof(work.keyring, token)
-    if read is None:
-        raise Stale
-    age = work.now - read.at
-    if age < -_CLOCKS_APART or age > (work.settings.proof_max_age if max_age is None else max_age):
-        raise Stale
-    account = find(work, read.user_id)
-    if account is None or not account.is_enabled:
-        raise Stale
-    # What ends proofs is a number in the row; one above the row's version is of a row that was put back since.
+def _is_out_of_time(work: Attempt, read: tokens.ProofToken, oldest: timedelta) -> bool:
+    """Whether it was given too long ago, or at a moment that is still to come."""
+    return not -CLOCKS_APART <= work.now - read.at <= oldest
+
+
+def _has_ended(read: tokens.ProofToken, account: Account) -> bool:
+    """Whether the factor, or the password, is another one since.
+
+    What ends proofs is a number in the row; one above the row's version is of a row that was put back since.
+    """
     is_standing = account.proofs_after < read.serial <= account.version
-    if account.enabled_at != read.enabled_at or not is_standing:
-        raise Stale
-    return account, Verified(read.user_id, read.factor, read.at, _AMR[read.factor], token)
+    return not (account.is_enabled and account.enabled_at == read.enabled_at and is_standing)
+
+
+def _refused(
+    work: Attempt, account: Account, operation: Managing, reason: Literal["ended", "out_of_time"], request: Any
+) -> Stale:
+    fact = Fact(Kind.MANAGEMENT_REFUSED, Status.REFUSED, {"operation": operation, "reason": reason})
+    after, line = noted(work, account, fact)
+    store.save(work, account, after, line, request)
+    return Stale()

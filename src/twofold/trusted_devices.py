@@ -63,7 +63,7 @@ def trust(
     SP 800-63B-4 §3.1.2), so its proof trusts as well; the pages do not offer it, since whoever uses one may have lost
     the phone. Raises Stale where `verified` is too old, ConfigurationError where devices are off.
     """
-    account = proof.fresh(work, verified)
+    account = proof.fresh(work, verified, "trusted_devices.trust", request)
     if work.settings.device_limit == 0:
         raise ConfigurationError("Trusted devices are turned off (TWOFOLD_DEVICE_LIMIT is 0).")
     account, others, before = _room_for_one(work, account, replaces, request)

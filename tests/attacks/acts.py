@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyotp import random_base32
 
 from tests.people import FIREFOX, Phone, challenged
-from twofold import Challenge, Cleared, Rejected
+from twofold import Challenge, Cleared, Rejected, Stale
 from twofold.metadata import NAMES
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class Act:
     failures: int = 0
 
     @property
-    def is_guess(self) -> bool:
-        """Whether the answer is that a code was refused."""
+    def is_refusal(self) -> bool:
+        """Whether the answer is a refusal."""
         return self.outcome != "success"
 
 
@@ -44,6 +44,8 @@ def refusal(ask: Callable[[], Any]) -> str:
         ask()
     except Rejected as rejected:
         return str(rejected.reason)
+    except Stale:
+        return "stale"
     return "success"
 
 
@@ -356,6 +358,18 @@ def regenerate(scene: Scene) -> Act:
     return Act(ada.user_id, lambda: mfa.backup_codes.regenerate(ada.verified), ("backup_codes_regenerated",), holds)
 
 
+def regenerate_too_late(scene: Scene) -> Act:
+    mfa, ada = scene.mfa, scene.proven()
+    scene.clock.forward(seconds=301)
+    return Act(
+        ada.user_id,
+        lambda: mfa.backup_codes.regenerate(ada.verified),
+        ("management_refused",),
+        lambda _: mfa.reverify(ada.user_id, ada.backup_codes[0]),
+        "stale",
+    )
+
+
 def password_changed(scene: Scene) -> Act:
     mfa, ada = scene.mfa, scene.proven()
     mfa.trusted_devices.trust(ada.verified, request=FIREFOX)
@@ -488,6 +502,7 @@ ACTS: Final[dict[str, Callable[[Scene], Act]]] = {
         revoke,
         revoke_all,
         regenerate,
+        regenerate_too_late,
         password_changed,
         reset,
         repair,

@@ -94,7 +94,7 @@ def judged(losers: Losers, scene: Scene, act: Act, deed: Deed, *, later: float =
     losers.losing.arm(deed, later=later)
     answer, outcome, said = None, "success", ""
     try:
-        if act.is_guess:
+        if act.is_refusal:
             outcome = refusal(act.ask)
         else:
             answer = act.ask()
@@ -116,7 +116,7 @@ def judged(losers: Losers, scene: Scene, act: Act, deed: Deed, *, later: float =
     if lines != act.lines:
         return True, f"it is answered rightly and has written {lines}"
     try:
-        holds = bool(act.holds(True if act.is_guess else answer))
+        holds = bool(act.holds(True if act.is_refusal else answer))
     except (AssertionError, MFAError) as error:
         return True, f"the answer is not true: {error!r}"
     return True, "" if holds else "the answer is not true"

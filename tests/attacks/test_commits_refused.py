@@ -86,7 +86,7 @@ def ask_and_look(stage: Stage, act: Act, scene: Scene, reason: str, times: int) 
     stage.refusing.arm(reason, times)
     try:
         answer, outcome = None, "success"
-        if act.is_guess:
+        if act.is_refusal:
             outcome = refusal(act.ask)
         else:
             answer = act.ask()
@@ -98,7 +98,7 @@ def ask_and_look(stage: Stage, act: Act, scene: Scene, reason: str, times: int) 
     assert scene.lines(act.user_id, after=before) == act.lines
     if act.failures:
         assert scene.mfa.status(act.user_id).failed_attempts == act.failures
-    assert act.holds(True if act.is_guess else answer)
+    assert act.holds(True if act.is_refusal else answer)
     if act.lines:
         assert scene.mfa.events.verify(act.user_id).is_intact
 

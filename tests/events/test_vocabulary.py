@@ -98,6 +98,7 @@ def crowds(scene: Scene) -> None:
     scene.mfa.challenge(grace.user_id)
     scene.clock.forward(hours=1)
     refusal(lambda: scene.mfa.reverify(ada.user_id, "-".join(["00000"] * 5)))
+    refusal(lambda: scene.mfa.totp.disable(grace.verified))
 
 
 @pytest.mark.requirement("R98", "R109")

@@ -335,7 +335,7 @@ class Machine(RuleBasedStateMachine):
 
         def expect() -> Answer:
             if not self.model.is_fresh(proven):
-                return ("Stale", None)
+                return self.model.stale()
             self.model.password_changed(is_proven=True)
             return YES
 

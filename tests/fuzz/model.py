@@ -117,7 +117,7 @@ class Model:
         if self.secret and proven is None:
             return ("AlreadyEnrolled", None)
         if self.secret and not self.is_fresh(proven):
-            return ("Stale", None)
+            return self.stale()
         self.pending_at, self.tries = self.now, 0
         return self._did("totp_begun")
 
@@ -209,7 +209,7 @@ class Model:
 
     def trust(self, proven: Proven, browser: str, token: str | None = None) -> Answer:
         if not self.is_fresh(proven):
-            return ("Stale", None)
+            return self.stale()
         before = next((one for one in self._live() if token in one.tokens), None)
         expired = [one for one in self._live() if not self.is_live(one) and one is not before]
         for device in expired:
@@ -231,12 +231,18 @@ class Model:
 
     def regenerate(self, proven: Proven) -> Answer:
         if not self.is_fresh(proven):
-            return ("Stale", None)
+            return self.stale()
         self.epochs += 1
         return self._did("backup_codes_regenerated")
 
     def disable(self, proven: Proven) -> Answer:
-        return self._end("totp_disabled") if self.is_fresh(proven) else ("Stale", None)
+        return self._end("totp_disabled") if self.is_fresh(proven) else self.stale()
+
+    def stale(self) -> Answer:
+        """What a proof that is genuine, and does not allow it any more, comes to."""
+        if self.has_row:
+            self._did_for_nothing("management_refused", "refused")
+        return ("Stale", None)
 
     # What needs none.
 

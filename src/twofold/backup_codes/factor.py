@@ -136,7 +136,8 @@ def regenerate(work: Attempt, verified: Verified, *, request: Any = None) -> tup
 
     The new ones are returned once. Raises Stale where `verified` is too old (NIST SP 800-63B-4 §3.1.2.1).
     """
-    account = tell_altered(work, proof.fresh(work, verified), request)
+    account = proof.fresh(work, verified, "backup_codes.regenerate", request)
+    account = tell_altered(work, account, request)
     after, codes = replaced(work, account)
     after = after._replace(epoch=new_epoch())
     fact = Fact(Kind.BACKUP_CODES_REGENERATED, details={"backup_codes": len(codes)})

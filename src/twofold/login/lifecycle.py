@@ -78,7 +78,7 @@ def disable(work: Attempt, verified: Verified, *, request: Any = None) -> None:
 
     Raises Stale where `verified` is too old.
     """
-    account = proofs.fresh(work, verified)
+    account = proofs.fresh(work, verified, "totp.disable", request)
     _end(work, account, Fact(Kind.TOTP_DISABLED), "the second factor was turned off", request)
 
 
@@ -163,7 +163,7 @@ def password_changed(work: Attempt, user_id: UserId, *, verified: Verified | Non
             raise Stale
         return 0
     if verified is not None:
-        account = proofs.fresh(work, verified)
+        account = proofs.fresh(work, verified, "password_changed", request)
         if account.user_id != work.schema.stored(user_id):
             raise Stale
     account, number = trusted_devices.tell_altered(work, account, request)

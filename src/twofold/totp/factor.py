@@ -109,7 +109,7 @@ def begin(
     if account and account.is_enabled:
         if verified is None:
             raise AlreadyEnrolled
-        account = proof.fresh(work, verified)
+        account = proof.fresh(work, verified, "totp.begin", request)
         if account.user_id != work.schema.stored(user_id):
             raise AlreadyEnrolled
     parameters = _new_parameters(work.settings)

@@ -73,6 +73,14 @@ _OCCASIONS = {"login": "to sign in", "step_up": "to confirm it was you", "enroll
 
 _TABLES = {"mfa_backup_codes": "backup codes", "mfa_device_trusts": "trusted devices"}
 
+_MANAGING = {
+    "totp.begin": "Another app",
+    "totp.disable": "Turning two-step sign-in off",
+    "backup_codes.regenerate": "A set of new backup codes",
+    "trusted_devices.trust": "Trust for a browser",
+    "password_changed": "An end to earlier wrong codes",
+}
+
 _NOT_LOOKED_AT: Mapping[str, str] = {
     Reason.WAITING: "A code was offered during a wait,",
     Reason.SUSPENDED: "A code was offered after the app was stopped,",
@@ -119,6 +127,9 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
         f"A copied cookie of {d.get('device') or 'a device'} was used; it is no longer trusted"
     ),
     Kind.DEVICE_CONTESTED: lambda d: f"An old cookie of {d.get('device') or 'a device'} came, and a code was asked for",
+    Kind.MANAGEMENT_REFUSED: lambda d: (
+        f"{_MANAGING.get(str(d.get('operation')), 'A change')} was refused, for want of a code of the last minutes"
+    ),
     Kind.PASSWORD_CHANGED: lambda _: "The password was changed",
     Kind.RESET: lambda _: "Two-step sign-in was removed by support",
     Kind.REPAIRED: lambda _: "Two-step sign-in was repaired by support",
