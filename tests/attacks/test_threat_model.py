@@ -99,6 +99,8 @@ def test_no_guesser_gets_at_more_guesses_in_a_year_than_the_page_says(row: tuple
     settings = settings_of(row)
     year = lead(Decisions(settings), suspended_after=settings.suspend_after, rhythm=timedelta(days=1))
     assert int(row[4]) * 0.97 <= year.looked_at <= int(row[4])
+    chance = year.looked_at * (2 * settings.window + 1) / 10**settings.digits
+    assert chance <= float(row[5].removesuffix(" %")) / 100
 
 
 def guesses_within(time: timedelta, budget: Budget) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING
 
 from twofold.budget import Budget
@@ -84,8 +85,10 @@ def _weak(settings: Settings) -> Iterator[tuple[bool, str]]:
 
 
 def percent(probability: float) -> str:
-    """`0.03 %`, with two digits that say something."""
-    return f"{float(f'{probability * 100:.6g}'):.2g} %"
+    """`0.03 %`, with two digits that say something, rounded up: it is told as the most that there is."""
+    exact = Decimal(f"{probability * 100:.6g}")
+    last = Decimal(1).scaleb(exact.adjusted() - 1)
+    return f"{float(exact.quantize(last, ROUND_CEILING)):.2g} %"
 
 
 def _life(settings: Settings) -> int:
