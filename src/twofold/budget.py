@@ -11,6 +11,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from twofold.backup_codes.codec import SHORTEST_OLDER
 from twofold.errors import Reason
 
 if TYPE_CHECKING:
@@ -84,14 +85,16 @@ class Budget(NamedTuple):
     def _drained(self, span: timedelta) -> int:
         return int(self.held * FAILURE * (span / self.drain))
 
-    def odds(self, *, digits: int, window: int) -> float:
-        """The probability that whoever guesses until the suspension hits a code: attempts times live codes."""
-        return min(1.0, self.cap * (2 * window + 1) / float(10**digits))
+    def odds(self, *, digits: int, window: int, older_codes: int = 0) -> float:
+        """The probability that whoever guesses until the suspension hits a code: attempts times live codes.
 
-    def odds_in_a_year(self, *, digits: int, window: int) -> float:
+        `older_codes` are the live backup codes of before Twofold, of six digits each: the shortest that are read.
+        """
+        return _chance(self.cap, digits, window, older_codes)
+
+    def odds_in_a_year(self, *, digits: int, window: int, older_codes: int = 0) -> float:
         """The same for one who is never suspended, since the owner signs in between, and who goes on for a year."""
-        attempts = self.held + self.held * (_YEAR / self.drain)
-        return min(1.0, attempts * (2 * window + 1) / float(10**digits))
+        return _chance(self.held + self.held * (_YEAR / self.drain), digits, window, older_codes)
 
     def time_to_spend(self) -> timedelta:
         """How long a guesser needs until the suspension, at the least: past every wait, and with room for all."""
@@ -132,6 +135,13 @@ class Budget(NamedTuple):
         if until is None or until <= now:
             return None
         return max(min(until - now, self.wait(failures)), timedelta(seconds=1))
+
+
+def _chance(attempts: float, digits: int, window: int, older_codes: int) -> float:
+    """What so many attempts come to, each of which may hit a code of the app and a backup code alike."""
+    return min(
+        1.0, attempts * (2 * window + 1) / float(10**digits) + attempts * older_codes / float(10**SHORTEST_OLDER)
+    )
 
 
 def succeeded(account: Account) -> Account:

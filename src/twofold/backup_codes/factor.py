@@ -131,6 +131,31 @@ def count(work: Attempt, account: Account) -> int | None:
     return sum(not code.is_used and (code.expires_at is None or code.expires_at > work.now) for code in codes)
 
 
+class Older(NamedTuple):
+    """How many users have live codes of before Twofold, and how many those have who have most."""
+
+    users: int
+    most: int
+
+
+def older(work: Attempt) -> Older:
+    """Count what is short enough to be guessed, adopted or not."""
+    secrets, codes = work.schema.tables.secrets, work.schema.tables.codes
+    adopted = secrets.c.codes_digest.startswith(as_older(""))
+    live = codes.c.is_used.is_(sa.false()) & (codes.c.expires_at.is_(None) | (codes.c.expires_at > work.now))
+    each = (
+        sa.select(sa.func.count().label("number"))
+        .select_from(codes.outerjoin(secrets, secrets.c.user_id == codes.c.user_id))
+        .where(live, adopted | codes.c.code_hash.not_like("v1:%"))
+        .group_by(codes.c.user_id)
+        .subquery()
+    )
+    users, most = work.connection.execute(
+        sa.select(sa.func.count(), sa.func.max(each.c.number)).select_from(each)
+    ).one()
+    return Older(int(users), int(most or 0))
+
+
 def regenerate(work: Attempt, verified: Verified, *, request: Any = None) -> tuple[str, ...]:
     """Replace all backup codes of the user who proved a factor a moment ago; the old ones are void.
 

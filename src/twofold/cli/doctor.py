@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from pydantic import ValidationError
 
-from twofold.cli.checks import keys, policy, rows, server, tables, variables
+from twofold.cli.checks import keys, older_codes, policy, rows, server, tables, variables
 from twofold.cli.checks.check import Check
 from twofold.cli.failures import REFUSED, settings_sentences
 from twofold.cli.shown import Line, can_show
@@ -84,6 +84,7 @@ def _of_the_database(terminal: Terminal, *, has_keys: bool) -> Iterator[Check]:
         ("legacy rows", rows.of_before),
         ("moments", rows.ahead),
         ("refused users", rows.refused),
+        ("older codes", older_codes.older_codes),
     ):
         yield from _checked(name, functools.partial(look, terminal))
 

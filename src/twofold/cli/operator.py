@@ -9,6 +9,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from twofold.backup_codes.factor import older
 from twofold.cli import samples
 from twofold.errors import UnknownUser
 from twofold.events import retention
@@ -79,4 +80,5 @@ class Operator(MFA):
     orphans = Operation(samples.orphans, writes="nothing")
     ahead = Operation(samples.ahead, writes="nothing")
     refused = Operation(samples.refused, writes="nothing")
+    older_codes = Operation(older, writes="nothing")
     how_many_old_events = Operation(retention.how_many, writes="nothing")

@@ -129,6 +129,22 @@ def _(sick: Sick) -> None:
 
 
 @FAULTS.add(
+    "live backup codes of before, which are short",
+    "older codes",
+    "note",
+    "1 user with backup codes of before Twofold, at most 1 each.",
+    "Ask these users to make new backup codes, which have 125 bits.",
+)
+def _(sick: Sick) -> None:
+    sick.sql(
+        _EVE,
+        "INSERT INTO mfa_backup_codes (user_id, code_hash, is_used, created_at) "
+        f"SELECT id, '{'5e' * 32}', false, created_at FROM users WHERE subject = 'eve@example.com'",
+    )
+    sick.mfa.legacy.adopt()
+
+
+@FAULTS.add(
     "the same while a move goes on",
     "legacy rows",
     "note",
