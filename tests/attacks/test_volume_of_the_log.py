@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.people import Clock, Enrolment, Phone, challenged, kinds, log_in
+from tests.people import Clock, Enrolment, Open, Phone, challenged, enroll, kinds, log_in
 from twofold import MFA, Reason, Rejected, Request
 
 if TYPE_CHECKING:
@@ -18,34 +19,50 @@ CODES_OF_NOBODY = ("23456-23456-23456-23456-23456", "ZZZZZ-ZZZZZ-ZZZZZ-ZZZZZ-ZZZ
 MALFORMED = ("", "x", "12345", "hello world", "1234567890123456789012345678901234567890")
 
 
-def a_day_of_the_thief(mfa: MFA, ada: Enrolment, clock: Clock, *, minutes: int = 10) -> Iterator[None]:
-    """Every few minutes of a day: new challenges, wrong codes of every form, and old challenges again."""
+def a_day_of_the_thief(mfa: MFA, ada: Enrolment, clock: Clock, *, minutes: int) -> Iterator[None]:
+    """New challenges, codes of every form, and old challenges again, for a day: each few minutes, and at once when a
+    wait is over. The thief pauses for somebody else behind every single call.
+    """
+    end, tick = clock.now + timedelta(days=1), 0
     old = challenged(mfa, ada.user_id)
-    for tick in range(24 * 60 // minutes):
-        clock.forward(minutes=minutes)
+    while clock.now < end:
         request = ADDRESSES[tick % len(ADDRESSES)]
         for code in (ada.phone.wrong_code(), CODES_OF_NOBODY[tick % 2], MALFORMED[tick % len(MALFORMED)]):
-            with pytest.raises(Rejected):
-                mfa.verify(challenged(mfa, ada.user_id, request=request), code, request=request)
-            with pytest.raises(Rejected):
-                mfa.verify(old, code, request=request)
-        yield
+            token = challenged(mfa, ada.user_id, request=request)
+            yield
+            for answered in (token, old):
+                with pytest.raises(Rejected):
+                    mfa.verify(answered, code, request=request)
+                yield
+        later, waits_until = clock.now + timedelta(minutes=minutes), mfa.status(ada.user_id).waiting_until
+        clock.now, tick = min(later, waits_until or later), tick + 1
 
 
 @pytest.mark.requirement("R97", "R105")
-def test_one_password_writes_at_most_two_hundred_lines_a_day(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
-    before = len(kinds(mfa, enrolled.user_id))
-    for _ in a_day_of_the_thief(mfa, enrolled, clock):
+@pytest.mark.parametrize("waits", [{}, {"first_wait": 1, "longest_wait": 1}], ids=["default", "short waits"])
+def test_one_password_writes_at_most_two_hundred_lines_a_day(
+    open_mfa: Open, ada: int, clock: Clock, waits: dict[str, float]
+) -> None:
+    mfa = open_mfa(**waits)
+    enrolled = enroll(mfa, ada, clock)
+    clock.now = clock.now.replace(hour=0, minute=0) + timedelta(days=1)
+    before = len(kinds(mfa, ada))
+    # With short waits the day has all the failures that are remembered: the most that can have a line each.
+    for _ in a_day_of_the_thief(mfa, enrolled, clock, minutes=60 if waits else 20):
         pass
-    assert 50 < len(kinds(mfa, enrolled.user_id)) - before <= 200
-    assert mfa.events.verify(enrolled.user_id).is_intact
-    gathered = [
-        event.details["gathered"]
-        for event in mfa.events.recent(enrolled.user_id, limit=1000)
-        if "gathered" in event.details
-    ]
-    assert gathered
-    assert max(gathered) > 200
+    lines = mfa.events.recent(ada, limit=1000)[:-before]
+    assert 50 < len(lines) <= 200
+    assert {line.ip_address for line in lines} >= {request.ip_address for request in ADDRESSES}
+    assert mfa.events.verify(ada).is_intact
+    assert max(line.details.get("gathered", 0) for line in lines) > 200
+
+
+# What stands in the way of the app while the owner comes: a wait, a suspension, a full second vessel.
+CLOSED: list[dict[str, Any]] = [
+    {},
+    {"suspend_after": 5, "first_wait": 1, "longest_wait": 1},
+    {"failure_limit": 20, "first_wait": 1, "longest_wait": 1},
+]
 
 
 @pytest.mark.requirement("R97", "R105")
@@ -64,16 +81,29 @@ def test_a_clock_that_went_back_lets_one_password_write_no_more(mfa: MFA, enroll
 
 
 @pytest.mark.requirement("R24", "R38")
+@pytest.mark.parametrize("settings", CLOSED, ids=["waiting", "suspended", "exhausted"])
 def test_the_owner_gets_in_and_binds_a_new_app_in_the_first_try_at_any_moment(
-    mfa: MFA, enrolled: Enrolment, clock: Clock
+    open_mfa: Open, ada: int, clock: Clock, settings: dict[str, Any]
 ) -> None:
+    mfa = open_mfa(**settings)
+    enrolled, closed = enroll(mfa, ada, clock), set[str]()
     codes = iter(enrolled.backup_codes)
-    for hour, _ in enumerate(a_day_of_the_thief(mfa, enrolled, clock, minutes=60)):
-        if hour % 6 == 1:
-            verified = log_in(mfa, enrolled.user_id, next(codes))
-            enrollment = mfa.totp.begin(enrolled.user_id, account_name="ada@example.com", verified=verified)
-            enrolled.phone = Phone(enrollment.secret, clock)
-            codes = iter(mfa.totp.confirm(enrolled.user_id, enrolled.phone.code()).backup_codes)
+    for moment, _ in enumerate(a_day_of_the_thief(mfa, enrolled, clock, minutes=60)):
+        # In the middle of what the thief does: before a challenge is answered, between its answers, and behind them.
+        if moment % 197 != 50:
+            continue
+        status = mfa.status(ada)
+        stands_in_the_way = {
+            "suspended": status.is_suspended,
+            "exhausted": status.exhausted_until is not None,
+            "waiting": status.waiting_until is not None,
+        }
+        closed |= {name for name, is_so in stands_in_the_way.items() if is_so}
+        verified = log_in(mfa, ada, next(codes))
+        enrollment = mfa.totp.begin(ada, account_name="ada@example.com", verified=verified)
+        enrolled.phone = Phone(enrollment.secret, clock)
+        codes = iter(mfa.totp.confirm(ada, enrolled.phone.code()).backup_codes)
+    assert closed >= {"suspended" if "suspend_after" in settings else "exhausted" if settings else "waiting"}
 
 
 @pytest.mark.requirement("R19", "R20")
