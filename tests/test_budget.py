@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.people import plain_settings
+from twofold.account.row import Account
 from twofold.budget import FAILURE, Budget
 
 budget = Budget.of(plain_settings())
@@ -45,15 +46,38 @@ def test_odds_and_time_follow_the_policy() -> None:
 
 
 def test_what_is_left_of_a_wait_is_a_second_at_least_and_no_longer_than_the_wait() -> None:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert budget.remaining(None, 5, now) is None
-    assert budget.remaining(now, 5, now) is None
-    assert budget.remaining(now - timedelta(milliseconds=1), 5, now) is None
-    assert budget.remaining(now + timedelta(milliseconds=1), 5, now) == timedelta(seconds=1)
-    assert budget.remaining(now + timedelta(seconds=20), 5, now) == timedelta(seconds=20)
+    now, second = datetime(2026, 1, 1, tzinfo=UTC), timedelta(seconds=1)
+
+    def left(ends: timedelta, failures: int = 5, *, ago: timedelta = timedelta(0)) -> timedelta | None:
+        state = Account(1, failed_attempts=failures, last_failed_at=now - ago, locked_until=now + ends)
+        return budget.remaining(state, now)
+
+    assert budget.remaining(Account(1, failed_attempts=5), now) is None
+    assert left(timedelta(0)) is None
+    assert left(-timedelta(milliseconds=1)) is None
+    assert left(timedelta(milliseconds=1)) == second
+    assert left(20 * second) == 20 * second
     # A clock that stood a year ahead wrote it.
-    assert budget.remaining(now + timedelta(days=365), 5, now) == timedelta(seconds=30)
-    assert budget.remaining(now + timedelta(days=365), 50, now) == timedelta(hours=1)
+    year = timedelta(days=365)
+    assert left(year, ago=-year) == timedelta(seconds=30)
+    assert left(year, 50, ago=-year) == timedelta(hours=1)
+    # The wait was longer by the settings of before, and is over by those of now.
+    assert left(timedelta(hours=20), 50, ago=timedelta(hours=1)) is None
+    assert left(timedelta(hours=20), 50, ago=timedelta(minutes=50)) == timedelta(minutes=10)
+
+
+def test_moments_that_are_still_to_come_are_set_right() -> None:
+    now, day = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
+    right = Account(1, failed_attempts=5, last_failed_at=now, locked_until=now, failure_level=7, failure_level_at=now)
+    assert budget.set_right(right, now) is right
+    # The clocks of one deployment may be a minute apart.
+    assert budget.set_right(right, now - timedelta(minutes=1)) is right
+    assert budget.set_right(Account(1), now) == Account(1)
+    ahead = right._replace(last_failed_at=now + day, locked_until=now + 2 * day, failure_level_at=now + day)
+    assert budget.set_right(ahead, now) == right._replace(locked_until=now + timedelta(seconds=30))
+    # After a success of the owner the second count alone remembers.
+    alone = Account(1, failure_level=7, failure_level_at=now + day)
+    assert budget.set_right(alone, now) == Account(1, failure_level=7, failure_level_at=now)
 
 
 def test_the_second_vessel_drains_evenly_and_not_before_its_time() -> None:

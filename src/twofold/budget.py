@@ -107,13 +107,13 @@ class Budget(NamedTuple):
             return Reason.SUSPENDED
         if self.is_full(self.level(account.failure_level, account.failure_level_at, now)):
             return Reason.EXHAUSTED
-        return Reason.WAITING if self.remaining(account.locked_until, account.failed_attempts, now) else None
+        return Reason.WAITING if self.remaining(account, now) else None
 
     def until_open(self, account: Account, reason: Reason, now: datetime) -> timedelta | None:
         """How long it takes until a code is looked at again after such a refusal, where time alone helps."""
         if reason is Reason.EXHAUSTED:
             return self.until_room(self.level(account.failure_level, account.failure_level_at, now))
-        return self.remaining(account.locked_until, account.failed_attempts, now)
+        return self.remaining(account, now)
 
     def failed(self, account: Account, now: datetime) -> Account:
         """The state after one more failure: both vessels hold it, and the wait for it begins."""
@@ -127,14 +127,29 @@ class Budget(NamedTuple):
             failure_level_at=now,
         )
 
-    def remaining(self, until: datetime | None, failures: int, now: datetime) -> timedelta | None:
-        """What is left of the wait after so many failures, or None where it is over. A second at least.
+    def remaining(self, account: Account, now: datetime) -> timedelta | None:
+        """What is left of the wait, or None where it is over. A second at least.
 
-        It is no longer than the settings say, whatever a clock wrote.
+        It is no longer than the settings say now, whatever they said when it began, and whatever a clock wrote.
         """
+        until, begun, wait = account.locked_until, account.last_failed_at, self.wait(account.failed_attempts)
+        if until is not None and begun is not None:
+            until = min(until, begun + wait)
         if until is None or until <= now:
             return None
-        return max(min(until - now, self.wait(failures)), timedelta(seconds=1))
+        return max(min(until - now, wait), timedelta(seconds=1))
+
+    def set_right(self, account: Account, now: datetime) -> Account:
+        """The state without moments that are still to come: a clock stood ahead when they were written.
+
+        Else a wait would not end, and nothing drain, until that clock was right. The same state where there are none.
+        """
+        moments = (account.last_failed_at, account.failure_level_at)
+        if not any(is_of_the_future(moment, now) for moment in moments):
+            return account
+        failed_at, level_at = (moment and min(moment, now) for moment in moments)
+        until = account.locked_until and min(account.locked_until, now + self.wait(account.failed_attempts))
+        return account.changed(last_failed_at=failed_at, failure_level_at=level_at, locked_until=until)
 
 
 def _chance(attempts: float, digits: int, window: int, older_codes: int) -> float:

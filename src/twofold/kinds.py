@@ -15,6 +15,7 @@ class Kind(StrEnum):
     CLEARED = "cleared"
     CODE_ACCEPTED = "code_accepted"
     CODE_REFUSED = "code_refused"
+    CLOCK_SET_RIGHT = "clock_set_right"
     BACKUP_CODES_REGENERATED = "backup_codes_regenerated"
     DEVICE_TRUSTED = "device_trusted"
     DEVICE_RECOGNIZED = "device_recognized"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from twofold.account import store
 from twofold.account.attempt import Fact
-from twofold.budget import Budget, is_of_the_future
+from twofold.budget import Budget
 from twofold.errors import Reason, Rejected
 from twofold.kinds import Kind, Status
 from twofold.log_volume import noted
@@ -31,6 +31,8 @@ _TOLD_ONCE = frozenset(
         Reason.NOT_ENROLLED,
     }
 )
+# Stands between the names of refusals that were told.
+_AND = ", "
 
 
 class Unspent(NamedTuple):
@@ -58,7 +60,7 @@ def refuse(
     as `about` tells one wait or challenge from another. A wrong code of 125 bits is no guess.
     """
     budget = Budget.of(work.settings)
-    waits = budget.remaining(account.locked_until, account.failed_attempts, work.now)
+    waits = budget.remaining(account, work.now)
     after = account
     is_counted = reason in _COUNTED and is_guessable and waits is None
     if is_counted:
@@ -66,16 +68,34 @@ def refuse(
     details: dict[str, Any] = {"reason": reason, "occasion": occasion, "failures": after.failed_attempts}
     details["factor"] = factor
     became_suspended = budget.is_suspended(after.failed_attempts) and not budget.is_suspended(account.failed_attempts)
-    # Nobody's codes are accepted until a clock that went back is right again, so somebody has to hear of it.
-    is_alarm = (
-        became_suspended or reason is Reason.CLOCK_WENT_BACK or is_of_the_future(account.last_failed_at, work.now)
-    )
+    told, before = _name(account, reason, about), (account.told_refusal or "").split(_AND)
+    # Nobody's codes are accepted until a clock that went back is right again, so somebody has to hear of it: once.
+    is_alarm = became_suspended or (reason is Reason.CLOCK_WENT_BACK and told not in before)
     fact: Fact | None = Fact(Kind.CODE_REFUSED, Status.ALARM if is_alarm else Status.REFUSED, details)
     if reason in _TOLD_ONCE:
-        told = f"{reason} {about if about is not None else account.locked_until if reason is Reason.WAITING else ''}"
-        fact = None if account.told_refusal == told else fact
-        after = after._replace(told_refusal=told)
+        fact = None if told in before else fact
+    if reason in _TOLD_ONCE or reason is Reason.CLOCK_WENT_BACK:
+        jump = _name(account, Reason.CLOCK_WENT_BACK)
+        after = after._replace(told_refusal=_AND.join([*(one for one in before if one == jump != told), told]))
     if fact is not None and not is_counted:
         after, fact = noted(work, after, fact)
     saved = store.save(work, account, after, fact, request)
     return Rejected(reason, budget.until_open(saved, reason, work.now))
+
+
+def _name(account: Account, reason: Reason, about: object = None) -> str:
+    """What tells one refusal of this reason from another: its wait, its challenge, the step that is still to come."""
+    which = {Reason.WAITING: account.locked_until, Reason.CLOCK_WENT_BACK: account.last_used_step}.get(reason, "")
+    return f"{reason} {about if about is not None else which}"
+
+
+def clock_set_right(work: Attempt, account: Account, request: Any = None) -> Account:
+    """Tell that a clock stood ahead when the budget was last written, and set it right; the state after that."""
+    right = Budget.of(work.settings).set_right(account, work.now)
+    if right is account:
+        return account
+    work.need_lock()
+    moments = (account.last_failed_at, account.failure_level_at)
+    ahead = max(moment for moment in moments if moment is not None) - work.now
+    fact = Fact(Kind.CLOCK_SET_RIGHT, Status.ALARM, {"ahead": round(ahead.total_seconds())})
+    return store.save(work, account, right, fact, request)

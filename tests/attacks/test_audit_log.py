@@ -93,6 +93,12 @@ def test_every_outcome_of_every_operation_leaves_exactly_its_line(
         leaves(lambda: mfa.reverify(ada, phone.code()), (kind, ALARM))
         rewrite(mfa, migrated.engine(), ada, secret=sealed)
 
+    clock.forward(days=1)
+    leaves(lambda: mfa.reverify(ada, phone.wrong_code()), (Kind.CODE_REFUSED, REFUSED))
+    clock.forward(days=-1)
+    leaves(lambda: mfa.reverify(ada, phone.wrong_code()), (Kind.CLOCK_SET_RIGHT, ALARM), (Kind.CODE_REFUSED, REFUSED))
+    leaves(lambda: mfa.reverify(ada, phone.wrong_code()), (Kind.CODE_REFUSED, REFUSED))
+
     altered = (Kind.ROWS_ALTERED, ALARM)
     device = leaves(lambda: mfa.trusted_devices.trust(verified), (Kind.DEVICE_TRUSTED, DONE))
     sql("UPDATE mfa_device_trusts SET trusted_until = '2099-01-01 00:00:00' WHERE revoked_at IS NULL")

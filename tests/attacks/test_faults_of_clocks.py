@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.people import FIREFOX, Enrolment, challenged, kinds, log_in
+from tests.people import FIREFOX, Enrolment, challenged, enroll, kinds, log_in
 from twofold import MFA, Challenge, Reason, Rejected, Stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.people import Clock
+    from tests.people import Clock, Open
 
 
 def reason(operation: Callable[[], object]) -> Reason:
@@ -76,3 +76,70 @@ def test_a_clock_that_goes_to_and_fro_lets_no_code_count_twice(mfa: MFA, enrolle
     # Each code that was later than all before it, once.
     assert len(accepted) == kinds(mfa, ada).count("code_accepted") == 5
     assert mfa.events.verify(ada).is_intact
+
+
+def alarms(mfa: MFA, user_id: int) -> list[tuple[str, Any]]:
+    """The alarms of the log, the oldest first, each with how far ahead or why."""
+    lines = mfa.events.recent(user_id, limit=1000)[::-1]
+    return [
+        (line.kind, line.details.get("ahead", line.details.get("reason"))) for line in lines if line.status == "alarm"
+    ]
+
+
+@pytest.mark.requirement("R14", "R25", "R97")
+def test_a_clock_that_stood_ahead_is_told_once_and_lengthens_no_wait(
+    mfa: MFA, enrolled: Enrolment, clock: Clock
+) -> None:
+    ada, phone, year = enrolled.user_id, enrolled.phone, timedelta(days=365)
+    for times in (1, 2):
+        clock.now += year
+        for _ in range(5):
+            assert reason(lambda: mfa.reverify(ada, phone.wrong_code())) is Reason.WRONG_CODE
+        clock.now -= year
+        for _ in range(30):
+            assert reason(lambda: mfa.reverify(ada, phone.code())) is Reason.WAITING
+            assert reason(lambda: mfa.reverify(ada, "ZZZZZ-ZZZZZ-ZZZZZ-ZZZZZ-ZZZZZ")) is Reason.WRONG_CODE
+        assert alarms(mfa, ada) == [("clock_set_right", year.total_seconds())] * times
+        assert mfa.status(ada).waiting_until == clock.now + timedelta(seconds=30)
+        clock.forward(seconds=30)
+        assert mfa.reverify(ada, phone.code())
+    # Sixty refusals each time, of which fifty have a line.
+    assert len(kinds(mfa, ada)) < 100
+    assert mfa.events.verify(ada).is_intact
+
+
+@pytest.mark.requirement("R14", "R97")
+def test_a_clock_that_stood_ahead_does_not_keep_the_second_count_full(open_mfa: Open, ada: int, clock: Clock) -> None:
+    mfa = open_mfa(failure_limit=20, first_wait=1, longest_wait=1)
+    phone = enroll(mfa, ada, clock).phone
+    clock.forward(days=365)
+    for _ in range(20):
+        assert reason(lambda: mfa.reverify(ada, phone.wrong_code())) is Reason.WRONG_CODE
+        clock.forward(seconds=1)
+    clock.forward(days=-365)
+    with pytest.raises(Rejected) as refused:
+        mfa.reverify(ada, phone.code())
+    assert refused.value.reason is Reason.EXHAUSTED
+    assert refused.value.retry_after is not None
+    assert refused.value.retry_after <= timedelta(days=30) / 20
+    clock.forward(days=30 / 20)
+    assert mfa.reverify(ada, phone.code())
+    assert [kind for kind, _ in alarms(mfa, ada)] == ["clock_set_right"]
+
+
+@pytest.mark.requirement("R14", "R97")
+def test_a_code_that_was_accepted_ahead_of_time_is_one_alarm(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
+    ada, phone = enrolled.user_id, enrolled.phone
+    for times in (1, 2):
+        clock.forward(days=2)
+        assert mfa.reverify(ada, phone.code())
+        clock.forward(days=-1)
+        for _ in range(7):
+            # Waits come in between, and are told in between.
+            assert reason(lambda: mfa.reverify(ada, phone.code())) is Reason.CLOCK_WENT_BACK
+            reason(lambda: mfa.reverify(ada, phone.code()))
+            clock.forward(minutes=20)
+        assert alarms(mfa, ada) == [("code_refused", "clock_went_back")] * times
+        assert "code_refused" in kinds(mfa, ada)[-3:]
+    clock.forward(days=1)
+    assert mfa.reverify(ada, phone.code())

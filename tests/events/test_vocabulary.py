@@ -82,6 +82,11 @@ def alarms(scene: Scene) -> None:
         with contextlib.suppress(error):
             scene.mfa.reverify(ada.user_id, ada.phone.code())
     ada = scene.enrolled()
+    scene.clock.forward(days=1)
+    refusal(lambda: scene.mfa.reverify(ada.user_id, ada.phone.wrong_code()))
+    scene.clock.forward(days=-1)
+    refusal(lambda: scene.mfa.reverify(ada.user_id, ada.phone.code()))
+    ada = scene.enrolled()
     scene.sql("UPDATE mfa_backup_codes SET is_used = true WHERE user_id = :user", user=ada.user_id)
     refusal(lambda: scene.mfa.reverify(ada.user_id, ada.backup_codes[0]))
 

@@ -88,6 +88,7 @@ class Model:
     lines: int = 0
     line_at: datetime | None = None
     told: Any = None
+    told_step: int | None = None
     epochs: int = 0
     secret: str | None = None
     since: datetime | None = None
@@ -138,7 +139,7 @@ class Model:
             self._did("code_refused", "refused")
             return ("wrong_code", None)
         self.secret, self.since, self.pending, self.pending_at = self.pending, self.now, None, None
-        self.answered, self.level, self.epochs = self.version, 0, self.epochs + 1
+        self.answered, self.level, self.level_at, self.epochs = self.version, 0, None, self.epochs + 1
         self._spent(step)
         self._revoked()
         return self._did("totp_confirmed")
@@ -278,7 +279,7 @@ class Model:
             return 0
         number, self.answered, self.epochs = self.active(), self.version, self.epochs + 1
         if is_proven:
-            self.level = 0
+            self.level, self.level_at = 0, None
         self.pending = self.pending_at = None
         self._revoked()
         self._did("password_changed")
@@ -322,9 +323,20 @@ class Model:
         steps = [step for step in range(now - around, now + around + 1) if TOTP(secret).generate_otp(step) == code]
         return max(steps, default=None)
 
+    def _set_right(self) -> None:
+        """Nothing is of a moment that is still to come, once a code was given; that it was is told."""
+        moments = [moment for moment in (self.failed_at, self.level_at) if moment]
+        if not any(moment - self.now > timedelta(minutes=1) for moment in moments):
+            return
+        self.failed_at = self.failed_at and min(self.failed_at, self.now)
+        self.level_at = self.level_at and min(self.level_at, self.now)
+        self.locked_until = self.locked_until and min(self.locked_until, self.now + self._wait_after(self.failures))
+        self._did("clock_set_right", "alarm")
+
     def _prove(self, code: str) -> Answer:
         paper = read(code)
         if paper is not None:
+            self._set_right()
             if paper not in self.unused:
                 return self._refused("code_already_used" if paper in self.used else "wrong_code", is_guess=False)
             self.unused.remove(paper)
@@ -334,6 +346,7 @@ class Model:
         code = one_form(code)
         if not re.fullmatch("[0-9]{6}", code):
             return ("malformed", None)
+        self._set_right()
         if self.is_suspended():
             return self._refused("suspended")
         if self.until_room():
@@ -351,32 +364,33 @@ class Model:
 
     def _spent(self, step: int) -> None:
         self.step, self.used_at, self.failures, self.locked_until = step, self.now, 0, None
-        self.failed_at = self.told = None
+        self.failed_at = self.told = self.told_step = None
 
     def _refused(self, why: str, *, is_guess: bool = True, about: object = None) -> Answer:
-        is_alarm = self.failed_at is not None and self.failed_at - self.now > timedelta(minutes=1)
-        status = "alarm" if is_alarm else "refused"
         if why not in COUNTED:
             told = (why, about, self.locked_until if why == "waiting" else None)
             if self.told == told:
                 self._wrote()
             else:
                 self.told = told
-                self._did_for_nothing("code_refused", status)
+                self._did_for_nothing("code_refused", "refused")
         elif not is_guess or self.wait():
-            self._did_for_nothing("code_refused", status)
+            self._did_for_nothing("code_refused", "refused")
         else:
             self.level, self.level_at = self._level_now() + A_FAILURE, self.now
             self.failures, self.failed_at = self.failures + 1, self.now
             wait = self._wait_after(self.failures)
             self.locked_until = self.now + wait if wait else None
-            is_alarm |= why == "clock_went_back" or self.failures == self.policy.cap
+            is_jump = why == "clock_went_back" and self.told_step != self.step
+            is_alarm = is_jump or self.failures == self.policy.cap
+            if why == "clock_went_back":
+                self.told, self.told_step = (why,), self.step
             self._did("code_refused", "alarm" if is_alarm else "refused")
         return (why, self.until_room() if why == "exhausted" else self.wait())
 
     def _end(self, kind: str) -> Answer:
         self.secret = self.since = self.pending = self.pending_at = self.locked_until = None
-        self.failed_at = self.told = None
+        self.failed_at = self.level_at = self.told = self.told_step = None
         self.failures, self.level, self.answered, self.epochs = 0, 0, self.version, self.epochs + 1
         self.unused, self.used = set(), set()
         self._revoked()

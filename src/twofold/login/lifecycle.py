@@ -89,7 +89,7 @@ def status(work: Attempt, user_id: UserId) -> Status:
     """
     account = store.find(work, user_id) or Account(work.schema.stored(user_id))
     budget = Budget.of(work.settings)
-    waits = budget.remaining(account.locked_until, account.failed_attempts, work.now)
+    waits = budget.remaining(account, work.now)
     level = budget.level(account.failure_level, account.failure_level_at, work.now)
     waiting_since = account.pending_at
     codes, devices = backup_codes.count(work, account), trusted_devices.count(work, account)

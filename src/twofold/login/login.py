@@ -14,7 +14,7 @@ from twofold.kinds import Kind
 from twofold.log_volume import noted
 from twofold.login import factors
 from twofold.outcomes import Challenge, Cleared, UserId, Verified
-from twofold.refusal import Unspent, refuse
+from twofold.refusal import Unspent, clock_set_right, refuse
 
 if TYPE_CHECKING:
     from twofold.account.attempt import Attempt
@@ -118,6 +118,7 @@ def _prove(
     if answer is None:
         # Neither counted nor logged: what was typed cannot be a code, so nobody has guessed.
         raise Rejected(Reason.MALFORMED)
+    account = clock_set_right(work, account, request)
     if answer.is_guessable and (closed := Budget.of(work.settings).closed(account, work.now)):
         raise refuse(work, account, closed, occasion, factor=answer.factor, request=request)
     spent = answer.spend(work, seen, account, challenge, request)
