@@ -125,7 +125,7 @@ class Crowd:
         names = sa.text(statement).compile().params
         gap = max(1, self.people * EVENTS // LONG)
         numbers = {"people": self.people, "events": EVENTS, "codes": _CODES, "stride": self._stride, "gap": gap}
-        texts = {"kid": "v1:k1:", "browser": BROWSER.user_agent}
+        texts = {"kid": "v1:k1:00000000:", "browser": BROWSER.user_agent}
         values = numbers | texts | {"legacy": LEGACY} | more
         with self.engine.begin() as connection:
             connection.exec_driver_sql("SET LOCAL session_replication_role = replica")

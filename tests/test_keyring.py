@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twofold.errors import ConfigurationError, MissingKey, Tampered
+from twofold.errors import ConfigurationError, MissingKey, Tampered, WrongKey
 from twofold.keyring import Keyring, _is_weak, canonical, generate_key
 
 ring = Keyring.parse(generate_key("k1"))
@@ -28,11 +28,11 @@ def test_what_is_sealed_opens_in_its_place(plaintext: bytes, context: bytes) -> 
 @pytest.mark.requirement("R87")
 @given(st.binary(min_size=20, max_size=20), st.integers(0))
 def test_a_flipped_bit_does_not_open(plaintext: bytes, position: int) -> None:
-    version, kid, body = ring.seal(plaintext, b"here").split(":")
+    prefix, _, body = ring.seal(plaintext, b"here").rpartition(":")
     raw = bytearray(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
     raw[position % len(raw)] ^= 1 << (position % 8)
     with pytest.raises(Tampered):
-        ring.open(f"{version}:{kid}:{base64.urlsafe_b64encode(raw).decode().rstrip('=')}", b"here")
+        ring.open(f"{prefix}:{base64.urlsafe_b64encode(raw).decode().rstrip('=')}", b"here")
 
 
 @pytest.mark.requirement("R87")
@@ -42,10 +42,27 @@ def test_a_sealed_value_does_not_open_elsewhere() -> None:
 
 
 @pytest.mark.requirement("R87")
-@pytest.mark.parametrize("value", ["", "v1", "v1:k1", "v1:k1:", "v1:k1:!!", "v2:k1:AAAA", "plaintext", "v1:k1:AAAA:x"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "v1",
+        "v1:k1",
+        "v1:k1:AAAA",
+        "CHECK",
+        "CHECK!!",
+        "CHECKAAAA:x",
+        "v2:k1:00000000:AAAA",
+        "plaintext",
+        "v1:k1:0000000G:AAAA",
+        "v1:k1:0000000:AAAA",
+        "v1:k1:000000000:AAAA",
+        "v1:k1:00000000:ä",
+    ],
+)
 def test_what_is_no_sealed_value_does_not_open(value: str) -> None:
     with pytest.raises(Tampered):
-        ring.open(value, b"here")
+        ring.open(value.replace("CHECK", ring.prefixes["k1"]), b"here")
 
 
 @pytest.mark.requirement("R89")
@@ -55,6 +72,22 @@ def test_a_key_that_is_not_there_is_named() -> None:
         ring.open(sealed, b"here")
 
 
+@pytest.mark.requirement("R89")
+def test_another_key_of_the_same_name_is_told_from_what_was_altered() -> None:
+    """The check value tells two keys apart, and proves nothing: whoever copies the right one has no value yet."""
+    other = Keyring.parse(generate_key("k1"))
+    sealed, mac = other.seal(b"secret", b"here"), other.mac("state", b"message")
+    for look in (lambda: ring.open(sealed, b"here"), lambda: ring.check("state", b"message", mac)):
+        with pytest.raises(WrongKey, match="another key of the name 'k1', or it was altered") as told:
+            look()
+        assert told.value.kid == "k1"
+    own, foreign = ring.prefixes["k1"], other.prefixes["k1"]
+    assert own != foreign
+    assert not ring.check("state", b"message", mac.replace(foreign, own))
+    with pytest.raises(Tampered):
+        ring.open(sealed.replace(foreign, own), b"here")
+
+
 @pytest.mark.requirement("R90")
 def test_the_first_key_writes_and_all_of_them_read() -> None:
     old, new = generate_key("k1"), generate_key("k2")
@@ -62,6 +95,7 @@ def test_the_first_key_writes_and_all_of_them_read() -> None:
     both = Keyring.parse(f"{new},{old}")
     assert both.open(sealed, b"here") == b"secret"
     assert both.seal(b"secret", b"here").startswith("v1:k2:")
+    assert both.prefixes == Keyring.parse(new).prefixes | Keyring.parse(old).prefixes
     assert both.kids == ("k2", "k1")
 
 
@@ -73,7 +107,7 @@ def test_purposes_have_keys_of_their_own() -> None:
 
 @pytest.mark.requirement("R88")
 def test_ten_thousand_seals_never_repeat_a_nonce() -> None:
-    bodies = {ring.seal(b"the same", b"here").split(":")[2][:16] for _ in range(10_000)}
+    bodies = {ring.seal(b"the same", b"here").split(":")[3][:16] for _ in range(10_000)}
     assert len(bodies) == 10_000
 
 
@@ -129,7 +163,7 @@ def test_keys_may_be_written_in_either_alphabet_and_with_space_around_them() -> 
     plain, safe = base64.b64encode(master).decode(), base64.urlsafe_b64encode(master).decode()
     assert plain != safe
     sealed = Keyring.parse(f"k1:{plain}").seal(b"secret", b"here")
-    assert re.fullmatch("v1:k1:[A-Za-z0-9_-]{46}", sealed)
+    assert re.fullmatch("v1:k1:[0-9a-f]{8}:[A-Za-z0-9_-]{46}", sealed)
     read = Keyring.parse(f" k1:{safe} , {generate_key('k2')} , ")
     assert read.kids == ("k1", "k2")
     assert read.open(sealed, b"here") == b"secret"
@@ -164,7 +198,7 @@ def test_the_operator_is_told_which_key_is_wrong(second: str, problem: str) -> N
 
 def test_a_missing_key_is_named_by_sixteen_characters() -> None:
     with pytest.raises(MissingKey, match=f"the key '{'x' * 16}', which"):
-        ring.open(f"v1:{'x' * 40}:AAAA", b"here")
+        ring.open(f"v1:{'x' * 40}:00000000:AAAA", b"here")
 
 
 @pytest.mark.requirement("R93")

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Stale,
         Tampered,
         UnknownUser,
+        WrongKey,
     )
     from twofold.hosting import include_name
     from twofold.metadata import tables
@@ -90,6 +91,7 @@ __all__ = [
     "Tampered",
     "UnknownUser",
     "Verified",
+    "WrongKey",
     "include_name",
     "tables",
 ]
@@ -97,7 +99,7 @@ __all__ = [
 # What is asked for is imported then: a program that only tells what it can do does not wait for SQLAlchemy.
 _HOMES = {
     "errors": "AlreadyEnrolled ConfigurationError DatabaseUnavailable EnrollmentExpired MFAError MissingKey "
-    "NotAdopted NotEnrolled Reason Rejected SchemaDrift Stale Tampered UnknownUser",
+    "NotAdopted NotEnrolled Reason Rejected SchemaDrift Stale Tampered UnknownUser WrongKey",
     "hosting": "include_name",
     "metadata": "tables",
     "mfa": "MFA AsyncMFA",

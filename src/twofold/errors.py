@@ -20,6 +20,7 @@ programmer or the operator, and its message names the next step.
     │   └── Refused            an adoption that cannot be carried out whole (in `twofold.schema.adoption`)
     └── ConfigurationError     a setting is missing or wrong
         └── MissingKey         a value was written under a key that is not configured
+            └── WrongKey       a value was written under another key of the same name, or was altered
 
 Messages never hold a code, a secret, a token or a key.
 """
@@ -121,4 +122,18 @@ class ConfigurationError(MFAError):
 
 
 class MissingKey(ConfigurationError):
-    """A stored value needs a key that is not configured; put it back into TWOFOLD_KEYS."""
+    """A stored value needs a key that is not configured; put it back into TWOFOLD_KEYS.
+
+    `kid` is the id of that key.
+    """
+
+    def __init__(self, message: str | None = None, kid: str = "") -> None:
+        super().__init__(message)
+        self.kid = kid
+
+
+class WrongKey(MissingKey):
+    """A stored value was written under another key of that name, or it was altered; `twofold keys status` tells which.
+
+    An outage like MissingKey: nothing is known of what the value says.
+    """

@@ -2,7 +2,10 @@
 
 One setting holds the master keys, the active one first. From each, HKDF-SHA-256 (RFC 5869) derives one key per
 purpose, so that a value made for one purpose means nothing for another. Sealing is AES-256-GCM with a random 96-bit
-nonce; the context that a value belongs to is its associated data. Every value names its key: `v1:<kid>:…`.
+nonce; the context that a value belongs to is its associated data. Every value names its key: `v1:<kid>:<check>:…`.
+
+The check value is eight hex digits of an HMAC under a key derived for nothing else. It stands open in every row, and
+tells another key of the same name. It says nothing about a MAC: whoever writes to the database can copy it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import re
 import secrets
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -24,7 +27,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from twofold.confidential import Confidential
-from twofold.errors import ConfigurationError, MissingKey, Tampered
+from twofold.errors import ConfigurationError, MissingKey, Tampered, WrongKey
 from twofold.moments import microseconds
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ Purpose = Literal[
 _KID = re.compile(r"[a-z0-9][a-z0-9._-]{0,15}")
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
+_CHECK = re.compile(r"[0-9a-f]{8}")
 
 
 def generate_key(kid: str | None = None) -> str:
@@ -123,6 +127,9 @@ class Keyring(Confidential):
             kid: {purpose: HMAC(key, SHA256()) for purpose, key in derived.items()}
             for kid, derived in self._keys.items()
         }
+        self.prefixes = {kid: f"v1:{kid}:{_check_value(master)}:" for kid, master in keys.items()}
+        """What every value begins with that a key wrote, by the key's id."""
+        self._kids = {prefix: kid for kid, prefix in self.prefixes.items()}
         self.active = next(iter(keys))
 
     @classmethod
@@ -162,16 +169,17 @@ class Keyring(Confidential):
     def seal(self, plaintext: bytes, context: bytes) -> str:
         """Encrypt under the active key for one `context`; it opens nowhere else.
 
-        The form is `v1:<kid>:<base64url(nonce ‖ ciphertext ‖ tag)>`.
+        The form is `v1:<kid>:<check>:<base64url(nonce ‖ ciphertext ‖ tag)>`.
         """
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._sealing[self.active].encrypt(nonce, plaintext, _bound(self.active, context))
-        return f"v1:{self.active}:{base64.urlsafe_b64encode(nonce + sealed).decode().rstrip('=')}"
+        return f"{self.prefixes[self.active]}{base64.urlsafe_b64encode(nonce + sealed).decode().rstrip('=')}"
 
     def open(self, value: str, context: bytes) -> bytes:
         """Decrypt a sealed value.
 
-        Raises MissingKey for an unknown key id, Tampered for everything that does not open.
+        Raises MissingKey for an unknown key id, WrongKey for another key of that name, Tampered for everything else
+        that does not open.
         """
         kid, body = self._split(value)
         try:
@@ -181,7 +189,7 @@ class Keyring(Confidential):
             raise Tampered from None
 
     def mac(self, purpose: Purpose, message: bytes) -> str:
-        """Authenticate a message under the active key: `v1:<kid>:<64 hex digits>` (HMAC-SHA-256)."""
+        """Authenticate a message under the active key: `v1:<kid>:<check>:<64 hex digits>` (HMAC-SHA-256)."""
         return self._mac(self.active, purpose, message)
 
     def macs(self, purpose: Purpose, message: bytes) -> tuple[str, ...]:
@@ -189,24 +197,40 @@ class Keyring(Confidential):
         return tuple(self._mac(kid, purpose, message) for kid in self._keys)
 
     def check(self, purpose: Purpose, message: bytes, mac: str) -> bool:
-        """Say whether `mac` belongs to the message, in constant time. Raises MissingKey for an unknown key id."""
+        """Say whether `mac` belongs to the message, in constant time.
+
+        Raises MissingKey for an unknown key id, WrongKey for another key of that name, Tampered for what is no MAC.
+        """
         kid, _ = self._split(mac)
         return hmac.compare_digest(self._mac(kid, purpose, message), mac)
 
     def _mac(self, kid: str, purpose: Purpose, message: bytes) -> str:
         mac = self._macs[kid][purpose].copy()
         mac.update(message)
-        return f"v1:{kid}:{mac.finalize().hex()}"
+        return f"{self.prefixes[kid]}{mac.finalize().hex()}"
 
     def _split(self, value: str) -> tuple[str, str]:
+        prefix, colon, body = value.rpartition(":")
+        kid = self._kids.get(prefix + colon)
+        if kid is None or not body.isascii():
+            self._refuse(value)
+        return kid, body
+
+    def _refuse(self, value: str) -> NoReturn:
+        """Say why a value is none that these keys wrote."""
         match value.split(":"):
-            case ["v1", kid, body] if body.isascii():
-                if kid not in self._keys:
-                    raise MissingKey(
-                        f"A stored value names the key {kid[:16]!r}, which is not configured: put it back into "
-                        "TWOFOLD_KEYS, or the row was altered."
+            case ["v1", kid, check, body] if _CHECK.fullmatch(check) and body.isascii():
+                if kid in self._keys:
+                    raise WrongKey(
+                        f"A stored value was written under another key of the name {kid!r}, or it was altered; "
+                        "`twofold keys status` tells which.",
+                        kid,
                     )
-                return kid, body
+                raise MissingKey(
+                    f"A stored value names the key {kid[:16]!r}, which is not configured: put it back into "
+                    "TWOFOLD_KEYS, or the row was altered.",
+                    kid[:16],
+                )
             case _:
                 raise Tampered
 
@@ -230,19 +254,15 @@ def _bound(kid: str, context: bytes) -> bytes:
     return b"%b:%b" % (kid.encode(), context)
 
 
+def _check_value(master: bytes) -> str:
+    """What tells this key from another of its name."""
+    return hmac.digest(_derive(master, "check"), b"check", "sha256").hex()[:8]
+
+
 def _derive_all(master: bytes) -> dict[Purpose, bytes]:
-    purposes: tuple[Purpose, ...] = (
-        "secrets",
-        "backup codes",
-        "device tokens",
-        "events",
-        "state",
-        "challenges",
-        "proofs",
-        "forms",
-        "tombstones",
-    )
-    return {
-        purpose: HKDF(SHA256(), length=_KEY_BYTES, salt=None, info=f"twofold v1 {purpose}".encode()).derive(master)
-        for purpose in purposes
-    }
+    purposes: tuple[Purpose, ...] = get_args(Purpose)
+    return {purpose: _derive(master, purpose) for purpose in purposes}
+
+
+def _derive(master: bytes, purpose: str) -> bytes:
+    return HKDF(SHA256(), length=_KEY_BYTES, salt=None, info=f"twofold v1 {purpose}".encode()).derive(master)

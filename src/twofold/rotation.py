@@ -101,7 +101,8 @@ def rotate(work: Attempt, *, after: int = 0, limit: int = 100) -> Rotated:
     secrets = work.schema.tables.secrets
     # A key id may hold an underscore, which LIKE would read as any character.
     written = (secrets.c.state_mac, secrets.c.secret, secrets.c.pending_secret)
-    stale = sa.or_(*(~column.startswith(f"v1:{work.keyring.active}:", autoescape=True) for column in written))
+    active = work.keyring.prefixes[work.keyring.active]
+    stale = sa.or_(*(~column.startswith(active, autoescape=True) for column in written))
     is_ours = ~work.schema.is_of_before | work.schema.traces_of(secrets.c.user_id)
     query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > whole("after", after), stale, is_ours)
     rows = work.connection.execute(query.order_by(secrets.c.id).limit(batch(limit, _BATCH))).all()
@@ -153,13 +154,24 @@ def _one_by_one(work: Attempt, users: Sequence[UserId]) -> list[str]:
 def _kids(work: Attempt, *columns: sa.Column[str], where: sa.ColumnElement[bool] | None = None) -> Counter[str]:
     counted: Counter[str] = Counter()
     for column in columns:
-        # The key id is found in the prefix; that it ends at the second colon is known here and not to every database.
-        prefix = sa.func.substr(column, 1, 20)
-        query = sa.select(prefix, sa.func.count()).where(column.is_not(None)).group_by(prefix)
-        for text, number in work.connection.execute(query if where is None else query.where(where)):
-            match text.split(":"):
-                case ["v1", kid, _]:
+        query = sa.select(_beginning(work, column).label("beginning")).where(column.is_not(None))
+        found = (query if where is None else query.where(where)).subquery()
+        # Of a subquery, since PostgreSQL takes an expression with parameters for another one each time.
+        counting = sa.select(found.c.beginning, sa.func.count()).group_by(found.c.beginning)
+        for beginning, number in work.connection.execute(counting):
+            match beginning.split(":"):
+                case ["v1", kid, _, *_]:
                     counted[kid] += number
                 case _:
                     counted["legacy"] += number
     return counted
+
+
+# v1, a key id of 16 characters and the check value, each with its colon.
+_LONGEST_PREFIX = 3 + 17 + 9
+
+
+def _beginning(work: Attempt, column: sa.Column[str]) -> sa.ColumnElement[str]:
+    """What a value begins with: the prefix of a configured key where it is that, so that most values are one group."""
+    own = [(column.startswith(prefix, autoescape=True), prefix) for prefix in work.keyring.prefixes.values()]
+    return sa.case(*own, else_=sa.func.substr(column, 1, _LONGEST_PREFIX))

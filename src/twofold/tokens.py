@@ -1,7 +1,7 @@
 """Signed tokens: a challenge that waits for a code, the proof that one was given, the tombstone of the erased. Pure.
 
-A token is `v1~<kid>~<payload>~<mac>`. It carries no secret and grants nothing by itself: whether it still counts is
-decided against the user's row.
+A token is `v1~<kid>~<check>~<payload>~<mac>`. It carries no secret and grants nothing by itself: whether it counts
+is decided against the user's row.
 """
 
 from __future__ import annotations
@@ -113,17 +113,17 @@ def _sign(keyring: Keyring, purpose: Purpose, *fields: str | int) -> str:
     payload = ",".join(map(str, fields))
     body = base64.urlsafe_b64encode(payload.encode()).decode().rstrip("=")
     # Key ids may hold dots and cookies may not hold every mark; the tilde serves in cookies, forms and headers alike.
-    version, kid, mac = keyring.mac(purpose, body.encode()).split(":")
-    return f"{version}~{kid}~{body}~{mac}"
+    prefix, _, mac = keyring.mac(purpose, body.encode()).rpartition(":")
+    return f"{prefix.replace(':', '~')}~{body}~{mac}"
 
 
 def _unsign(keyring: Keyring, purpose: Purpose, text: object, made: Callable[..., T], fields: int) -> T | None:
     if not isinstance(text, str) or len(text) > _LONGEST or not text.isascii():
         return None
     match text.split("~"):
-        case [version, kid, body, mac]:
+        case [version, kid, check, body, mac]:
             try:
-                if not keyring.check(purpose, body.encode(), f"{version}:{kid}:{mac}"):
+                if not keyring.check(purpose, body.encode(), f"{version}:{kid}:{check}:{mac}"):
                     return None
                 payload = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode()
                 values = payload.split(",", fields - 1)

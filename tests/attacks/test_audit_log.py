@@ -88,7 +88,7 @@ def test_every_outcome_of_every_operation_leaves_exactly_its_line(
     leaves(open_mfa(keys=f"{new},{keys}").keys.rotate, (Kind.RESEALED, DONE))
 
     sealed = sql("SELECT secret FROM user_mfa_secrets")[0][0]
-    for broken, kind in ((sealed[:-4] + "AAAA", Kind.SEAL_BROKEN), ("v1:k9:AAAA", Kind.KEY_MISSING)):
+    for broken, kind in ((sealed[:-4] + "AAAA", Kind.SEAL_BROKEN), ("v1:k9:00000000:AAAA", Kind.KEY_MISSING)):
         rewrite(mfa, migrated.engine(), ada, secret=broken)
         leaves(lambda: mfa.reverify(ada, phone.code()), (kind, ALARM))
         rewrite(mfa, migrated.engine(), ada, secret=sealed)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.databases import ROOT
 from tests.people import FIREFOX, Clock, Enrolment, Open, Sql, challenged, enroll, log_in
-from twofold import MFA, MissingKey, Reason, Rejected, Tampered
+from twofold import MFA, MissingKey, Reason, Rejected, Tampered, WrongKey
 from twofold.account import store
 from twofold.account.attempt import Fact
 from twofold.backup_codes import codec
@@ -43,7 +43,8 @@ def derived(keys: str, purpose: str) -> bytes:
 @pytest.mark.backends("sqlite")
 def test_what_is_at_rest_is_what_is_documented(mfa: MFA, enrolled: Enrolment, keys: str, sql: Sql) -> None:
     ((sealed,),) = sql("SELECT secret FROM user_mfa_secrets")
-    _, kid, body = sealed.split(":")
+    _, kid, check, body = sealed.split(":")
+    assert check == hmac.digest(derived(keys, "check"), b"check", "sha256").hex()[:8]
     raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
     place = canonical("user_mfa_secrets", "secret", enrolled.user_id, "SHA1", 6, 30, None)
     secret = AESGCM(derived(keys, "secrets")).decrypt(raw[:12], raw[12:], f"{kid}:".encode() + place)
@@ -51,7 +52,7 @@ def test_what_is_at_rest_is_what_is_documented(mfa: MFA, enrolled: Enrolment, ke
     hashes = {row.code_hash for row in sql("SELECT code_hash FROM mfa_backup_codes")}
     for code in enrolled.backup_codes:
         message = canonical("backup code", enrolled.user_id, code.replace("-", ""))
-        assert f"v1:{kid}:{hmac.digest(derived(keys, 'backup codes'), message, 'sha256').hex()}" in hashes
+        assert f"v1:{kid}:{check}:{hmac.digest(derived(keys, 'backup codes'), message, 'sha256').hex()}" in hashes
 
 
 def rewrite(mfa: MFA, engine: sa.Engine, user_id: int, **changes: Any) -> None:
@@ -74,7 +75,8 @@ def flipped(sealed: str, position: int) -> str:
 def test_a_seal_opens_in_its_own_place_alone(
     open_mfa: Open, migrated: Database, ada: int, grace: int, clock: Clock, keys: str, sql: Sql
 ) -> None:
-    mfa = open_mfa(keys=f"{keys},{generate_key('k2')}", free_failures=10)
+    both = f"{keys},{generate_key('k2')}"
+    mfa = open_mfa(keys=both, free_failures=10)
     enrolment = enroll(mfa, ada, clock)
     enroll(mfa, grace, clock)
     verified = log_in(mfa, ada, enrolment.phone.code())
@@ -87,10 +89,11 @@ def test_a_seal_opens_in_its_own_place_alone(
         {"digits": 8},
         {"period": 60},
         {"algorithm": "SHA256"},
-        {"secret": own.replace("v1:k1:", "v1:k2:")},
+        {"secret": own.replace(*(Keyring.parse(both).prefixes[kid] for kid in ("k1", "k2")))},
         {"secret": own.replace("v1:", "v2:")},
         {"secret": own[:-1]},
         {"secret": "v1:k1:"},
+        {"secret": own.rpartition(":")[0] + ":"},
         {"secret": None},
         {"secret": enrolment.phone.secret},
         *({"secret": flipped(own, position)} for position in (0, 11, 12, 31, 32, 47)),
@@ -110,11 +113,12 @@ def test_a_seal_opens_in_its_own_place_alone(
     assert mfa.status(ada).failed_attempts == 0
     assert mfa.reverify(ada, enrolment.phone.code())
 
-    rewrite(mfa, engine, ada, secret=own.replace("v1:k1:", "v1:k9:"))
-    with pytest.raises(MissingKey, match="'k9'"):
-        mfa.reverify(ada, enrolment.phone.code())
-    latest = mfa.events.recent(ada, limit=1)[0]
-    assert (latest.kind, latest.status) == ("key_missing", "alarm")
+    for other, error in (("v1:k9:", MissingKey), ("v1:k2:", WrongKey)):
+        rewrite(mfa, engine, ada, secret=own.replace("v1:k1:", other))
+        with pytest.raises(error, match=f"'{other[3:5]}'"):
+            mfa.reverify(ada, enrolment.phone.code())
+        latest = mfa.events.recent(ada, limit=1)[0]
+        assert (latest.kind, latest.status) == ("key_missing", "alarm")
 
 
 @pytest.mark.requirement("R89")

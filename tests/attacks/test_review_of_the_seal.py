@@ -582,7 +582,7 @@ def test_a_row_that_names_a_key_which_nobody_has_is_an_alarm_and_not_only_an_out
     mfa: MFA, enrolled: Enrolment, intruder: Intruder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its text may be the intruder's: nobody is sent to look for a key that never was."""
-    intruder.run("UPDATE user_mfa_secrets SET state_mac = 'v1:k9:00'")
+    intruder.run("UPDATE user_mfa_secrets SET state_mac = 'v1:k9:00000000:00'")
     for operation in (
         lambda: mfa.challenge(enrolled.user_id),
         lambda: mfa.status(enrolled.user_id),

@@ -69,7 +69,7 @@ def test_a_line_under_a_made_up_key_hides_nothing(
 ) -> None:
     grace = add_user(migrated, "grace@example.com")
     enroll(mfa, grace, clock)
-    sql(migrated, f"UPDATE mfa_events SET mac = 'v1:zz:00' WHERE user_id = {enrolled.user_id} AND seq = 1")
+    sql(migrated, f"UPDATE mfa_events SET mac = 'v1:zz:00000000:00' WHERE user_id = {enrolled.user_id} AND seq = 1")
     sql(migrated, f"DELETE FROM mfa_events WHERE user_id = {grace} AND seq = 1")
     answer = twofold("events", "verify")
     assert answer.code == 1

@@ -76,7 +76,7 @@ def test_a_log_that_was_altered_is_left_alone_and_named(
     for user_id in (grace, mary):
         enroll(mfa, user_id, clock)
     sql(migrated, f"UPDATE mfa_events SET event_status = 'refused' WHERE user_id = {grace} AND seq = 2")
-    sql(migrated, f"UPDATE mfa_events SET mac = 'v1:zz:00' WHERE user_id = {mary} AND seq = 1")
+    sql(migrated, f"UPDATE mfa_events SET mac = 'v1:zz:00000000:00' WHERE user_id = {mary} AND seq = 1")
     answer = twofold("events", "prune", "--older-than", "365", "--yes")
     assert answer.code == 1
     assert "Removed 2 events of 1 user" in answer.out

@@ -241,7 +241,7 @@ def test_the_lines_of_broken_seals_and_of_an_operator(
 ) -> None:
     user_id, said = enrolled.user_id, Reader(mfa, enrolled.user_id, clock).said
     sealed = sql("SELECT secret FROM user_mfa_secrets")[0][0]
-    for broken, kind in ((sealed[:-4] + "AAAA", "seal_broken"), ("v1:k9:AAAA", "key_missing")):
+    for broken, kind in ((sealed[:-4] + "AAAA", "seal_broken"), ("v1:k9:00000000:AAAA", "key_missing")):
         rewrite(mfa, migrated.engine(), user_id, secret=broken)
         said(lambda: mfa.reverify(user_id, enrolled.phone.code(), request=FIREFOX), (kind, {}))
         assert mfa.events.recent(user_id, limit=1)[0].status == "alarm"

@@ -76,7 +76,7 @@ def alarms(scene: Scene) -> None:
     ada = scene.enrolled()
     for _ in range(5):
         refusal(lambda: scene.mfa.reverify(ada.user_id, ada.phone.wrong_code()))
-    for value, error in (("v1:k9:AAAA", MissingKey), ("v1:k1:AAAA", Tampered)):
+    for value, error in (("v1:k9:00000000:AAAA", MissingKey), ("v1:k1:AAAA", Tampered)):
         ada = scene.enrolled()
         rewrite(scene.mfa, scene.engine, ada.user_id, secret=value)
         with contextlib.suppress(error):
