@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
@@ -104,6 +105,17 @@ def test_what_is_none_of_the_types_has_no_encoding() -> None:
 
 def test_what_was_sealed_opens() -> None:
     assert RING.open("v1:k1:7294c2e4:qP44yBDi45fiZroC8rij_zk_YFOFb9EbzpeXuFAsAYZA2A", b"here") == b"secret"
+
+
+def test_a_deployment_is_part_of_every_key() -> None:
+    ring = Keyring.parse(f"k1:{_BYTES}", deployment="Prod.1_a-b")
+    keys = {}
+    for purpose in ("check", "state"):
+        info = f"twofold v1 {purpose}/Prod.1_a-b".encode()
+        extracted = hmac.digest(bytes(32), bytes(range(32)), "sha256")
+        keys[purpose] = hmac.digest(extracted, info + b"\1", "sha256")
+    check = hmac.digest(keys["check"], b"check", "sha256").hex()[:8]
+    assert ring.mac("state", b"message") == f"v1:k1:{check}:{hmac.digest(keys['state'], b'message', 'sha256').hex()}"
 
 
 def test_the_state_of_a_user_is_authenticated_in_this_form() -> None:

@@ -20,7 +20,7 @@ programmer or the operator, and its message names the next step.
     │   └── Refused            an adoption that cannot be carried out whole (in `twofold.schema.adoption`)
     └── ConfigurationError     a setting is missing or wrong
         └── MissingKey         a value was written under a key that is not configured
-            └── WrongKey       a value was written under another key of the same name, or was altered
+            └── WrongKey       a value was written under another key of that name, or was altered
 
 Messages never hold a code, a secret, a token or a key.
 """
@@ -133,7 +133,7 @@ class MissingKey(ConfigurationError):
 
 
 class WrongKey(MissingKey):
-    """A stored value was written under another key of that name, or it was altered; `twofold keys status` tells which.
+    """A stored value was written under another key of that name, or under another TWOFOLD_DEPLOYMENT, or was altered.
 
-    An outage like MissingKey: nothing is known of what the value says.
+    `twofold keys status` tells which. An outage like MissingKey: nothing is known of what the value says.
     """

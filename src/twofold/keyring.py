@@ -1,8 +1,9 @@
 """Keys, and all that is done with them: derive, seal, open, authenticate. Pure.
 
 One setting holds the master keys, the active one first. From each, HKDF-SHA-256 (RFC 5869) derives one key per
-purpose, so that a value made for one purpose means nothing for another. Sealing is AES-256-GCM with a random 96-bit
-nonce; the context that a value belongs to is its associated data. Every value names its key: `v1:<kid>:<check>:…`.
+purpose and deployment, so that a value made for one purpose, or in one deployment, means nothing for another.
+Sealing is AES-256-GCM with a random 96-bit nonce; the context that a value belongs to is its associated data. Every
+value names its key: `v1:<kid>:<check>:…`.
 
 The check value is eight hex digits of an HMAC under a key derived for nothing else. It stands open in every row, and
 tells another key of the same name. It says nothing about a MAC: whoever writes to the database can copy it.
@@ -52,6 +53,11 @@ def generate_key(kid: str | None = None) -> str:
     if not _KID.fullmatch(kid):
         raise ConfigurationError("A key id is 1 to 16 of a-z, 0-9, dot, dash and underscore.")
     return f"{kid}:{base64.b64encode(os.urandom(_KEY_BYTES)).decode()}"
+
+
+def generate_deployment() -> str:
+    """Make a name for a deployment, ready for TWOFOLD_DEPLOYMENT: sixteen hex digits."""
+    return secrets.token_hex(8)
 
 
 # Most numbers of a row are small, and are looked up faster than they are written.
@@ -117,24 +123,24 @@ def _written(part: object) -> str:
 class Keyring(Confidential):
     """The master keys of one deployment. The first writes, all of them read."""
 
-    def __init__(self, keys: dict[str, bytes]) -> None:
+    def __init__(self, keys: dict[str, bytes], *, deployment: str = "") -> None:
         if not keys:
             raise ConfigurationError("There are no keys; make one with `twofold keys generate` and set TWOFOLD_KEYS.")
-        self._keys = {kid: _derive_all(master) for kid, master in keys.items()}
+        self._keys = {kid: _derive_all(master, deployment) for kid, master in keys.items()}
         self._sealing = {kid: AESGCM(derived["secrets"]) for kid, derived in self._keys.items()}
         # Each has taken its key in, and is copied for every message.
         self._macs = {
             kid: {purpose: HMAC(key, SHA256()) for purpose, key in derived.items()}
             for kid, derived in self._keys.items()
         }
-        self.prefixes = {kid: f"v1:{kid}:{_check_value(master)}:" for kid, master in keys.items()}
+        self.prefixes = {kid: f"v1:{kid}:{_check_value(master, deployment)}:" for kid, master in keys.items()}
         """What every value begins with that a key wrote, by the key's id."""
         self._kids = {prefix: kid for kid, prefix in self.prefixes.items()}
         self.active = next(iter(keys))
 
     @classmethod
-    def parse(cls, text: str) -> Keyring:
-        """Read `kid2:base64,kid1:base64`.
+    def parse(cls, text: str, *, deployment: str = "") -> Keyring:
+        """Read `kid2:base64,kid1:base64`, for the deployment of that name.
 
         Raises ConfigurationError, without a word of the key, for anything weak or odd.
         """
@@ -156,7 +162,7 @@ class Keyring(Confidential):
             if kid in keys or master in keys.values():
                 raise ConfigurationError(f"Key {number} is there twice.")
             keys[kid] = master
-        return cls(keys)
+        return cls(keys, deployment=deployment)
 
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self._keys)})"
@@ -222,8 +228,8 @@ class Keyring(Confidential):
             case ["v1", kid, check, body] if _CHECK.fullmatch(check) and body.isascii():
                 if kid in self._keys:
                     raise WrongKey(
-                        f"A stored value was written under another key of the name {kid!r}, or it was altered; "
-                        "`twofold keys status` tells which.",
+                        f"A stored value was written under another key of the name {kid!r}, or under another "
+                        "TWOFOLD_DEPLOYMENT, or it was altered; `twofold keys status` tells which.",
                         kid,
                     )
                 raise MissingKey(
@@ -254,15 +260,17 @@ def _bound(kid: str, context: bytes) -> bytes:
     return b"%b:%b" % (kid.encode(), context)
 
 
-def _check_value(master: bytes) -> str:
+def _check_value(master: bytes, deployment: str) -> str:
     """What tells this key from another of its name."""
-    return hmac.digest(_derive(master, "check"), b"check", "sha256").hex()[:8]
+    return hmac.digest(_derive(master, "check", deployment), b"check", "sha256").hex()[:8]
 
 
-def _derive_all(master: bytes) -> dict[Purpose, bytes]:
+def _derive_all(master: bytes, deployment: str) -> dict[Purpose, bytes]:
     purposes: tuple[Purpose, ...] = get_args(Purpose)
-    return {purpose: _derive(master, purpose) for purpose in purposes}
+    return {purpose: _derive(master, purpose, deployment) for purpose in purposes}
 
 
-def _derive(master: bytes, purpose: str) -> bytes:
-    return HKDF(SHA256(), length=_KEY_BYTES, salt=None, info=f"twofold v1 {purpose}".encode()).derive(master)
+def _derive(master: bytes, purpose: str, deployment: str) -> bytes:
+    # Neither has a slash.
+    info = f"twofold v1 {purpose}/{deployment}" if deployment else f"twofold v1 {purpose}"
+    return HKDF(SHA256(), length=_KEY_BYTES, salt=None, info=info.encode()).derive(master)

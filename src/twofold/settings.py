@@ -48,6 +48,12 @@ class Settings(BaseSettings, Confidential):
     keys_file: Path | None = Field(
         default=None, description="A file that holds what `keys` would, for its owner alone (0600)."
     )
+    deployment: str = Field(
+        default="",
+        max_length=64,
+        description="What this deployment is called, of A-Z, a-z, 0-9, dot, dash and underscore. "
+        "Set before the first row, never changed.",
+    )
     checkpoint_key: SecretStr | None = Field(
         default=None, description="`ed25519-private:base64`, for `twofold events checkpoint` and nothing else."
     )
@@ -190,6 +196,14 @@ class Settings(BaseSettings, Confidential):
         if idle > info.data.get("device_lifetime", idle) and idle != cls.model_fields["device_idle"].default:
             raise ValueError("it may not be longer than TWOFOLD_DEVICE_LIFETIME")
         return idle
+
+    @field_validator("deployment")
+    @classmethod
+    def _plain(cls, deployment: str) -> str:
+        """It stands in the context of every key, between marks of its own."""
+        if re.fullmatch(r"[A-Za-z0-9._-]*", deployment) is None:
+            raise ValueError("a deployment is called by A-Z, a-z, 0-9, dot, dash and underscore")
+        return deployment
 
     @field_validator("issuer")
     @classmethod

@@ -186,7 +186,7 @@ def test_the_inventory_of_the_cryptography_is_what_the_code_does() -> None:
     nonce_bits = 8 * (len(base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))) - 16)
     assert table["secrets at rest"].startswith(f"AES-256-GCM, random {nonce_bits}-bit nonce")
     master_bits = 8 * len(base64.b64decode(generate_key("k1").partition(":")[2]))
-    assert table["keys by purpose"] == f"HKDF-SHA-256 from a {master_bits}-bit master key"
+    assert table["keys by purpose"] == f"HKDF-SHA-256 from a {master_bits}-bit master key, for one deployment"
 
 
 @pytest.mark.requirement("R87")

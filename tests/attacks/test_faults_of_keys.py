@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.people import FIREFOX, challenged, enroll, kinds, log_in
-from twofold import MissingKey, Rejected
+from twofold import MissingKey, Rejected, Stale, WrongKey
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
@@ -61,3 +61,35 @@ def test_a_secret_under_a_lost_key_is_recorded_and_held_against_nobody(
     assert (latest.kind, latest.status) == ("key_missing", "alarm")
     assert new_alone.status(ada).failed_attempts == 0
     assert both.verify(token, enrolment.phone.code())
+
+
+@pytest.mark.requirement("R64", "R91")
+def test_what_staging_wrote_means_nothing_in_production_though_they_share_keys(
+    open_mfa: Open, ada: int, grace: int, clock: Clock
+) -> None:
+    staging, production = (open_mfa(deployment=name) for name in ("staging", "production"))
+    adas, graces = enroll(staging, ada, clock), enroll(production, grace, clock)
+    operations: list[Callable[[], Any]] = [
+        lambda: production.challenge(ada),
+        lambda: production.reverify(ada, adas.phone.code()),
+        lambda: production.reset(ada, by="grace@example.com", reason="a test"),
+        lambda: staging.status(grace),
+        lambda: open_mfa().status(ada),
+    ]
+    for operation in operations:
+        with pytest.raises(WrongKey, match="TWOFOLD_DEPLOYMENT"):
+            operation()
+    # Nor does what a browser brings along from there.
+    with pytest.raises(Rejected):
+        production.verify(challenged(staging, ada), graces.phone.code())
+    for stranger, verified in ((production, adas.verified), (staging, graces.verified)):
+        with pytest.raises(Stale):
+            stranger.proof(verified.token)
+    assert log_in(production, grace, graces.phone.code())
+    assert log_in(staging, ada, adas.phone.code())
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", "é", "a\n", "x" * 65])
+def test_a_deployment_has_a_plain_name(open_mfa: Open, name: str) -> None:
+    with pytest.raises(ValueError, match="deployment"):
+        open_mfa(deployment=name)

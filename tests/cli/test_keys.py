@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from tests.cli.conftest import secret_part
-from tests.people import Clock, add_user, enroll, log_in
+from tests.people import Clock, add_user, enroll, log_in, plain_settings
 from twofold import MFA, Settings
 from twofold.keyring import Keyring, generate_key
 
@@ -31,6 +32,14 @@ def test_a_key_is_printed_alone_so_that_a_shell_can_take_it(shell: Shell) -> Non
     assert Keyring.parse(answer.out).kids == ("spring",)
     data = shell("keys", "generate", "--json").data
     assert Keyring.parse(data["key"]).active == data["kid"]
+
+
+def test_a_key_comes_with_a_name_for_the_deployment(shell: Shell) -> None:
+    answers = [shell("keys", "generate", *more) for more in ([], ["--file", "keys"])]
+    names = {re.findall(r"set TWOFOLD_DEPLOYMENT=([0-9a-f]{16}) too", answer.err)[0] for answer in answers}
+    names |= {shell("keys", "generate", "--json", *more).data["deployment"] for more in ([], ["--file", "others"])}
+    assert len(names) == 4
+    assert all(plain_settings(deployment=name).deployment == name for name in names)
 
 
 def test_a_key_file_is_for_its_owner_alone_and_never_replaced(shell: Shell, folder: Path) -> None:

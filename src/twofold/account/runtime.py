@@ -76,7 +76,7 @@ class Runtime:
 def read_keys(settings: Settings) -> Keyring:
     """Read the keys that the settings name, TWOFOLD_KEYS before TWOFOLD_KEYS_FILE. Raises ConfigurationError."""
     if settings.keys is not None:
-        return Keyring.parse(settings.keys.get_secret_value())
+        return Keyring.parse(settings.keys.get_secret_value(), deployment=settings.deployment)
     if settings.keys_file is None:
         raise ConfigurationError("There are no keys; make one with `twofold keys generate` and set TWOFOLD_KEYS.")
-    return Keyring.parse(",".join(read_key_file(settings.keys_file)))
+    return Keyring.parse(",".join(read_key_file(settings.keys_file)), deployment=settings.deployment)

@@ -12,7 +12,7 @@ from twofold.cli.failures import INTERRUPTED, REFUSED
 from twofold.cli.shown import Table
 from twofold.cli.terminal import Terminal, command, noun
 from twofold.errors import ConfigurationError
-from twofold.keyring import generate_key
+from twofold.keyring import generate_deployment, generate_key
 
 if TYPE_CHECKING:
     from twofold.rotation import KeyUse
@@ -45,15 +45,26 @@ def generate(
         Path | None, typer.Option(metavar="PATH", help="Write it here, for your eyes alone (0600).", show_default=False)
     ] = None,
 ) -> None:
-    """Make a key and print it, or write it to a new file. This is the only command that shows a key."""
-    key = generate_key(kid)
+    """Make a key and print it, or write it to a new file. This is the only command that shows a key.
+
+    With it comes a name for the deployment, for a database that has no rows yet.
+    """
+    key, deployment = generate_key(kid), generate_deployment()
     name = key.partition(":")[0]
+    terminal.note(
+        f"With the first key, before the first row is written, set TWOFOLD_DEPLOYMENT={deployment} too, and never "
+        "change it: what is stored here then means nothing in another deployment that has the same keys."
+    )
     if file is None:
-        terminal.answer({"kid": name, "key": key}, key)
+        terminal.answer({"kid": name, "key": key, "deployment": deployment}, key)
         return
     write_key_file(file, key)
     path = str(file.absolute())
-    terminal.answer({"kid": name, "file": path}, f"The key {name} is in {path}.", f"Set TWOFOLD_KEYS_FILE={path}")
+    terminal.answer(
+        {"kid": name, "file": path, "deployment": deployment},
+        f"The key {name} is in {path}.",
+        f"Set TWOFOLD_KEYS_FILE={path}",
+    )
 
 
 def write_key_file(path: Path, key: str) -> None:
