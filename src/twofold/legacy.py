@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from twofold import trusted_devices
+from twofold import provenance, trusted_devices
 from twofold.account import store
 from twofold.account.attempt import BatchUnsupported, Conflict, Fact
 from twofold.account.digests import as_older
@@ -91,8 +91,11 @@ def adopt(work: Attempt, *, after: int | Rowless = 0, limit: int = 100, trial: b
     """Adopt the next users of before in their order after `after`; give `last_id` back until it is None.
 
     A batch is written together, or row by row where one of them stands in the way, so that logins go on and a run that
-    was stopped goes on where it was. A `trial` opens every secret and writes nothing.
+    was stopped goes on where it was. A `trial` opens every secret and writes nothing. Raises WrongKey or MissingKey
+    where users have rows, and not one of them was written under the configured keys.
     """
+    if after == 0 and not trial:
+        provenance.require_keys(work)
     limit = batch(limit, _BATCH)
     if isinstance(after, Rowless):
         page = _rowless(work, after.after, limit)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from twofold import provenance
 from twofold.account import store
 from twofold.account.attempt import BatchUnsupported, Fact
 from twofold.account.row import Account
@@ -34,7 +35,7 @@ _BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """How many values need one key.
+    """How many values name one key, `foreign` of which hold the check value of another key of that name.
 
     It may be removed when nothing needs it but events that nobody will verify again.
     """
@@ -47,6 +48,13 @@ class KeyUse:
     backup_codes: int
     devices: int
     events: int
+    foreign: int = 0
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether another key of this name, or one of another deployment, wrote everything that names it."""
+        named = self.secrets + self.states + self.backup_codes + self.devices + self.events
+        return 0 < self.foreign == named
 
     @property
     def is_needed(self) -> bool:
@@ -78,13 +86,14 @@ def status(work: Attempt) -> tuple[KeyUse, ...]:
         "devices": _kids(work, devices.c.trust_token, where=live),
         "events": _kids(work, events.c.mac),
     }
-    found = sorted(set().union(*uses.values()) - set(work.keyring.kids))
+    found = sorted({kid for counted in uses.values() for kid, _ in counted} - set(work.keyring.kids))
     return tuple(
         KeyUse(
             kid=kid,
             is_active=kid == work.keyring.active,
             is_configured=kid in work.keyring.kids,
-            **{what: counted[kid] for what, counted in uses.items()},
+            foreign=sum(counted[kid, True] for counted in uses.values()),
+            **{what: counted[kid, False] + counted[kid, True] for what, counted in uses.items()},
         )
         for kid in (*work.keyring.kids, *found)
     )
@@ -95,9 +104,12 @@ def rotate(work: Attempt, *, after: int = 0, limit: int = 100) -> Rotated:
 
     A batch is written together, or row by row where one of them stands in the way, and logins go on meanwhile. Give
     `last_id` back as `after` until it is None. A row that does not open is named in `skipped` and left as it is; one of
-    before Twofold is for `legacy.adopt`.
+    before Twofold is for `legacy.adopt`. Raises WrongKey or MissingKey where not one row was written under the
+    configured keys.
     """
     work.need_lock()
+    if after == 0:
+        provenance.require_keys(work)
     secrets = work.schema.tables.secrets
     # A key id may hold an underscore, which LIKE would read as any character.
     written = (secrets.c.state_mac, secrets.c.secret, secrets.c.pending_secret)
@@ -151,8 +163,12 @@ def _one_by_one(work: Attempt, users: Sequence[UserId]) -> list[str]:
     return skipped
 
 
-def _kids(work: Attempt, *columns: sa.Column[str], where: sa.ColumnElement[bool] | None = None) -> Counter[str]:
-    counted: Counter[str] = Counter()
+def _kids(
+    work: Attempt, *columns: sa.Column[str], where: sa.ColumnElement[bool] | None = None
+) -> Counter[tuple[str, bool]]:
+    """Count values by the key that they name, and by whether another key of that name wrote them."""
+    counted: Counter[tuple[str, bool]] = Counter()
+    prefixes = work.keyring.prefixes
     for column in columns:
         query = sa.select(_beginning(work, column).label("beginning")).where(column.is_not(None))
         found = (query if where is None else query.where(where)).subquery()
@@ -161,9 +177,9 @@ def _kids(work: Attempt, *columns: sa.Column[str], where: sa.ColumnElement[bool]
         for beginning, number in work.connection.execute(counting):
             match beginning.split(":"):
                 case ["v1", kid, _, *_]:
-                    counted[kid] += number
+                    counted[kid, beginning != prefixes.get(kid, beginning)] += number
                 case _:
-                    counted["legacy"] += number
+                    counted["legacy", False] += number
     return counted
 
 

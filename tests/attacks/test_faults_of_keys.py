@@ -11,9 +11,11 @@ from twofold import MissingKey, Rejected, Stale, WrongKey
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from tests.attacks.intruder import Intruder
     from tests.people import Clock, Open, Sql
+    from twofold import MFA
 
 
 @pytest.mark.requirement("R64", "R89")
@@ -87,6 +89,57 @@ def test_what_staging_wrote_means_nothing_in_production_though_they_share_keys(
             stranger.proof(verified.token)
     assert log_in(production, grace, graces.phone.code())
     assert log_in(staging, ada, adas.phone.code())
+
+
+@pytest.mark.requirement("R64", "R89")
+def test_nothing_is_ended_or_mended_under_a_wrong_key(
+    open_mfa: Open, ada: int, grace: int, clock: Clock, intruder: Intruder
+) -> None:
+    mfa = open_mfa()
+    adas, graces = enroll(mfa, ada, clock), enroll(mfa, grace, clock)
+    clock.forward(days=2)
+    verified, before = log_in(mfa, ada, adas.phone.code()), intruder.copy()
+
+    def destructive(stranger: MFA) -> Iterator[Callable[[], Any]]:
+        yield lambda: stranger.repair(ada, by="grace@example.com", reason="a hint")
+        yield lambda: stranger.reset(ada, by="grace@example.com", reason="a hint")
+        yield lambda: stranger.erase(ada)
+        yield lambda: stranger.password_changed(ada)
+        yield lambda: stranger.trusted_devices.revoke_all(ada)
+        yield lambda: stranger.totp.begin(ada, account_name="ada@example.com", verified=verified)
+        yield stranger.keys.rotate
+        yield stranger.legacy.adopt
+        yield lambda: stranger.events.prunable(clock.now)
+        yield lambda: stranger.events.prune(ada, clock.now)
+
+    for stranger in (open_mfa(keys=generate_key("k1")), open_mfa(deployment="staging")):
+        for operation in destructive(stranger):
+            with pytest.raises(WrongKey):
+                operation()
+            assert intruder.copy() == before
+    clock.forward(seconds=60)
+    assert log_in(mfa, ada, adas.phone.code())
+    assert log_in(mfa, grace, graces.backup_codes[0])
+
+
+@pytest.mark.requirement("R64")
+def test_one_row_that_names_another_key_is_erased_and_repaired_among_good_ones(
+    open_mfa: Open, ada: int, grace: int, clock: Clock, sql: Sql
+) -> None:
+    mfa = open_mfa()
+    for user_id in (ada, grace):
+        enroll(mfa, user_id, clock)
+    for operation in (lambda: mfa.repair(ada, by="grace@example.com", reason="altered"), lambda: mfa.erase(ada)):
+        sql(
+            "UPDATE user_mfa_secrets SET state_mac = :mac WHERE user_id = :id",
+            mac=f"v1:k1:00000000:{'0' * 64}",
+            id=ada,
+        )
+        with pytest.raises(WrongKey, match="or it was altered"):
+            mfa.challenge(ada)
+        operation()
+        assert not mfa.challenge(ada)
+    assert mfa.status(grace).is_enrolled
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "é", "a\n", "x" * 65])

@@ -244,7 +244,9 @@ def test_an_engine_that_echoes_rows_shows_the_plain_secrets_of_before(
 def test_a_key_that_is_lost_with_its_backup_loses_every_factor(open_mfa: Open, ada: int, clock: Clock) -> None:
     enroll(open_mfa(), ada, clock)
     without = open_mfa(keys=generate_key("k2"))
-    without.repair(ada, by="grace@example.com", reason="the keys are gone")
+    with pytest.raises(MissingKey, match="'k1'"):
+        without.repair(ada, by="grace@example.com", reason="the keys may be somewhere")
+    without.repair(ada, by="grace@example.com", reason="the keys are gone", keys_lost=True)
     assert not without.challenge(ada)
 
 

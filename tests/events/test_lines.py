@@ -245,7 +245,7 @@ def test_the_lines_of_broken_seals_and_of_an_operator(
         rewrite(mfa, migrated.engine(), user_id, secret=broken)
         said(lambda: mfa.reverify(user_id, enrolled.phone.code(), request=FIREFOX), (kind, {}))
         assert mfa.events.recent(user_id, limit=1)[0].status == "alarm"
-    by = {"by": "grace@example.com", "reason": "lost phone"}
+    by: dict[str, Any] = {"by": "grace@example.com", "reason": "lost phone"}
     said(lambda: mfa.reset(user_id, **by, request=FIREFOX), ("reset", by))
     said(lambda: mfa.repair(user_id, **by, request=FIREFOX), ("repaired", by))
 

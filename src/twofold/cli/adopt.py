@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -15,7 +15,7 @@ from twofold.cli.operator import Operator
 from twofold.cli.secrets import Brought, FernetKeys, bring, told, with_fernet_keys
 from twofold.cli.shown import Table, visible
 from twofold.cli.terminal import Terminal, command
-from twofold.errors import ConfigurationError
+from twofold.errors import ConfigurationError, SchemaDrift
 from twofold.schema import adoption, spec, turn
 from twofold.schema.findings import Verdict
 from twofold.schema.plan import HEAVY
@@ -83,6 +83,10 @@ def adopt(
     # Without keys nothing can be sealed, and that is better known before anything is changed.
     settings = with_fernet_keys(terminal.settings, legacy_fernet_key_file)
     mfa = Operator(terminal.engine, settings) if data == "now" else None
+    if mfa is not None:
+        # Where a column is not there yet, no row of ours is either.
+        with suppress(SchemaDrift):
+            mfa.require_keys()
     terminal.confirm(_question(plan, brings=brings), yes=yes)
     try:
         with _bar(terminal, len(plan.steps)) as tell:

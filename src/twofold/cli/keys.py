@@ -85,10 +85,10 @@ def write_key_file(path: Path, key: str) -> None:
 
 @command(app, "twofold keys status", "twofold keys status --json")
 def status(terminal: Terminal) -> None:
-    """Show what needs which key, and which keys may be removed. Exit 1 where a key is missing."""
+    """Show what needs which key, and which keys may be removed. Exit 1 where a key is missing, or is another one."""
     uses = terminal.mfa.keys.status()
     terminal.answer({"keys": [payload(use) for use in uses]}, table(uses), *(f"{verdict(use)}" for use in uses))
-    if any(is_missing(use) for use in uses):
+    if any(is_missing(use) or use.is_wrong for use in uses):
         raise typer.Exit(REFUSED)
 
 
@@ -102,9 +102,10 @@ def rotate(
 
     Put the new key before the old one, restart the application with both, then rotate.
 
-    Exit 1 where rows were left alone.
+    Exit 1 where rows were left alone. Where not one row was written under the configured keys, nothing is changed.
     """
     mfa = terminal.mfa
+    mfa.require_keys()
     pending = sum(use.states for use in mfa.keys.status() if not use.is_active)
     done, skipped, after, is_stopped = 0, list[str](), 0, False
     with terminal.progress("Re-sealing", pending) as step:
@@ -146,9 +147,17 @@ def is_missing(use: KeyUse) -> bool:
 def payload(use: KeyUse) -> dict[str, Any]:
     """A key's use for programs."""
     counts = {name: getattr(use, name) for name in (*_COUNTED, "events")}
+    counts["foreign"] = use.foreign
     flags = {"is_active": use.is_active, "is_configured": use.is_configured, "is_needed": use.is_needed}
     may_be_removed = use.is_configured and not use.is_needed
-    return {"kid": use.kid, **flags, "is_missing": is_missing(use), "may_be_removed": may_be_removed, **counts}
+    return {
+        "kid": use.kid,
+        **flags,
+        "is_missing": is_missing(use),
+        "is_wrong": use.is_wrong,
+        "may_be_removed": may_be_removed,
+        **counts,
+    }
 
 
 def needs(use: KeyUse) -> str:
@@ -158,7 +167,22 @@ def needs(use: KeyUse) -> str:
 
 
 def verdict(use: KeyUse) -> str:
-    """What may be done with a key, in a sentence."""
+    """What may be done with a key, in a sentence or two."""
+    if use.is_wrong:
+        return (
+            f"{use.kid} is another key than the one that wrote {needs(use) or counted(use.events, 'event')}, or "
+            "TWOFOLD_DEPLOYMENT is another: nothing of that opens. Put the right one back, and repair nothing."
+        )
+    told = _verdict(use)
+    if use.foreign and use.is_configured:
+        told += (
+            f" {counted(use.foreign, 'value')} that {'names' if use.foreign == 1 else 'name'} it did not come from it: "
+            "altered, or written by a process that has another key of that name."
+        )
+    return told
+
+
+def _verdict(use: KeyUse) -> str:
     if use.kid == _NO_KEY:
         return f"{needs(use) or f'{use.events} events'}: from before Twofold, under no key."
     if is_missing(use):

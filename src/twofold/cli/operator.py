@@ -9,6 +9,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from twofold import provenance
 from twofold.backup_codes.factor import older
 from twofold.cli import samples
 from twofold.errors import UnknownUser
@@ -82,3 +83,5 @@ class Operator(MFA):
     refused = Operation(samples.refused, writes="nothing")
     older_codes = Operation(older, writes="nothing")
     how_many_old_events = Operation(retention.how_many, writes="nothing")
+    kids_in_use = Operation(provenance.kids_in_use, writes="nothing")
+    require_keys = Operation(provenance.require_keys, writes="nothing")

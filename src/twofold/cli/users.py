@@ -9,11 +9,11 @@ import typer
 
 from twofold.cli.shown import Table
 from twofold.cli.terminal import Terminal, command, noun
-from twofold.errors import NotEnrolled
+from twofold.errors import NotEnrolled, Tampered, WrongKey
 from twofold.request import printable
 
 if TYPE_CHECKING:
-    from twofold.outcomes import Status
+    from twofold.outcomes import Status, UserId
 
 app = noun("users")
 
@@ -29,7 +29,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 @command(app, "twofold users status 42", "twofold users status 0b9e6a52-6d0c-4a4e-9c0b-0d8f6f5a3c11 --json")
 def status(terminal: Terminal, user: User) -> None:
     """Show whether a user has a second factor, and what stands in its way."""
-    found = terminal.mfa.status(terminal.mfa.user(user))
+    found = _status(terminal, terminal.mfa.user(user))
     terminal.answer(found, _table(found))
 
 
@@ -45,7 +45,7 @@ def reset(terminal: Terminal, user: User, *, reason: Reason, by: By = None, yes:
     """
     operator = _operator(by)
     user_id = terminal.mfa.user(user)
-    found = terminal.mfa.status(user_id)
+    found = _status(terminal, user_id)
     if not (found.is_enrolled or found.is_pending):
         raise NotEnrolled("This user has no second factor; there is nothing to reset.")
     lost = f"{found.backup_codes_remaining} backup codes and {found.trusted_devices} trusted devices"
@@ -58,19 +58,46 @@ def reset(terminal: Terminal, user: User, *, reason: Reason, by: By = None, yes:
 
 
 @command(app, 'twofold users repair 42 --by ada --reason "restored from the wrong backup"')
-def repair(terminal: Terminal, user: User, *, reason: Reason, by: By = None, yes: Yes = False) -> None:
+def repair(
+    terminal: Terminal,
+    user: User,
+    *,
+    reason: Reason,
+    by: By = None,
+    yes: Yes = False,
+    keys_lost: Annotated[
+        bool, typer.Option("--keys-lost", help="The keys that wrote the rows are lost for good, with every copy.")
+    ] = False,
+) -> None:
     """Take a row back into service that was altered outside Twofold, by removing the factor like `reset`.
 
-    Look into the alteration first: `twofold events verify ID` names it, before and after.
+    Look into the alteration first: `twofold events verify ID` names it, before and after. Where not one row was written
+    under the configured keys, nothing is changed: with the right keys this row may be whole.
     """
     operator = _operator(by)
     user_id = terminal.mfa.user(user)
+    if not keys_lost:
+        # What is refused later on is not asked about.
+        terminal.mfa.require_keys(user_id)
     terminal.confirm(f"Remove the second factor of user {user_id} and trust the row again?", yes=yes)
-    terminal.mfa.repair(user_id, by=operator, reason=reason)
+    terminal.mfa.repair(user_id, by=operator, reason=reason, keys_lost=keys_lost)
     terminal.answer(
         {"user_id": user_id, "action": "repair", "by": operator, "reason": reason},
         f"The row of user {user_id} is in service again, without a factor. It is recorded that {operator} did it.",
     )
+
+
+def _status(terminal: Terminal, user_id: UserId) -> Status:
+    """How a user stands. Raises Tampered where the row names another key than all others of that name do."""
+    try:
+        return terminal.mfa.status(user_id)
+    except WrongKey as error:
+        if error.kid not in terminal.mfa.kids_in_use():
+            raise
+        raise Tampered(
+            f"The row names another key than the others that name {error.kid!r}: it was changed outside Twofold; look "
+            "into it, then run `twofold users repair`."
+        ) from None
 
 
 def _operator(by: str | None) -> str:

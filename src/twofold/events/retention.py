@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
-from twofold import legacy
+from twofold import legacy, provenance
 from twofold.account import store
 from twofold.account.attempt import Conflict, Fact
 from twofold.arguments import batch
@@ -67,11 +67,14 @@ def prunable(work: Attempt, before: datetime, *, after: Place | None = None, lim
     """The next users who have events older than `before`; `limit` such events are looked at, at most 1000.
 
     Give `after` back until it is None. A user may come more than once, and one whose old events are all `pruned` ones
-    does not come. Raises ConfigurationError for a moment without a time zone, or one to come.
+    does not come. Raises ConfigurationError for a moment without a time zone, or one to come; WrongKey or MissingKey
+    where users have rows, and not one of them was written under the configured keys.
     """
     _check(work, before)
     if after is not None and not isinstance(after, Place):
         raise TypeError(f"after is the Place of a Prunable, not {type(after).__name__}.")
+    if after is None:
+        provenance.require_keys(work)
     events = work.schema.tables.events
     kind = after.kind if after else _next_kind(work, None)
     while kind is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from twofold import proof as proofs
-from twofold import tokens, trusted_devices
+from twofold import provenance, tokens, trusted_devices
 from twofold.account import store
 from twofold.account.attempt import Evidence, Fact
 from twofold.account.row import Account, new_epoch
@@ -124,14 +124,20 @@ def reset(work: Attempt, user_id: UserId, *, by: str, reason: str, request: Any 
     _end(work, account, fact, "the second factor was reset", request)
 
 
-def repair(work: Attempt, user_id: UserId, *, by: str, reason: str, request: Any = None) -> None:
+def repair(
+    work: Attempt, user_id: UserId, *, by: str, reason: str, keys_lost: bool = False, request: Any = None
+) -> None:
     """Take a row back into service that was altered behind the library's back, by removing the factor like `reset`.
 
     Nothing of the row is believed. The chain goes on after the last event that is there; `events.verify` keeps naming
-    what was altered before. Raises NotEnrolled where there is nothing of this user.
+    what was altered before. Raises NotEnrolled where there is nothing of this user. Raises WrongKey or MissingKey, and
+    changes nothing, where not one row was written under the configured keys: under the right ones this row may be
+    whole. `keys_lost` says that these are lost for good.
     """
     fact = _by_operator(Kind.REPAIRED, by, reason)
     version = _lock(work, user_id)
+    if not keys_lost:
+        provenance.require_keys(work, user_id)
     stored = work.schema.stored(user_id)
     if version is None and not work.connection.execute(work.schema.traces, {"user": stored}).one()[1]:
         raise NotEnrolled
@@ -185,10 +191,13 @@ def erase(work: Attempt, user_id: UserId) -> Erased:
     """Delete everything that the four tables hold of a user, the events too, when the account ends.
 
     Returns a tombstone, by which a checkpoint of before tells the user from one who was deleted. Raises UnknownUser.
+    Raises WrongKey or MissingKey, and deletes nothing, where not one row was written under the configured keys.
     """
     _lock(work, user_id)
     stored = work.schema.stored(user_id)
     tombstone = log.tombstone(work, user_id)
+    if not tombstone.is_intact:
+        provenance.require_keys(work, user_id)
     for table in reversed(tuple(work.schema.tables)):
         work.connection.execute(sa.delete(table).where(table.c.user_id == stored))
     work.evidence = Evidence(stored, "erasure")

@@ -80,9 +80,12 @@ def _exposed(about: str, path: Path | None) -> Check | None:
 
 
 def needed_keys(terminal: Terminal) -> Iterator[Check]:
-    """Every key that a row needs is configured."""
-    missing = [use for use in terminal.mfa.keys.status() if keys.is_missing(use)]
-    for use in missing:
-        yield Check("needed keys", "wrong", keys.verdict(use), "twofold keys status")
-    if not missing:
+    """Every key that a row needs is configured, and is the one that wrote it."""
+    uses = terminal.mfa.keys.status()
+    for use in uses:
+        if keys.is_missing(use) or use.is_wrong:
+            yield Check("needed keys", "wrong", keys.verdict(use), "twofold keys status")
+        elif use.foreign:
+            yield Check("altered rows", "note", keys.verdict(use), "twofold events verify")
+    if not any(keys.is_missing(use) or use.is_wrong for use in uses):
         yield Check("needed keys", "ok", "Every key that a row needs is configured.")
