@@ -19,6 +19,7 @@ from twofold.errors import ConfigurationError, MissingKey, Tampered, WrongKey
 from twofold.keyring import Keyring, Purpose, _is_weak, canonical, generate_key
 
 ring = Keyring.parse(generate_key("k1"))
+GOOD = base64.b64encode(hashlib.sha256(b"good").digest()).decode()
 
 
 @given(st.binary(max_size=200), st.binary(max_size=50))
@@ -104,6 +105,47 @@ def test_one_key_is_another_in_another_deployment() -> None:
             assert not other.check(purpose, b"message", mac)
 
 
+@pytest.mark.requirement("R89", "R90", "R91")
+def test_a_key_for_audits_proves_events_and_tombstones_and_nothing_else() -> None:
+    old, new = generate_key("k1"), generate_key("k2")
+    before, now = Keyring.parse(old), Keyring.parse(new, audit=f" {old},")
+    assert (now.kids, now.audit_kids, now.active) == (("k2",), ("k1",), "k2")
+    assert repr(now) == "Keyring(k2, k1 for audits)"
+    assert now.prefixes == Keyring.parse(new).prefixes | before.prefixes
+    for purpose in get_args(Purpose):
+        mac = before.mac(purpose, b"message")
+        assert now.mac(purpose, b"message").startswith("v1:k2:")
+        assert len(now.macs(purpose, b"message")) == 1
+        if purpose in {"events", "tombstones"}:
+            assert now.check(purpose, b"message", mac)
+            assert not now.check(purpose, b"another", mac)
+            with pytest.raises(WrongKey):
+                now.check(purpose, b"message", mac.replace(before.prefixes["k1"], "v1:k1:00000000:"))
+        else:
+            with pytest.raises(MissingKey, match="TWOFOLD_AUDIT_KEYS alone") as refused:
+                now.check(purpose, b"message", mac)
+            assert refused.value.kid == "k1"
+    with pytest.raises(MissingKey, match="TWOFOLD_AUDIT_KEYS alone"):
+        now.open(before.seal(b"secret", b"here"), b"here")
+
+
+@pytest.mark.requirement("R92")
+@pytest.mark.parametrize(
+    ("audit", "problem"),
+    [
+        ("k2", "Audit key 1 is not written as kid:base64"),
+        (f"k1:{GOOD[::-1]}", "Audit key 1 is not base64."),
+        ("k2:AAAA", "Audit key 1 has 3 bytes; a key has 32."),
+        (f"k2:{GOOD}", "Audit key 1 is there twice."),
+        (f"{generate_key('k2')},{generate_key('k1')}", "Audit key 2 is there twice."),
+        (f"{generate_key('k2')},{generate_key('k2')}", "Audit key 2 is there twice."),
+    ],
+)
+def test_keys_for_audits_are_as_good_as_the_others_and_not_among_them(audit: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(problem)}"):
+        Keyring.parse(f"k1:{GOOD}", audit=audit)
+
+
 @pytest.mark.requirement("R90")
 def test_the_first_key_writes_and_all_of_them_read() -> None:
     old, new = generate_key("k1"), generate_key("k2")
@@ -125,9 +167,6 @@ def test_purposes_have_keys_of_their_own() -> None:
 def test_ten_thousand_seals_never_repeat_a_nonce() -> None:
     bodies = {ring.seal(b"the same", b"here").split(":")[3][:16] for _ in range(10_000)}
     assert len(bodies) == 10_000
-
-
-GOOD = base64.b64encode(hashlib.sha256(b"good").digest()).decode()
 
 
 @pytest.mark.requirement("R92")

@@ -18,7 +18,7 @@ import re
 import secrets
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, get_args
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 Purpose = Literal[
     "secrets", "backup codes", "device tokens", "events", "state", "challenges", "proofs", "forms", "tombstones"
 ]
+
+AUDITED: Final[tuple[Purpose, ...]] = ("events", "tombstones")
+"""What a key still proves when it does nothing else any more."""
 
 _KID = re.compile(r"[a-z0-9][a-z0-9._-]{0,15}")
 _KEY_BYTES = 32
@@ -121,9 +124,12 @@ def _written(part: object) -> str:
 
 
 class Keyring(Confidential):
-    """The master keys of one deployment. The first writes, all of them read."""
+    """The master keys of one deployment. The first writes, all of them read.
 
-    def __init__(self, keys: dict[str, bytes], *, deployment: str = "") -> None:
+    The keys of `audit` only verify events and tombstones of before: they neither write nor open anything.
+    """
+
+    def __init__(self, keys: dict[str, bytes], *, audit: dict[str, bytes] | None = None, deployment: str = "") -> None:
         if not keys:
             raise ConfigurationError("There are no keys; make one with `twofold keys generate` and set TWOFOLD_KEYS.")
         self._keys = {kid: _derive_all(master, deployment) for kid, master in keys.items()}
@@ -133,44 +139,36 @@ class Keyring(Confidential):
             kid: {purpose: HMAC(key, SHA256()) for purpose, key in derived.items()}
             for kid, derived in self._keys.items()
         }
-        self.prefixes = {kid: f"v1:{kid}:{_check_value(master, deployment)}:" for kid, master in keys.items()}
-        """What every value begins with that a key wrote, by the key's id."""
+        for kid, master in (audit or {}).items():
+            self._macs[kid] = {purpose: HMAC(_derive(master, purpose, deployment), SHA256()) for purpose in AUDITED}
+        everything = keys | (audit or {})
+        self.prefixes = {kid: f"v1:{kid}:{_check_value(master, deployment)}:" for kid, master in everything.items()}
+        """What every value begins with that a key wrote, by the key's id; those of `audit` come last."""
         self._kids = {prefix: kid for kid, prefix in self.prefixes.items()}
         self.active = next(iter(keys))
 
     @classmethod
-    def parse(cls, text: str, *, deployment: str = "") -> Keyring:
+    def parse(cls, text: str, *, audit: str = "", deployment: str = "") -> Keyring:
         """Read `kid2:base64,kid1:base64`, for the deployment of that name.
 
         Raises ConfigurationError, without a word of the key, for anything weak or odd.
         """
-        keys: dict[str, bytes] = {}
-        for number, entry in enumerate((part.strip() for part in text.strip().strip(",").split(",")), start=1):
-            kid, colon, encoded = entry.partition(":")
-            if not colon or not _KID.fullmatch(kid):
-                raise ConfigurationError(
-                    f"Key {number} is not written as kid:base64 (kid: a-z, 0-9, dot, dash, underscore)."
-                )
-            try:
-                master = base64.b64decode(encoded.replace("-", "+").replace("_", "/"), validate=True)
-            except ValueError:
-                raise ConfigurationError(f"Key {number} is not base64.") from None
-            if len(master) != _KEY_BYTES:
-                raise ConfigurationError(f"Key {number} has {len(master)} bytes; a key has {_KEY_BYTES}.")
-            if _is_weak(master):
-                raise ConfigurationError(f"Key {number} is not random; make one with `twofold keys generate`.")
-            if kid in keys or master in keys.values():
-                raise ConfigurationError(f"Key {number} is there twice.")
-            keys[kid] = master
-        return cls(keys, deployment=deployment)
+        keys = _parsed(text, "Key", {})
+        beside = _parsed(audit, "Audit key", keys) if audit.strip() else None
+        return cls(keys, audit=beside, deployment=deployment)
 
     def __repr__(self) -> str:
-        return f"Keyring({', '.join(self._keys)})"
+        return f"Keyring({', '.join([*self._keys, *(f'{kid} for audits' for kid in self.audit_kids)])})"
 
     @property
     def kids(self) -> tuple[str, ...]:
-        """The ids of all keys, the active one first."""
+        """The ids of the keys that write and read, the active one first."""
         return tuple(self._keys)
+
+    @property
+    def audit_kids(self) -> tuple[str, ...]:
+        """The ids of the keys that only verify events and tombstones."""
+        return tuple(kid for kid in self.prefixes if kid not in self._keys)
 
     def seal(self, plaintext: bytes, context: bytes) -> str:
         """Encrypt under the active key for one `context`; it opens nowhere else.
@@ -187,7 +185,7 @@ class Keyring(Confidential):
         Raises MissingKey for an unknown key id, WrongKey for another key of that name, Tampered for everything else
         that does not open.
         """
-        kid, body = self._split(value)
+        kid, body = self._split(value, "secrets")
         try:
             raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
             return self._sealing[kid].decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bound(kid, context))
@@ -207,7 +205,7 @@ class Keyring(Confidential):
 
         Raises MissingKey for an unknown key id, WrongKey for another key of that name, Tampered for what is no MAC.
         """
-        kid, _ = self._split(mac)
+        kid, _ = self._split(mac, purpose)
         return hmac.compare_digest(self._mac(kid, purpose, message), mac)
 
     def _mac(self, kid: str, purpose: Purpose, message: bytes) -> str:
@@ -215,18 +213,24 @@ class Keyring(Confidential):
         mac.update(message)
         return f"{self.prefixes[kid]}{mac.finalize().hex()}"
 
-    def _split(self, value: str) -> tuple[str, str]:
+    def _split(self, value: str, purpose: Purpose) -> tuple[str, str]:
         prefix, colon, body = value.rpartition(":")
         kid = self._kids.get(prefix + colon)
         if kid is None or not body.isascii():
             self._refuse(value)
+        if purpose not in self._macs[kid]:
+            raise MissingKey(
+                f"A stored value needs the key {kid!r}, which is in TWOFOLD_AUDIT_KEYS alone: put it back into "
+                "TWOFOLD_KEYS.",
+                kid,
+            )
         return kid, body
 
     def _refuse(self, value: str) -> NoReturn:
         """Say why a value is none that these keys wrote."""
         match value.split(":"):
             case ["v1", kid, check, body] if _CHECK.fullmatch(check) and body.isascii():
-                if kid in self._keys:
+                if kid in self.prefixes:
                     raise WrongKey(
                         f"A stored value was written under another key of the name {kid!r}, or under another "
                         "TWOFOLD_DEPLOYMENT, or it was altered; `twofold keys status` tells which.",
@@ -253,6 +257,29 @@ def _is_weak(master: bytes) -> bool:
         or any(master == master[:size] * (_KEY_BYTES // size) for size in (8, 16))
         or len(steps) == 1
     )
+
+
+def _parsed(text: str, what: str, others: dict[str, bytes]) -> dict[str, bytes]:
+    """The keys of a setting, none of which may be among the others."""
+    keys: dict[str, bytes] = {}
+    for number, entry in enumerate((part.strip() for part in text.strip().strip(",").split(",")), start=1):
+        kid, colon, encoded = entry.partition(":")
+        if not colon or not _KID.fullmatch(kid):
+            raise ConfigurationError(
+                f"{what} {number} is not written as kid:base64 (kid: a-z, 0-9, dot, dash, underscore)."
+            )
+        try:
+            master = base64.b64decode(encoded.replace("-", "+").replace("_", "/"), validate=True)
+        except ValueError:
+            raise ConfigurationError(f"{what} {number} is not base64.") from None
+        if len(master) != _KEY_BYTES:
+            raise ConfigurationError(f"{what} {number} has {len(master)} bytes; a key has {_KEY_BYTES}.")
+        if _is_weak(master):
+            raise ConfigurationError(f"{what} {number} is not random; make one with `twofold keys generate`.")
+        if any(kid in known or master in known.values() for known in (keys, others)):
+            raise ConfigurationError(f"{what} {number} is there twice.")
+        keys[kid] = master
+    return keys
 
 
 def _bound(kid: str, context: bytes) -> bytes:

@@ -37,7 +37,7 @@ _BATCH = 1000
 class KeyUse:
     """How many values name one key, `foreign` of which hold the check value of another key of that name.
 
-    It may be removed when nothing needs it but events that nobody will verify again.
+    It may go from TWOFOLD_KEYS when nothing needs it but events, for which TWOFOLD_AUDIT_KEYS has a place (`is_audit`).
     """
 
     kid: str
@@ -49,6 +49,7 @@ class KeyUse:
     devices: int
     events: int
     foreign: int = 0
+    is_audit: bool = False
 
     @property
     def is_wrong(self) -> bool:
@@ -76,7 +77,7 @@ class Rotated:
 
 
 def status(work: Attempt) -> tuple[KeyUse, ...]:
-    """Count what is written under each key, the configured keys first in their order, then keys that are missing."""
+    """Count what is written under each key: configured keys in their order, those for audits, then missing ones."""
     secrets, codes, devices, events = work.schema.tables
     live = devices.c.revoked_at.is_(None) & (devices.c.trusted_until > work.now)
     uses = {
@@ -86,16 +87,17 @@ def status(work: Attempt) -> tuple[KeyUse, ...]:
         "devices": _kids(work, devices.c.trust_token, where=live),
         "events": _kids(work, events.c.mac),
     }
-    found = sorted({kid for counted in uses.values() for kid, _ in counted} - set(work.keyring.kids))
+    found = sorted({kid for counted in uses.values() for kid, _ in counted} - set(work.keyring.prefixes))
     return tuple(
         KeyUse(
             kid=kid,
             is_active=kid == work.keyring.active,
             is_configured=kid in work.keyring.kids,
+            is_audit=kid in work.keyring.audit_kids,
             foreign=sum(counted[kid, True] for counted in uses.values()),
             **{what: counted[kid, False] + counted[kid, True] for what, counted in uses.items()},
         )
-        for kid in (*work.keyring.kids, *found)
+        for kid in (*work.keyring.prefixes, *found)
     )
 
 

@@ -48,6 +48,10 @@ class Settings(BaseSettings, Confidential):
     keys_file: Path | None = Field(
         default=None, description="A file that holds what `keys` would, for its owner alone (0600)."
     )
+    audit_keys: SecretStr | None = Field(
+        default=None,
+        description="Keys of before, written like `keys`, that only verify events and tombstones.",
+    )
     deployment: str = Field(
         default="",
         max_length=64,

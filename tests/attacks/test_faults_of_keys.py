@@ -8,7 +8,8 @@ import pytest
 
 from tests.people import FIREFOX, challenged, enroll, kinds, log_in
 from twofold import MissingKey, Rejected, Stale, WrongKey
-from twofold.keyring import generate_key
+from twofold.keyring import Keyring, generate_key
+from twofold.tokens import Tombstone, read_tombstone, write_tombstone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,6 +141,44 @@ def test_one_row_that_names_another_key_is_erased_and_repaired_among_good_ones(
         operation()
         assert not mfa.challenge(ada)
     assert mfa.status(grace).is_enrolled
+
+
+@pytest.mark.requirement("R90", "R102")
+def test_a_retired_key_proves_what_was_and_opens_nothing(
+    open_mfa: Open, ada: int, grace: int, clock: Clock, keys: str, sql: Sql
+) -> None:
+    old = open_mfa()
+    adas, graces = enroll(old, ada, clock), enroll(old, grace, clock)
+    token, proof = challenged(old, ada), log_in(old, grace, graces.phone.code()).token
+    ring, new = Keyring.parse(keys), generate_key("k2")
+    buried = write_tombstone(ring, Tombstone(7, 9, None, is_intact=True, at=clock.now))
+    both, auditing, alone = open_mfa(keys=f"{new},{keys}"), open_mfa(keys=new, audit_keys=keys), open_mfa(keys=new)
+    # What still needs the old key does not get it by this way.
+    for operation in (lambda: auditing.challenge(ada), lambda: auditing.events.verify(ada)):
+        with pytest.raises(MissingKey, match="'k1', which is in TWOFOLD_AUDIT_KEYS alone"):
+            operation()
+    both.keys.rotate()
+    uses = {use.kid: use for use in auditing.keys.status()}
+    assert list(uses) == ["k2", "k1"]
+    assert (uses["k1"].is_audit, uses["k1"].is_configured, uses["k1"].backup_codes) == (True, False, 20)
+    assert uses["k1"].events == len(old.events.export()) - 2
+
+    for user_id in (ada, grace):
+        assert auditing.events.verify(user_id).is_intact
+        with pytest.raises(MissingKey, match=r"^Event 1 cannot be read\..*'k1'"):
+            alone.events.verify(user_id)
+    sql("UPDATE mfa_events SET event_status = 'refused' WHERE user_id = :id AND seq = 2", id=ada)
+    assert auditing.events.verify(ada).problem == "event 2 was altered, or does not follow the one before"
+    assert read_tombstone(Keyring.parse(new, audit=keys), buried) is not None
+    assert read_tombstone(Keyring.parse(new), buried) is None
+    with pytest.raises(Rejected):
+        auditing.verify(token, adas.phone.code())
+    with pytest.raises(Stale):
+        auditing.proof(proof)
+    with pytest.raises(Rejected):
+        auditing.reverify(ada, adas.backup_codes[0])
+    assert log_in(auditing, ada, adas.phone.code())
+    assert kinds(auditing, ada)[-1] == "code_accepted"
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "é", "a\n", "x" * 65])

@@ -97,9 +97,26 @@ def test_a_rotation_says_what_still_needs_the_old_key(
     library = MFA(migrated.engine(), Settings(**made), clock=clock)
     library.backup_codes.regenerate(log_in(library, enrolled.user_id, enrolled.phone.code()))
     after = twofold("keys", "status", **both)
-    assert "k1 may be removed: no login needs it." in after.out
+    assert "k1 may be removed: no login needs it. Put it into TWOFOLD_AUDIT_KEYS, since the 2 events" in after.out
     (_, old) = twofold("keys", "status", "--json", **both).data["keys"]
     assert (old["kid"], old["is_needed"], old["may_be_removed"]) == ("k1", False, True)
+
+    apart = {"keys": new, "audit_keys": keys}
+    told = twofold("keys", "status", **apart)
+    assert told.code == 0
+    assert (
+        "k1 is for audits alone: it verifies the 2 events written under it, and tombstones that it signed." in told.out
+    )
+    (_, old) = twofold("keys", "status", "--json", **apart).data["keys"]
+    assert (old["is_audit"], old["is_configured"], old["is_missing"], old["may_be_removed"]) == (
+        True,
+        False,
+        False,
+        False,
+    )
+    assert twofold("doctor", **apart).code == twofold("events", "verify", **apart).code == 0
+    without = twofold("keys", "status", keys=new)
+    assert (without.code, "the 2 events written under it cannot be verified." in without.out) == (0, True)
 
 
 def test_a_key_that_nothing_needs_may_be_removed(twofold: Shell, keys: str) -> None:

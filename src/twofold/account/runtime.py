@@ -76,7 +76,10 @@ class Runtime:
 def read_keys(settings: Settings) -> Keyring:
     """Read the keys that the settings name, TWOFOLD_KEYS before TWOFOLD_KEYS_FILE. Raises ConfigurationError."""
     if settings.keys is not None:
-        return Keyring.parse(settings.keys.get_secret_value(), deployment=settings.deployment)
-    if settings.keys_file is None:
+        text = settings.keys.get_secret_value()
+    elif settings.keys_file is not None:
+        text = ",".join(read_key_file(settings.keys_file))
+    else:
         raise ConfigurationError("There are no keys; make one with `twofold keys generate` and set TWOFOLD_KEYS.")
-    return Keyring.parse(",".join(read_key_file(settings.keys_file)), deployment=settings.deployment)
+    audit = settings.audit_keys.get_secret_value() if settings.audit_keys is not None else ""
+    return Keyring.parse(text, audit=audit, deployment=settings.deployment)

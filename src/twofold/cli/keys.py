@@ -153,6 +153,7 @@ def payload(use: KeyUse) -> dict[str, Any]:
     return {
         "kid": use.kid,
         **flags,
+        "is_audit": use.is_audit,
         "is_missing": is_missing(use),
         "is_wrong": use.is_wrong,
         "may_be_removed": may_be_removed,
@@ -174,7 +175,7 @@ def verdict(use: KeyUse) -> str:
             "TWOFOLD_DEPLOYMENT is another: nothing of that opens. Put the right one back, and repair nothing."
         )
     told = _verdict(use)
-    if use.foreign and use.is_configured:
+    if use.foreign:
         told += (
             f" {counted(use.foreign, 'value')} that {'names' if use.foreign == 1 else 'name'} it did not come from it: "
             "altered, or written by a process that has another key of that name."
@@ -187,6 +188,9 @@ def _verdict(use: KeyUse) -> str:
         return f"{needs(use) or f'{use.events} events'}: from before Twofold, under no key."
     if is_missing(use):
         return f"{use.kid} is missing: {needs(use)} cannot be read without it. Put it back into TWOFOLD_KEYS."
+    if use.is_audit:
+        what = f"the {counted(use.events, 'event')} written under it" if use.events else "no event"
+        return f"{use.kid} is for audits alone: it verifies {what}, and tombstones that it signed."
     if use.is_active:
         return f"{use.kid} is the active key: everything new is written under it."
     if use.is_needed:
@@ -195,8 +199,13 @@ def _verdict(use: KeyUse) -> str:
         return f"{use.kid} may be removed."
     logged = f"the {counted(use.events, 'event')} written under it"
     if not use.is_configured:
-        return f"{use.kid} is not configured: {logged} cannot be verified. No login needs it."
-    return f"{use.kid} may be removed: no login needs it. {logged.capitalize()} cannot be verified without it."
+        return (
+            f"{use.kid} is not configured: {logged} cannot be verified. No login needs it; TWOFOLD_AUDIT_KEYS would do."
+        )
+    return (
+        f"{use.kid} may be removed: no login needs it. Put it into TWOFOLD_AUDIT_KEYS, since {logged} cannot be "
+        "verified without it."
+    )
 
 
 def table(uses: tuple[KeyUse, ...]) -> Table:
@@ -204,6 +213,7 @@ def table(uses: tuple[KeyUse, ...]) -> Table:
     shown = Table("key", "", *(many for _, many in _COUNTED.values()), "events")
     for use in uses:
         state = "active" if use.is_active else "configured" if use.is_configured else "not configured"
+        state = "for audits" if use.is_audit else state
         numbers = (str(getattr(use, name)) for name in (*_COUNTED, "events"))
         shown.add_row(use.kid, "" if use.kid == _NO_KEY else state, *numbers)
     return shown

@@ -5,27 +5,30 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from twofold import arguments
+from twofold import arguments, provenance
 from twofold.account import chain, store
 from twofold.account.attempt import Conflict
 from twofold.arguments import batch, whole
-from twofold.errors import MissingKey, NotAdopted, Tampered
+from twofold.errors import MissingKey, NotAdopted, Tampered, WrongKey
 from twofold.events.anchor import Anchor
 from twofold.kinds import Kind
 from twofold.outcomes import ChainReport, Event
 from twofold.tokens import Tombstone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
     from twofold.outcomes import UserId
+
+    Kids = Callable[[], Collection[str]]
 
 _PAGE = 1000
 LARGEST = 2**62
@@ -58,18 +61,23 @@ def export(work: Attempt, *, after: int = 0, limit: int = _PAGE) -> tuple[Event,
     return tuple(_event(row) for row in read(work, query))
 
 
-def verify(work: Attempt, user_id: UserId) -> ChainReport:
+def verify(work: Attempt, user_id: UserId, *, in_use: Collection[str] | None = None) -> ChainReport:
     """Follow a user's chain from the first event to the head in the user's row; name the first line that does not fit.
 
     Rows of backup codes and trusted devices that are not those that the row names break it, too.
 
     Where events were pruned, the first is the one behind the last that went, which a `pruned` line in the chain names.
 
-    Raises MissingKey where a line was written under a key that is not configured, UnknownUser.
+    A line or a row that holds the check value of another key than everything else was altered; `in_use` names the keys
+    of which something is written, where it is known. Raises MissingKey where nothing that can be read was altered, and
+    a line or the row cannot be read: its key is not configured, or is another one of that name (WrongKey). Raises
+    UnknownUser.
     """
     counted = _counted(work, user_id)
+    # Asked for once at most, and for most users never.
+    kids: Kids = cache(lambda: provenance.kids_in_use(work) if in_use is None else in_use)
     try:
-        report = _followed(work, user_id)
+        report = _followed(work, user_id, kids)
     except Tampered as error:
         report = _broken(user_id, 0, 0, None, str(error))
     if not report.is_intact and _counted(work, user_id) != counted:
@@ -83,13 +91,19 @@ def _counted(work: Attempt, user_id: UserId) -> Sequence[Any]:
     return work.rows(sa.select(secrets.c.event_count).where(secrets.c.user_id == work.schema.stored(user_id)))
 
 
-def _followed(work: Attempt, user_id: UserId) -> ChainReport:
+def _followed(work: Attempt, user_id: UserId, kids: Kids) -> ChainReport:
     lines = _lines(work, user_id)
     first = next(lines, None)
     start, previous = (0, None) if first is None else _start(work, first)
-    last = start
+    last, unread = start, None
     for row in (first, *lines) if first else ():
-        if problem := misfit(work, row, last, previous):
+        try:
+            problem = misfit(work, row, last, previous)
+        except MissingKey as error:
+            # It has its number, and what follows it can still be proven.
+            problem = f"event {row.seq} was altered: {_ODD}" if _is_altered(error, kids) else None
+            unread = unread or type(error)(f"Event {row.seq} cannot be read. {error}", error.kid)
+        if problem:
             return _broken(user_id, start, last, min(row.seq, last + 1), problem)
         previous, last = row.mac, row.seq
         if row.event_type == Kind.PRUNED and (through := Anchor.read(row.event_details).through) > start:
@@ -97,7 +111,18 @@ def _followed(work: Attempt, user_id: UserId) -> ChainReport:
                 f"event {start + 1} was put in: the first one has the number {through + 1}, the others were pruned"
             )
             return _broken(user_id, start, last, start + 1, problem)
-    return _against_the_row(work, user_id, start, last, previous)
+    report = _against_the_row(work, user_id, start, last, previous, kids)
+    if unread and report.is_intact:
+        raise unread
+    return report
+
+
+_ODD = "it does not name the key of the others"
+
+
+def _is_altered(error: MissingKey, kids: Kids) -> bool:
+    """Whether what names another key of that name was altered, since others that name it do not."""
+    return isinstance(error, WrongKey) and error.kid in kids()
 
 
 def _start(work: Attempt, first: Any) -> tuple[int, str | None]:
@@ -113,8 +138,16 @@ def _start(work: Attempt, first: Any) -> tuple[int, str | None]:
     for details in work.connection.execute(query.order_by(events.c.seq.desc())).scalars():
         with suppress(Tampered):
             named.append(Anchor.read(details)[:2])
-    fitting = (one for one in named if misfit(work, first, *one) is None)
+    fitting = (one for one in named if _may_follow(work, first, *one))
     return next(fitting, None) or max(named, key=itemgetter(0))
+
+
+def _may_follow(work: Attempt, row: Any, last: int, previous: str | None) -> bool:
+    """Whether a line follows that event, as far as it can be read."""
+    try:
+        return misfit(work, row, last, previous) is None
+    except MissingKey:
+        return True
 
 
 def misfit(work: Attempt, row: Any, last: int, previous: str | None) -> str | None:
@@ -186,9 +219,15 @@ def _left_alone(_work: Attempt, _user_id: UserId) -> Account:
     raise NotAdopted
 
 
-def _against_the_row(work: Attempt, user_id: UserId, start: int, last: int, head: str | None) -> ChainReport:
+def _against_the_row(
+    work: Attempt, user_id: UserId, start: int, last: int, head: str | None, kids: Kids
+) -> ChainReport:
     try:
         account = _found(work, user_id)
+    except MissingKey as error:
+        if not _is_altered(error, kids):
+            raise
+        return _broken(user_id, start, last, None, f"the user's row was altered: {_ODD}")
     except Tampered:
         return _broken(user_id, start, last, None, "the user's row was altered or removed")
     except NotAdopted:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from twofold.cli.terminal import Terminal
 
-_SECRET = {"keys", "checkpoint_key", "legacy_fernet_key", "database_url"}
+_SECRET = {"keys", "audit_keys", "checkpoint_key", "legacy_fernet_key", "database_url"}
 
 
 def key_settings(terminal: Terminal) -> Iterator[Check]:
