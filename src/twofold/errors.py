@@ -13,6 +13,7 @@ programmer or the operator, and its message names the next step.
     ├── NotAdopted             the user's rows are of before Twofold
     ├── Tampered               a row was changed behind the library's back
     │   └── Altered            a file of checkpoints was changed (in `twofold.events.ledger`)
+    ├── Unfounded              a line is no tombstone that can be taken (in `twofold.cli.checkpoints`)
     ├── DatabaseUnavailable    the database does not answer
     │   └── LockTimeout        a migration did not get its lock in time (in `twofold.schema.turn`)
     ├── Unreadable             a secret of before Twofold does not open (in `twofold.legacy`)

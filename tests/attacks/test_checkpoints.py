@@ -207,14 +207,14 @@ def test_a_tombstone_is_not_forged_and_says_no_more_than_it_must(
     verified = logged.verified.token
     for forged in (stranger, verified, f"{named}~{body}~{mac[::-1]}", f"{named}~{body[4:]}~{mac}", "x"):
         refused = keeper.bury(real, forged)
-        assert (refused.code, refused.data["error"]) == (64, "UsageError")
-        assert "line 2 is no tombstone" in refused.data["message"]
+        assert (refused.code, refused.data["error"]) == (1, "Unfounded")
+        assert "Line 2 is no tombstone" in refused.data["message"]
         assert forged not in refused.out or forged == "x"
     assert keeper.file.read_bytes() == signed
     assert keeper.bury(real).code == 0
     clock.forward(hours=3)
     to_come = keeper.bury(mfa.erase(logged.user_id).tombstone)
-    assert (to_come.code, "which is to come" in to_come.data["message"]) == (64, True)
+    assert (to_come.code, "which is to come" in to_come.data["message"]) == (1, True)
     line = keeper.file.read_text().splitlines()[-1]
     assert "ada@example.com" not in line
     assert "grace@example.com" not in line

@@ -18,7 +18,7 @@ from twofold.account.runtime import read_keys
 from twofold.account.statements import Schema
 from twofold.cli.keys import counted, write_key_file
 from twofold.cli.terminal import Terminal, command
-from twofold.errors import ConfigurationError
+from twofold.errors import ConfigurationError, MFAError
 from twofold.events import heads, ledger, signing
 from twofold.events.checkpoint import Checkpoint, Heads
 from twofold.events.merkle import Tree
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 _CLOCKS_APART = timedelta(hours=1)
 _HELP = "The file of the checkpoints."
+
+
+class Unfounded(MFAError):
+    """What was given as a tombstone is none that can be taken; nothing was appended."""
 
 
 def checkpoint(
@@ -78,8 +82,11 @@ def tombstone(
 ) -> None:
     """Append the tombstones of erased users, which `mfa.erase` returned, from standard input, one on each line.
 
-    Checkpoints of before then tell these users from deleted ones. Needs TWOFOLD_KEYS, which prove a tombstone, and the
-    checkpoint key. What is in the file already is passed over, so the same lines can be given again.
+    Checkpoints of before then tell these users from deleted ones. Needs the keys, which prove a tombstone, those for
+    audits too, and the checkpoint key. What is in the file already is passed over, so the same lines can be given
+    again.
+
+    Exit 1 where a line is no tombstone that can be taken; nothing is appended then.
     """
     keyring, key, given = read_keys(terminal.settings), private_key(terminal.settings), list[Tombstone]()
     for number, line in enumerate(sys.stdin, start=1):
@@ -87,12 +94,12 @@ def tombstone(
             continue
         found = read_tombstone(keyring, line.strip())
         if found is None:
-            raise typer.BadParameter(f"line {number} is no tombstone that the keys in TWOFOLD_KEYS have signed.")
+            raise Unfounded(
+                f"Line {number} is no tombstone that a key in TWOFOLD_KEYS or TWOFOLD_AUDIT_KEYS has signed."
+            )
         if found.at > datetime.now(UTC) + _CLOCKS_APART:
             # It would excuse whatever becomes of the user until then.
-            raise typer.BadParameter(
-                f"line {number} is a tombstone of {found.at:%Y-%m-%d %H:%M} UTC, which is to come."
-            )
+            raise Unfounded(f"Line {number} is a tombstone of {found.at:%Y-%m-%d %H:%M} UTC, which is to come.")
         given.append(found)
     with ledger.reading(file), ledger.opened(file, key) as opened:
         known = set(opened.contents.tombstones)
