@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.people import FIREFOX, add_user, enroll
+from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Shell
@@ -76,6 +77,80 @@ def test_a_line_under_a_made_up_key_hides_nothing(
     # The line behind it covers its MAC, and tells that it was changed.
     assert f"user {enrolled.user_id}: event 2 was altered, or does not follow the one before" in answer.out
     assert f"user {grace}: event 1 is missing" in answer.out
+
+
+@pytest.mark.requirement("R102")
+def test_intact_and_altered_and_unreadable_are_told_apart(
+    twofold: Shell, enrolled: Enrolment, mfa: MFA, migrated: Database, clock: Clock, keys: str
+) -> None:
+    grace = add_user(migrated, "grace@example.com")
+    enroll(mfa, grace, clock)
+    new = {"keys": f"{generate_key('k2')},{keys}"}
+    assert twofold("keys", "rotate", **new).code == 0
+    assert twofold("events", "verify", **new).out == "6 events of 2 users: intact.\n"
+    alone = {"keys": new["keys"].partition(",")[0]}
+    unread = twofold("events", "verify", **alone)
+    assert unread.code == 2
+    assert "Without the key 'k1', not all of 2 users can be read: `twofold keys status`." in unread.out
+    assert unread.out.endswith("0 events of 2 users: 2 cannot be read without a key.\n")
+    data = twofold("events", "verify", "--json", **alone).data
+    assert (data["is_intact"], data["broken"], data["unreadable_users"]) == (False, [], 2)
+    assert [(one["user_id"], one["key"], one["is_wrong_key"]) for one in data["unreadable"]] == [
+        (enrolled.user_id, "k1", False),
+        (grace, "k1", False),
+    ]
+    # What can be read is proven behind what cannot.
+    sql(migrated, f"UPDATE mfa_events SET event_status = 'refused' WHERE user_id = {grace} AND seq = 3")
+    altered = twofold("events", "verify", **alone)
+    assert altered.code == 1
+    assert f"user {grace}: event 3 was altered" in altered.out
+    assert altered.out.endswith("2 events of 2 users: 1 altered, 1 cannot be read without a key.\n")
+    assert twofold("events", "verify", str(grace), **alone).code == 1
+    assert twofold("events", "verify", str(enrolled.user_id), **alone).code == 2
+
+
+@pytest.mark.requirement("R102")
+def test_a_wrong_key_is_no_alteration_and_one_foreign_line_is(
+    twofold: Shell, enrolled: Enrolment, mfa: MFA, migrated: Database, clock: Clock
+) -> None:
+    grace = add_user(migrated, "grace@example.com")
+    enroll(mfa, grace, clock)
+    for world in ({"keys": generate_key("k1")}, {"deployment": "staging"}):
+        wrong = twofold("events", "verify", **world)
+        assert wrong.code == 2
+        assert "Without the key 'k1' that wrote it, and not the one of that name, not all of 2 users" in wrong.out
+        assert "altered." not in wrong.out
+        data = twofold("events", "verify", "--json", **world).data
+        assert (data["broken_users"], {one["is_wrong_key"] for one in data["unreadable"]}) == (0, {True})
+
+    (check,) = {prefix.split(":")[2] for prefix in mfa._runtime.keyring.prefixes.values()}
+    sql(
+        migrated, f"UPDATE mfa_events SET mac = REPLACE(mac, '{check}', '00000000') WHERE user_id = {grace} AND seq = 2"
+    )
+    sql(
+        migrated,
+        f"UPDATE user_mfa_secrets SET state_mac = REPLACE(state_mac, '{check}', '00000000') "
+        f"WHERE user_id = {enrolled.user_id}",
+    )
+    altered = twofold("events", "verify")
+    assert altered.code == 1
+    assert f"user {grace}: event 2 was altered: it does not name the key of the others" in altered.out
+    assert f"user {enrolled.user_id}: the user's row was altered: it does not name the key of the others" in altered.out
+
+
+@pytest.mark.requirement("R102")
+def test_a_long_list_is_cut_and_counted(
+    twofold: Shell, enrolled: Enrolment, mfa: MFA, migrated: Database, clock: Clock
+) -> None:
+    for number in range(24):
+        enroll(mfa, add_user(migrated, f"user{number}@example.com"), clock)
+    unread = twofold("events", "verify", keys=generate_key("k9"))
+    assert (unread.code, unread.out.count("\nuser ") + 1, "… and 5 more" in unread.out) == (2, 20, True)
+    sql(migrated, "UPDATE mfa_events SET event_status = 'refused' WHERE seq = 2")
+    altered = twofold("events", "verify")
+    assert (altered.code, altered.out.count("event 2 was altered"), "… and 5 more" in altered.out) == (1, 20, True)
+    data = twofold("events", "verify", "--json").data
+    assert (data["broken_users"], len(data["broken"]), data["unreadable_users"]) == (25, 20, 0)
 
 
 @pytest.mark.requirement("R109")

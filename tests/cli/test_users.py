@@ -189,7 +189,10 @@ def test_ids_are_read_as_the_users_table_holds_them(
         "users": 1,
         "events": 2,
         "pruned": 0,
+        "broken_users": 0,
         "broken": [],
+        "unreadable_users": 0,
+        "unreadable": [],
     }
     assert type_ == "text" or shell("users", "status", known.replace("-", "").upper()).code == 0
     assert shell("users", "status", "nobody").code == 1

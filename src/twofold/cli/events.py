@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path  # noqa: TC003 -- Typer reads the annotations.
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from twofold.cli import checkpoints
+from twofold.cli import checkpoints, verify
 from twofold.cli.failures import INTERRUPTED, REFUSED
 from twofold.cli.keys import counted
 from twofold.cli.shown import Table
 from twofold.cli.terminal import Terminal, as_json, command, noun
 from twofold.errors import MissingKey, Tampered, UnknownUser
-from twofold.outcomes import ChainReport, Event, UserId
+from twofold.outcomes import Event, UserId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,71 +42,6 @@ def list_(
     more = f"Older ones: --before {found[-1].seq}" if len(found) == limit and found[-1].seq > 1 else None
     people = (_table(found),) if found else ("No events.",)
     terminal.answer({"events": found}, *people, *((more,) if more else ()))
-
-
-@command(
-    app,
-    "twofold events verify 42",
-    "twofold events verify && echo intact",
-    "twofold events verify --against checkpoints.jsonl --public-key checkpoint.pub",
-)
-def verify(
-    terminal: Terminal,
-    user: Annotated[
-        str | None, typer.Argument(metavar="USER", help="One user. Default: all of them.", show_default=False)
-    ] = None,
-    *,
-    against: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Look for the heads of these checkpoints instead.", show_default=False),
-    ] = None,
-    public_key: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="With --against: the public checkpoint key. Else that of your own.", show_default=False
-        ),
-    ] = None,
-) -> None:
-    """Follow the chain of events of one user or of all, and name the first line that does not fit.
-
-    With --against, compare the database with signed checkpoints: who was cut off, rewritten, set back or deleted since.
-    That needs no TWOFOLD_KEYS, and does not replace the other.
-
-    Exit 1 where a chain is broken, or a file of checkpoints was changed.
-    """
-    if against is not None:
-        if user is not None:
-            raise typer.BadParameter("--against is about all users; leave USER out.")
-        _compare(terminal, against, public_key)
-        return
-    if public_key is not None:
-        raise typer.BadParameter("--public-key goes with --against FILE.")
-    mfa = terminal.mfa
-    if user is not None:
-        reports = [_report(mfa, mfa.user(user))]
-    else:
-        reports = []
-        with terminal.progress("Verifying", mfa.how_many_users()) as step:
-            for user_id in _everybody(mfa):
-                try:
-                    reports.append(_report(mfa, user_id))
-                except UnknownUser:
-                    continue  # The user was erased a moment ago.
-                finally:
-                    step(1)
-    broken = [report for report in reports if not report.is_intact]
-    lines = sum(report.length for report in reports)
-    pruned = sum(report.pruned for report in reports)
-    summary = f"{lines} events of {len(reports)} users: " + (f"{len(broken)} broken." if broken else "intact.")
-    summary += f" {counted(pruned, 'older event')} had been pruned." if pruned else ""
-    shown = [f"user {bad.user_id}: {bad.problem}" for bad in broken]
-    terminal.answer(
-        {"is_intact": not broken, "users": len(reports), "events": lines, "pruned": pruned, "broken": broken},
-        *shown,
-        summary,
-    )
-    if broken:
-        raise typer.Exit(REFUSED)
 
 
 @command(app, "twofold events export > events.jsonl", "twofold events export --after 120000")
@@ -200,41 +133,6 @@ def _pruned(mfa: Operator, before: datetime, left: dict[UserId, str]) -> Iterato
                 has_more = pruned.has_more
 
 
-def _compare(terminal: Terminal, against: Path, public_key: Path | None) -> None:
-    found = checkpoints.compare(terminal, against, public_key)
-    shown = [f"user {bad.user_id}: {bad.problem}" for bad in found.broken]
-    if found.unfinished:
-        shown.append("The file ends with heads that no checkpoint closes: a run goes on, or was stopped.")
-    if found.pruned:
-        shown.append(
-            f"The last heads of {counted(found.pruned, 'user')} went with events that were pruned since, so that this "
-            "file says nothing about them: `twofold events verify` proves what is left, with the keys."
-        )
-    shown.append(
-        f"{counted(found.checkpoints, 'checkpoint')}, the last at {found.last_at:%Y-%m-%d %H:%M:%S} UTC "
-        f"with {counted(found.users, 'user')}: " + (f"{len(found.broken)} broken." if found.broken else "intact.")
-    )
-    answer = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
-    terminal.answer({"is_intact": not found.broken} | answer, *shown)
-    if found.broken:
-        raise typer.Exit(REFUSED)
-
-
-def _everybody(mfa: Operator) -> Iterator[UserId]:
-    after: UserId | None = None
-    while page := mfa.users(after=after):
-        yield from page
-        after = page[-1]
-
-
-def _report(mfa: Operator, user_id: UserId) -> ChainReport:
-    try:
-        return mfa.events.verify(user_id)
-    except MissingKey as error:
-        # One line under an unknown key, which anybody can forge, must not hide what is wrong with the others.
-        return ChainReport(user_id, is_intact=False, length=0, problem=str(error))
-
-
 def _short(text: str) -> str:
     return text if len(text) <= _CELL else f"{text[: _CELL - 3]}..."
 
@@ -256,4 +154,5 @@ def _table(events: tuple[Event, ...]) -> Table:
     return shown
 
 
+verify.register(app)
 checkpoints.register(app)
