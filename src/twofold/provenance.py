@@ -13,8 +13,6 @@ import sqlalchemy as sa
 from twofold.errors import MissingKey, WrongKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from twofold.account.attempt import Attempt
     from twofold.outcomes import UserId
 
@@ -36,13 +34,22 @@ def kids_in_use(work: Attempt) -> frozenset[str]:
 def require_keys(work: Attempt, user_id: UserId | None = None) -> None:
     """Refuse to go on where users have rows, and neither a row nor an event was written under a configured key.
 
-    Where the row of `user_id` names a configured key, and others do too, that key alone is asked. Raises WrongKey, or
-    MissingKey where the first row names a key that is not configured.
+    Where the row of `user_id` names a configured key, and others do too, that key alone is asked; and where that user's
+    log names the same other key as the row, both are whole under that one, whatever else was written since. Raises
+    WrongKey, or MissingKey where the first row names a key that is not configured.
     """
     state_mac, keyring = work.schema.tables.secrets.c.state_mac, work.keyring
-    named = None if user_id is None else _named(work, user_id)
-    if named in keyring.kids and _has(work, _begins(state_mac, f"v1:{named}:"), but=user_id):
-        kids: Iterable[str] = (named,)
+    prefix = None if user_id is None else _prefix(work, state_mac, user_id)
+    named = _kid(prefix)
+    if user_id is not None and named in keyring.kids:
+        if prefix != keyring.prefixes[named] and prefix == _prefix(work, work.schema.tables.events.c.mac, user_id):
+            raise WrongKey(
+                f"Nothing was changed: row and log of this user were written under another key of the name {named!r}. "
+                f"{_NEXT} Where it is lost for good: `twofold users repair --keys-lost`.",
+                named,
+            )
+        is_alone = not _has(work, _begins(state_mac, f"v1:{named}:"), but=user_id)
+        kids = keyring.kids if is_alone else (named,)
     else:
         kids = keyring.kids
     # An event tells as well, where the only row there is was altered.
@@ -52,25 +59,29 @@ def require_keys(work: Attempt, user_id: UserId | None = None) -> None:
     found = work.connection.execute(sa.select(state_mac).where(_begins(state_mac, "v1:")).limit(1)).scalar()
     if found is None:
         return
-    kid = named if kids != keyring.kids and named else _kid(found)
+    kid = named if named in kids else _kid(found)
     error = WrongKey if kid in keyring.kids else MissingKey
     raise error(
         f"Nothing was changed: not one user's row that names the key {kid!r} was written under the configured keys. "
-        "Put the key back that wrote them, or the right TWOFOLD_DEPLOYMENT; see `twofold keys status`.",
+        f"{_NEXT}",
         kid,
     )
 
 
-def _named(work: Attempt, user_id: UserId) -> str | None:
-    secrets = work.schema.tables.secrets
-    query = sa.select(secrets.c.state_mac).where(secrets.c.user_id == work.schema.stored(user_id))
-    found = work.connection.execute(query).scalar()
-    return None if found is None else _kid(found)
+_NEXT = "Put the key back that wrote them, or the right TWOFOLD_DEPLOYMENT; see `twofold keys status`."
 
 
-def _kid(value: object) -> str:
+def _prefix(work: Attempt, column: sa.Column[Any], user_id: UserId) -> str | None:
+    """What the newest of these values of a user begins with, up to the check value."""
+    table = column.table
+    query = sa.select(column).where(table.c.user_id == work.schema.stored(user_id), column.is_not(None))
+    found = work.connection.execute(query.order_by(table.c.id.desc()).limit(1)).scalar()
     # SQLite keeps whatever is written into a column.
-    return str(value).removeprefix("v1:").partition(":")[0][:16]
+    return f"{found.rpartition(':')[0]}:" if isinstance(found, str) else None
+
+
+def _kid(value: str | None) -> str:
+    return (value or "").removeprefix("v1:").partition(":")[0][:16]
 
 
 def _begins(column: sa.Column[Any], prefix: str) -> sa.ColumnElement[bool]:

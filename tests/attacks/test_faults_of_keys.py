@@ -123,6 +123,26 @@ def test_nothing_is_ended_or_mended_under_a_wrong_key(
     assert log_in(mfa, grace, graces.backup_codes[0])
 
 
+@pytest.mark.requirement("R64", "R89")
+def test_a_wrong_key_under_which_others_began_destroys_nothing_of_before(
+    open_mfa: Open, ada: int, grace: int, clock: Clock, intruder: Intruder
+) -> None:
+    """While an application has the wrong key, new users set up under it, and their rows open."""
+    mfa, stranger = open_mfa(), open_mfa(keys=generate_key("k1"))
+    adas, graces = enroll(mfa, ada, clock), enroll(stranger, grace, clock)
+    before = intruder.copy()
+    for one, user_id in ((stranger, ada), (mfa, grace)):
+        for operation in (
+            lambda: one.repair(user_id, by="grace@example.com", reason="a hint"),  # noqa: B023 -- It is called here.
+            lambda: one.erase(user_id),  # noqa: B023
+        ):
+            with pytest.raises(WrongKey, match="row and log of this user were written under another key"):
+                operation()
+            assert intruder.copy() == before
+    assert log_in(mfa, ada, adas.phone.code())
+    assert log_in(stranger, grace, graces.phone.code())
+
+
 @pytest.mark.requirement("R64")
 def test_one_row_that_names_another_key_is_erased_and_repaired_among_good_ones(
     open_mfa: Open, ada: int, grace: int, clock: Clock, sql: Sql

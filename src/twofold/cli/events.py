@@ -89,6 +89,8 @@ def prune(
             f"{counted(found, 'event')} of before {day} would go, where their chains are intact. Nothing is removed.",
         )
         return
+    # What is refused later on is not asked about.
+    mfa.require_keys()
     if found:
         terminal.confirm(f"Remove {counted(found, 'event')} of before {day} for good?", yes=yes)
     removed, users, left, is_stopped = 0, set[UserId](), dict[UserId, str](), False

@@ -94,6 +94,7 @@ def _status(terminal: Terminal, user_id: UserId) -> Status:
     except WrongKey as error:
         if error.kid not in terminal.mfa.kids_in_use():
             raise
+        terminal.mfa.require_keys(user_id)
         raise Tampered(
             f"The row names another key than the others that name {error.kid!r}: it was changed outside Twofold; look "
             "into it, then run `twofold users repair`."
