@@ -25,6 +25,7 @@ from pyotp.totp import TOTP
 from starlette.testclient import TestClient
 
 from examples.sample import tables
+from examples.sample.__main__ import called_sample
 from examples.sample.app import build
 from tests.canaries import Canaries
 from tests.people import FIREFOX, Clock, plain_settings
@@ -208,3 +209,8 @@ def dumped(database: Database, engine: sa.Engine) -> bytes:
         parts.append(subprocess.run(command, capture_output=True, check=True).stdout)
     assert len(metadata.tables) >= 7
     return b"\n".join(parts)
+
+
+def test_the_sample_is_a_deployment_of_its_own() -> None:
+    assert called_sample(plain_settings()).deployment == "sample"
+    assert called_sample(plain_settings(deployment="staging")).deployment == "staging"
