@@ -108,7 +108,7 @@ def test_what_was_sealed_opens() -> None:
 
 
 def test_a_deployment_is_part_of_every_key() -> None:
-    ring = Keyring.parse(f"k1:{_BYTES}", deployment="Prod.1_a-b")
+    ring = Keyring({"k1": bytes(range(32))}, deployment="Prod.1_a-b")
     keys = {}
     for purpose in ("check", "state"):
         info = f"twofold v1 {purpose}/Prod.1_a-b".encode()

@@ -52,11 +52,11 @@ def _(sick: Sick) -> None:
 
 
 @FAULTS.add(
-    "rows that all look altered: other keys",
-    "sampled rows",
+    "another key of the same name, or another deployment",
+    "needed keys",
     "wrong",
-    "Of 2 sampled rows, none is as Twofold wrote it: the keys may be others.",
-    "Compare TWOFOLD_KEYS with those of the application; repair nothing yet.",
+    "k1 is another key than the one that wrote 1 secret, 2 users' rows",
+    "twofold keys status",
 )
 def _(sick: Sick) -> None:
     sick.sql("INSERT INTO users (subject, created_at) VALUES ('eve@example.com', '2026-01-01 00:00:00')")
