@@ -130,4 +130,4 @@ def test_a_sample_is_bounded_and_says_how_large_it_is(twofold: Shell, sql: Sql, 
     )
     answer = twofold("doctor")
     assert answer.code == 1
-    assert f"Of {proven} sampled rows, none is as Twofold wrote it" in answer.out
+    assert f"Of {proven} sampled rows, {proven} are not as Twofold wrote them" in answer.out

@@ -55,7 +55,7 @@ def _(sick: Sick) -> None:
     "another key of the same name, or another deployment",
     "needed keys",
     "wrong",
-    "k1 is another key than the one that wrote 1 secret, 2 users' rows",
+    "k1 is another key than the one that wrote 2 secrets, 2 users' rows",
     "twofold keys status",
 )
 def _(sick: Sick) -> None:
