@@ -24,7 +24,7 @@ from twofold import (
     UnknownUser,
     operation,
 )
-from twofold.account import store
+from twofold.account import reading, store
 from twofold.account.attempt import Fact
 from twofold.account.store import Change
 from twofold.database import create_async_engine
@@ -252,7 +252,7 @@ def test_a_write_that_misses_its_row_or_its_device_writes_nothing(
     before = [sql(f"SELECT * FROM {name}") for name in NAMES]
 
     def write(work: Attempt) -> None:
-        account = store.find(work, enrolled.user_id)
+        account = reading.find(work, enrolled.user_id)
         assert account is not None
         ((device, held),) = work.connection.execute(sa.text("SELECT id, trust_token FROM mfa_device_trusts"))
         seen = account._replace(version=account.version - 1) if missed == "row" else account

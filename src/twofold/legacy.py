@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from twofold import provenance, trusted_devices
-from twofold.account import store
+from twofold.account import reading, sealed, store
 from twofold.account.attempt import BatchUnsupported, Conflict, Fact
 from twofold.account.digests import as_older
 from twofold.account.row import Account
@@ -167,10 +167,10 @@ class _Page:
         if trial:
             return left
         beside = _Beside(work, [after for _, after in decided])
-        sealed = [(account, beside.sealed(after)) for account, after in decided]
+        complete = [(account, beside.sealed(after)) for account, after in decided]
         beside.write()
         store.save_all(
-            work, [store.build_update(work, account, after, beside.fact(after)) for account, after in sealed]
+            work, [store.build_update(work, account, after, beside.fact(after)) for account, after in complete]
         )
         return left
 
@@ -181,7 +181,7 @@ class _Page:
         query = query.where(secrets.c.user_id.in_(self.users), work.schema.is_of_before)
         try:
             rows = work.rows(query)
-        except store.UNREADABLE:
+        except sealed.UNREADABLE:
             raise BatchUnsupported from None
         for *state, traces in rows:
             account = Account(*state)
@@ -195,7 +195,7 @@ class _Page:
                 with work.savepoint():
                     if not is_legacy(work, user_id):
                         # A login was faster, and has adopted this user; or the row is none that can be adopted.
-                        store.find(work, user_id)
+                        reading.find(work, user_id)
                     elif trial:
                         _opened(work, _unproven(work, user_id) or Account(user_id))
                     else:
@@ -227,7 +227,7 @@ class _Beside:
                 self._hear_code(user, HeldCode(*columns))
             for user, *columns in work.rows(device_query.order_by(devices.c.id)):
                 self._hear_device(user, HeldDevice(*columns))
-        except store.UNREADABLE:
+        except sealed.UNREADABLE:
             raise (Unreadable if len(accounts) == 1 else BatchUnsupported) from None
 
     def _hear_code(self, user: UserId, code: HeldCode) -> None:
@@ -257,15 +257,15 @@ class _Beside:
     def sealed(self, account: Account) -> Account:
         """The state that seals what will stand in the other tables."""
         return account._replace(
-            codes_digest=as_older(store.codes_digest(self._codes[account.user_id])),
-            devices_digest=store.devices_digest(self._devices[account.user_id]),
+            codes_digest=as_older(sealed.codes_digest(self._codes[account.user_id])),
+            devices_digest=sealed.devices_digest(self._devices[account.user_id]),
         )
 
     def fact(self, after: Account) -> Fact:
         """What the log says of the adoption of this user."""
         details = {
             "devices": len(self._devices[after.user_id]),
-            "backup_codes": len(store.live(self._codes[after.user_id])),
+            "backup_codes": len(sealed.live(self._codes[after.user_id])),
             "had_secret": bool(after.secret),
         }
         return Fact(Kind.ADOPTED, details=details)
@@ -320,8 +320,8 @@ def _unproven(work: Attempt, user_id: UserId) -> Account | None:
     """The legacy row of a user, locked; None where there is none. Raises Tampered where it does not read."""
     try:
         row = work.schema.read_locked.first(work.connection, (user_id,))
-    except store.UNREADABLE:
-        raise store.tampered(user_id) from None
+    except sealed.UNREADABLE:
+        raise reading.tampered(user_id) from None
     return None if row is None else Account(*row[: len(Account._fields)])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from twofold import tokens
-from twofold.account import store
+from twofold.account import reading, store
 from twofold.account.attempt import Fact
 from twofold.budget import CLOCKS_APART
 from twofold.errors import Stale
@@ -47,7 +47,7 @@ def proof(work: Attempt, token: str, *, max_age: timedelta | None = None) -> Ver
     oldest = work.settings.proof_max_age if max_age is None else max_age
     if read is None or _is_out_of_time(work, read, oldest):
         raise Stale
-    account = store.find_current(work, read.user_id)
+    account = reading.find_current(work, read.user_id)
     if account is None or _has_ended(read, account):
         raise Stale
     return Verified(read.user_id, read.factor, read.at, _AMR[read.factor], token)
@@ -63,7 +63,7 @@ def fresh(work: Attempt, verified: Verified, operation: Managing, request: Any =
     if not isinstance(verified, Verified):
         raise TypeError(f"verified is what verify, reverify, confirm or proof returned, not {type(verified).__name__}.")
     read = tokens.read_proof(work.keyring, verified.token)
-    account = None if read is None else store.find(work, read.user_id)
+    account = None if read is None else reading.find(work, read.user_id)
     if read is None or account is None or read.user_id != verified.user_id:
         raise Stale
     if _has_ended(read, account):

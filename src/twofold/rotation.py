@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from twofold import provenance
-from twofold.account import store
+from twofold.account import reading, sealed, store
 from twofold.account.attempt import BatchUnsupported, Fact
 from twofold.account.row import Account
 from twofold.account.store import Update
@@ -137,13 +137,13 @@ def _together(work: Attempt, users: Sequence[UserId]) -> list[str]:
     query = sa.select(*work.schema.state, secrets.c.state_mac).where(secrets.c.user_id.in_(users))
     try:
         rows = work.rows(query)
-    except store.UNREADABLE:
+    except sealed.UNREADABLE:
         raise BatchUnsupported from None
     skipped, writings = list[str](), list[Update]()
     for *state, state_mac in rows:
         account = Account(*state)
         try:
-            store.prove(work, account, state_mac)
+            reading.prove(work, account, state_mac)
             writings.append(store.build_update(work, account, totp.resealed(work, account), Fact(Kind.RESEALED)))
         except (MissingKey, Tampered):
             skipped.append(str(account.user_id))
@@ -157,7 +157,7 @@ def _one_by_one(work: Attempt, users: Sequence[UserId]) -> list[str]:
     for user_id in users:
         try:
             with work.savepoint():
-                account = store.find(work, user_id)
+                account = reading.find(work, user_id)
                 if account is not None:
                     store.save(work, account, totp.resealed(work, account), Fact(Kind.RESEALED))
         except (MissingKey, Tampered):

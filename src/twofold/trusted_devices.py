@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 import sqlalchemy as sa
 
 from twofold import device_cookie, proof
-from twofold.account import store
+from twofold.account import reading, sealed, store
 from twofold.account.attempt import Fact
 from twofold.account.statements import CONTESTED, HeldDevice
 from twofold.account.store import Change
@@ -93,10 +93,10 @@ def trust(
     if before is None:
         written = work.connection.execute(sa.insert(devices).values(row))
         held = held._replace(id=written.inserted_primary_key[0])  # type: ignore[index]
-        after = account._replace(devices_digest=store.devices_digest([*others, held]))
+        after = account._replace(devices_digest=sealed.devices_digest([*others, held]))
     else:
         work.connection.execute(sa.update(devices).where(devices.c.id == before.id).values(row))
-        after = account._replace(devices_digest=store.devices_digest(_put(others, held)))
+        after = account._replace(devices_digest=sealed.devices_digest(_put(others, held)))
     details: dict[str, Any] = {"device": held.device_name, "trusted_until": until.isoformat(timespec="seconds")}
     if before is not None:
         details["replaced"] = True
@@ -112,7 +112,7 @@ def recognize(
 
     `user_id` is the id as the caller writes it, from which the name of the cookie is made.
     """
-    comparison = store.compared_devices(work, account, devices)
+    comparison = sealed.compared_devices(work, account, devices)
     if devices is None or not comparison.is_intact:
         return Recognition(store.alarm(work, account, "mfa_device_trusts", comparison, request))
     held = _of_series(work, account, devices, token)
@@ -143,7 +143,7 @@ def recognize(
         browser=origin.browser,
         platform=origin.platform,
     )
-    after = account._replace(devices_digest=store.devices_digest(_put(devices, rotated)))
+    after = account._replace(devices_digest=sealed.devices_digest(_put(devices, rotated)))
     values = (
         rotated.trust_token,
         rotated.previous_token,
@@ -167,7 +167,7 @@ def _contested(
     if held.is_contested:
         return account
     contested = held._replace(previous_token=CONTESTED)
-    after = account._replace(devices_digest=store.devices_digest(_put(devices, contested)))
+    after = account._replace(devices_digest=sealed.devices_digest(_put(devices, contested)))
     details = {"device": held.device_name, "reason": "an old token of this device came"}
     fact = Fact(Kind.DEVICE_CONTESTED, Status.REFUSED, details, held.device_fingerprint)
     values = (CONTESTED, held.id, held.trust_token)
@@ -185,19 +185,19 @@ def list_(work: Attempt, user_id: UserId) -> tuple[Device, ...]:
     None of them is active while they are not what the user's row says; `revoke_all` ends what was planted. One of which
     an old token came is contested: it is not active, and is asked for a code until its browser is trusted again.
     """
-    account = store.find(work, user_id)
+    account = reading.find(work, user_id)
     if account is None:
         return ()
     devices = work.schema.tables.devices
     query = sa.select(devices).where(devices.c.user_id == account.user_id).order_by(devices.c.id)
     try:
         rows = work.rows(query)
-    except store.UNREADABLE:
-        if store.held_devices(work, account) is None:
+    except sealed.UNREADABLE:
+        if sealed.devices(work, account) is None:
             raise Tampered("A device of this user holds what no device can; end them with revoke_all.") from None
         rows = _readable(work, query)
     held = [HeldDevice(*(getattr(row, name) for name in HeldDevice._fields)) for row in rows if row.revoked_at is None]
-    known = held if store.compared_devices(work, account, held).is_intact else []
+    known = held if sealed.compared_devices(work, account, held).is_intact else []
     trusted = {device.id for device in active(work, known)}
     contested = {device.id for device in known if device.is_contested and not _is_over(work, device)}
     return tuple(
@@ -231,11 +231,11 @@ def revoke(
     """
     if not isinstance(device_id, int) or isinstance(device_id, bool):
         raise TypeError(f"device_id is the int of a Device, not {type(device_id).__name__}.")
-    account = store.find(work, user_id)
+    account = reading.find(work, user_id)
     if account is None:
         return False
-    devices = store.held_devices(work, account)
-    comparison = store.compared_devices(work, account, devices)
+    devices = sealed.devices(work, account)
+    comparison = sealed.compared_devices(work, account, devices)
     if devices is None or not comparison.is_intact:
         store.alarm(work, account, "mfa_device_trusts", comparison, request)
         raise Tampered("The trusted devices of this user were changed outside Twofold; end them with revoke_all.")
@@ -248,7 +248,7 @@ def revoke(
 
 def revoke_all(work: Attempt, user_id: UserId, *, reason: str = "revoked by their owner", request: Any = None) -> int:
     """Stop trusting every device of this user; return how many there were. Devices that were altered end, too."""
-    account = store.find(work, user_id)
+    account = reading.find(work, user_id)
     if account is None:
         return 0
     account, number = tell_altered(work, account, request)
@@ -266,8 +266,8 @@ def tell_altered(work: Attempt, account: Account, request: Any) -> tuple[Account
     Returns the state then, and how many devices are trusted, which is none where they were altered.
     """
     work.need_lock()
-    devices = store.held_devices(work, account)
-    comparison = store.compared_devices(work, account, devices)
+    devices = sealed.devices(work, account)
+    comparison = sealed.compared_devices(work, account, devices)
     trusted = len(active(work, devices or ())) if comparison.is_intact else 0
     return store.alarm(work, account, "mfa_device_trusts", comparison, request), trusted
 
@@ -284,8 +284,8 @@ def ended(work: Attempt, account: Account, reason: str) -> Account:
 
 def count(work: Attempt, account: Account) -> int | None:
     """How many devices are trusted now; None where they are not those that the user's row names."""
-    devices = store.held_devices(work, account)
-    if devices is None or not store.compared_devices(work, account, devices).is_intact:
+    devices = sealed.devices(work, account)
+    if devices is None or not sealed.compared_devices(work, account, devices).is_intact:
         return None
     return len(active(work, devices))
 
@@ -325,8 +325,8 @@ def _room_for_one(
 
     Returns the state then, who is left, and which of them begins anew. That one has its place already.
     """
-    devices = store.held_devices(work, account)
-    comparison = store.compared_devices(work, account, devices)
+    devices = sealed.devices(work, account)
+    comparison = sealed.compared_devices(work, account, devices)
     if devices is None or not comparison.is_intact:
         account = store.alarm(work, account, "mfa_device_trusts", comparison, request)
         after = ended(work, account, "they were changed outside Twofold")
@@ -338,7 +338,7 @@ def _room_for_one(
         table, reason = work.schema.tables.devices, "expired"
         ending = sa.update(table).where(table.c.id.in_(expired))
         work.connection.execute(ending.values(revoked_at=work.now, revoked_reason=reason))
-        after = account._replace(devices_digest=store.devices_digest(left))
+        after = account._replace(devices_digest=sealed.devices_digest(left))
         fact = Fact(Kind.DEVICE_REVOKED, details={"devices": len(expired), "reason": reason})
         account = store.save(work, account, after, fact, request)
     others = [device for device in left if device is not before]
@@ -371,7 +371,7 @@ def _revoked(
     """Revoke one of these devices; the state after it."""
     why = printable(reason, _NAME_LIMIT)
     left = [other for other in devices if other.id != device.id]
-    after = account._replace(devices_digest=store.devices_digest(left))
+    after = account._replace(devices_digest=sealed.devices_digest(left))
     fact = Fact(kind, status, {"device": device.device_name, "reason": why}, device.device_fingerprint)
     return store.save(work, account, after, fact, request, Change(work.schema.end_device, (work.now, why, device.id)))
 
@@ -381,7 +381,7 @@ def _readable(work: Attempt, query: sa.Select[*tuple[Any, ...]]) -> list[sa.Row[
     id_ = work.schema.tables.devices.c.id
     rows: list[sa.Row[*tuple[Any, ...]]] = []
     for device in work.connection.execute(query.with_only_columns(id_)).scalars().all():
-        with suppress(*store.UNREADABLE):
+        with suppress(*sealed.UNREADABLE):
             rows.append(work.connection.execute(query.where(id_ == device)).one())
     return rows
 

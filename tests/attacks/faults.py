@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from twofold import legacy
-from twofold.account import digests, store
+from twofold.account import digests, sealed, store
 from twofold.account.driver import Statement
 from twofold.account.statements import Schema, built
 from twofold.backup_codes import codec
@@ -55,9 +55,9 @@ def digests_are_made_anew() -> AbstractContextManager[None]:
 
     def build_update(work: Attempt, seen: Account | None, after: Account, *rest: Any) -> store.Update:
         if seen is not None and seen.codes_digest == after.codes_digest:
-            after = after._replace(codes_digest=store.codes_digest(store.held_codes(work, after) or ()))
+            after = after._replace(codes_digest=sealed.codes_digest(sealed.codes(work, after) or ()))
         if seen is not None and seen.devices_digest == after.devices_digest:
-            after = after._replace(devices_digest=store.devices_digest(store.held_devices(work, after) or ()))
+            after = after._replace(devices_digest=sealed.devices_digest(sealed.devices(work, after) or ()))
         return build(work, seen, after, *rest)
 
     return planted((store, "build_update", build_update))

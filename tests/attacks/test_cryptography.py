@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tests.databases import ROOT
 from tests.people import FIREFOX, Clock, Enrolment, Open, Sql, challenged, enroll, log_in
 from twofold import MFA, MissingKey, Reason, Rejected, Tampered, WrongKey
-from twofold.account import store
+from twofold.account import reading, store
 from twofold.account.attempt import Fact
 from twofold.backup_codes import codec
 from twofold.keyring import Keyring, Purpose, canonical, generate_key
@@ -59,7 +59,7 @@ def rewrite(mfa: MFA, engine: sa.Engine, user_id: int, **changes: Any) -> None:
     """Change a row as nobody but the holder of the keys could: its MAC fits again."""
     with engine.begin() as connection:
         work = mfa._runtime.attempt(connection, is_locking=False, in_transaction=True)
-        account = store.find(work, user_id)
+        account = reading.find(work, user_id)
         assert account is not None
         store.save(work, account, account._replace(**changes), Fact(Kind.RESEALED))
 

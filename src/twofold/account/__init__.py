@@ -1,5 +1,6 @@
 """The user's row: the one lock, what it seals, and the one place that knows of locks, transactions and drivers.
 
-`store` reads a row and proves it, and writes state and event in one compare-and-swap. `digests` says what the row seals
-of the user's other rows. `transactions` runs an operation, and runs it again where the database asks for that.
+`reading` reads a row and proves it, `sealed` the rows that it seals, by their `digests`. `store` writes state and event
+in one compare-and-swap. `transactions` runs an operation, and runs it again where the database asks for that, on a
+connection out of `connections`.
 """

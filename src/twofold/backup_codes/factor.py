@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from twofold import proof
-from twofold.account import store
+from twofold.account import reading, sealed, store
 from twofold.account.attempt import Fact
 from twofold.account.digests import as_older, has_older
 from twofold.account.row import new_epoch
@@ -43,15 +43,15 @@ class Answer(NamedTuple):
         return self.is_older
 
     def spend(
-        self, work: Attempt, seen: store.Login, account: Account, challenge: int, request: Any
+        self, work: Attempt, seen: reading.Login, account: Account, challenge: int, request: Any
     ) -> tuple[Account, Change | None] | Unspent:
         """Look the code up among those of its owner; the state after it was spent for that challenge, or why not."""
         codes = seen.codes
         if codes is None:
             # Its form let it pass for a code of the app, so the codes were not read with the row.
             work.need_lock()
-            codes = store.held_codes(work, account)
-        comparison = store.compared_codes(work, account, codes)
+            codes = sealed.codes(work, account)
+        comparison = sealed.compared_codes(work, account, codes)
         if codes is None or not comparison.is_intact:
             return Unspent(Reason.ALTERED, store.alarm(work, account, "mfa_backup_codes", comparison, request))
         digests = {
@@ -82,14 +82,14 @@ def read(text: object) -> Answer | None:
 
 def _digest_of(account: Account, left: Sequence[HeldCode]) -> str | None:
     """What the row says of those that are left: codes of before Twofold stay what they are."""
-    digest = store.codes_digest(left)
+    digest = sealed.codes_digest(left)
     return as_older(digest) if has_older(account.codes_digest) else digest
 
 
 def tell_altered(work: Attempt, account: Account, request: Any) -> Account:
     """Tell of codes that are not those that the user's row names, before they are ended or replaced; the state then."""
     work.need_lock()
-    comparison = store.compared_codes(work, account, store.held_codes(work, account))
+    comparison = sealed.compared_codes(work, account, sealed.codes(work, account))
     return store.alarm(work, account, "mfa_backup_codes", comparison, request)
 
 
@@ -112,7 +112,7 @@ def replaced(work: Attempt, account: Account) -> tuple[Account, tuple[str, ...]]
     if {code.code_hash for code in held} != {row["code_hash"] for row in rows}:
         # A trigger of somebody else changed what was written.
         raise Tampered("The backup codes that the database wrote are not the ones that it was given.")
-    return account._replace(codes_digest=store.codes_digest(held)), issued
+    return account._replace(codes_digest=sealed.codes_digest(held)), issued
 
 
 def ended(work: Attempt, account: Account) -> Account:
@@ -125,8 +125,8 @@ def ended(work: Attempt, account: Account) -> Account:
 
 def count(work: Attempt, account: Account) -> int | None:
     """How many codes still work; None where they are not those that the user's row names."""
-    codes = store.held_codes(work, account)
-    if codes is None or not store.compared_codes(work, account, codes).is_intact:
+    codes = sealed.codes(work, account)
+    if codes is None or not sealed.compared_codes(work, account, codes).is_intact:
         return None
     return sum(not code.is_used and (code.expires_at is None or code.expires_at > work.now) for code in codes)
 
@@ -172,5 +172,5 @@ def regenerate(work: Attempt, verified: Verified, *, request: Any = None) -> tup
 
 def remaining(work: Attempt, user_id: UserId) -> int:
     """How many backup codes a user has left; 0 for one who is not enrolled, or whose codes were altered."""
-    account = store.find(work, user_id)
+    account = reading.find(work, user_id)
     return count(work, account) or 0 if account else 0

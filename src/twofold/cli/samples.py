@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
-from twofold.account import chain, digests, store
+from twofold.account import chain, digests, sealed
 from twofold.account.row import Account
 from twofold.budget import CLOCKS_APART, FAILURE, Budget
 from twofold.errors import MissingKey, Tampered
@@ -140,7 +140,7 @@ def _row_is_intact(work: Attempt, user_id: UserId) -> bool | None:
             is_written = isinstance(state_mac, str) and work.keyring.check("state", account.message(), state_mac)
         except MissingKey:
             return None
-        except (Tampered, *store.UNREADABLE):
+        except (Tampered, *sealed.UNREADABLE):
             return False
         if is_written and _has_its_rows(work, account):
             return True
@@ -152,8 +152,8 @@ def _row_is_intact(work: Attempt, user_id: UserId) -> bool | None:
 
 
 def _has_its_rows(work: Attempt, account: Account) -> bool:
-    codes, devices = store.held_codes(work, account), store.held_devices(work, account)
-    live = None if codes is None else [code[: len(digests.CODES)] for code in store.live(codes)]
+    codes, devices = sealed.codes(work, account), sealed.devices(work, account)
+    live = None if codes is None else [code[: len(digests.CODES)] for code in sealed.live(codes)]
     kept = None if devices is None else [device.digested for device in devices]
     return (
         digests.compare(account.codes_digest, live).is_intact
@@ -177,5 +177,5 @@ def _event_is_intact(work: Attempt, id_: int) -> bool | None:
         return chain.fits(work.keyring, log.link(row), previous, row.mac)
     except MissingKey:
         return None
-    except (Tampered, AttributeError, *store.UNREADABLE):
+    except (Tampered, AttributeError, *sealed.UNREADABLE):
         return False

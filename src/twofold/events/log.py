@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from twofold import arguments, provenance
-from twofold.account import chain, store
+from twofold.account import chain, reading, sealed
 from twofold.account.attempt import Conflict
 from twofold.arguments import batch, whole
 from twofold.errors import MissingKey, NotAdopted, Tampered, WrongKey
@@ -212,7 +212,7 @@ def tombstone(work: Attempt, user_id: UserId) -> Tombstone:
 
 def _found(work: Attempt, user_id: UserId) -> Account | None:
     """Read a user's row; whoever only looks at the log, or ends it, takes nobody into care."""
-    return store.find(replace(work, adopt=_left_alone), user_id)
+    return reading.find(replace(work, adopt=_left_alone), user_id)
 
 
 def _left_alone(_work: Attempt, _user_id: UserId) -> Account:
@@ -249,9 +249,9 @@ def _against_the_row(
 
 def _altered(work: Attempt, account: Account) -> str | None:
     """The first table whose rows of this user are not those that the user's row names."""
-    if not store.compared_codes(work, account, store.held_codes(work, account)).is_intact:
+    if not sealed.compared_codes(work, account, sealed.codes(work, account)).is_intact:
         return "mfa_backup_codes"
-    if not store.compared_devices(work, account, store.held_devices(work, account)).is_intact:
+    if not sealed.compared_devices(work, account, sealed.devices(work, account)).is_intact:
         return "mfa_device_trusts"
     return None
 
@@ -277,7 +277,7 @@ def read(work: Attempt, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
     """Lines of the log. Raises Tampered where a column holds what Twofold cannot have written into it."""
     try:
         return work.connection.execute(query).all()
-    except store.UNREADABLE:
+    except sealed.UNREADABLE:
         raise Tampered("A line of the log holds no moment of time; look into it.") from None
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from twofold import legacy, provenance
-from twofold.account import store
+from twofold.account import reading, store
 from twofold.account.attempt import Conflict, Fact
 from twofold.arguments import batch
 from twofold.errors import ConfigurationError, Tampered
@@ -146,7 +146,7 @@ def _next_kind(work: Attempt, kind: str | None) -> str | None:
 
 def _chained(work: Attempt, user_id: UserId) -> Account | None:
     """The row of a user who has a chain; None for one of before Twofold."""
-    return None if legacy.is_legacy(work, user_id) else store.find(work, user_id)
+    return None if legacy.is_legacy(work, user_id) else reading.find(work, user_id)
 
 
 def _beginning(work: Attempt, account: Account, before: datetime) -> tuple[Sequence[Any], Anchor]:

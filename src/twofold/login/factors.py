@@ -17,8 +17,9 @@ from twofold.typed import one_form
 
 if TYPE_CHECKING:
     from twofold.account.attempt import Attempt
+    from twofold.account.reading import Beside, Login
     from twofold.account.row import Account
-    from twofold.account.store import Beside, Change, Login
+    from twofold.account.store import Change
     from twofold.outcomes import Factor
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from twofold import proof as proofs
 from twofold import provenance, tokens, trusted_devices
-from twofold.account import store
+from twofold.account import reading, store
 from twofold.account.attempt import Evidence, Fact
 from twofold.account.row import Account, new_epoch
 from twofold.backup_codes import factor as backup_codes
@@ -39,7 +39,7 @@ def confirm(work: Attempt, user_id: UserId, code: str, *, session: str | None = 
             "A failure that the caller can roll back does not count; confirm outside of within(), "
             "or say may_guess=True."
         )
-    account = totp.waiting(work, store.find(work, user_id))
+    account = totp.waiting(work, reading.find(work, user_id))
     after = totp.confirmed(work, account, code, session)
     if isinstance(after, Reason):
         raise _refuse_setup(work, account, after, request)
@@ -87,7 +87,7 @@ def status(work: Attempt, user_id: UserId) -> Status:
 
     Where backup codes or trusted devices are not those that the row names, `altered` says so and they count as none.
     """
-    account = store.find(work, user_id) or Account(work.schema.stored(user_id))
+    account = reading.find(work, user_id) or Account(work.schema.stored(user_id))
     budget = Budget.of(work.settings)
     waits = budget.remaining(account, work.now)
     level = budget.level(account.failure_level, account.failure_level_at, work.now)
@@ -118,7 +118,7 @@ def reset(work: Attempt, user_id: UserId, *, by: str, reason: str, request: Any 
     Raises NotEnrolled where there is nothing to remove.
     """
     fact = _by_operator(Kind.RESET, by, reason)
-    account = store.find(work, user_id)
+    account = reading.find(work, user_id)
     if account is None or not (account.is_enabled or account.pending_secret):
         raise NotEnrolled
     _end(work, account, fact, "the second factor was reset", request)
@@ -162,7 +162,7 @@ def password_changed(work: Attempt, user_id: UserId, *, verified: Verified | Non
     whoever guessed had the old password. Returns how many devices were trusted until now. Raises Stale where
     `verified` is too old or somebody else's.
     """
-    account = store.find(work, user_id)
+    account = reading.find(work, user_id)
     if account is None:
         if verified is not None:
             # Whoever proved a factor has a row.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from twofold import proof as proofs
 from twofold import tokens, trusted_devices
-from twofold.account import store
+from twofold.account import reading, store
 from twofold.account.attempt import Fact
 from twofold.budget import Budget
 from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected, UnknownUser
@@ -33,7 +33,7 @@ def challenge(
     """
     is_read = trusted_devices.is_token(device_token) and work.settings.device_limit > 0
     token = device_token if is_read else None
-    seen = store.read_login(work, user_id, None if token is None else "devices")
+    seen = reading.read_login(work, user_id, None if token is None else "devices")
     account = seen.account
     if account is None:
         return Cleared(user_id, "not_enrolled")
@@ -94,16 +94,16 @@ def reverify(work: Attempt, user_id: UserId, code: str, *, request: Any = None) 
     return _prove(work, user_id, account, seen, code, "step_up", request, challenge=account.last_challenge)
 
 
-def _seen(work: Attempt, user_id: UserId, code: str) -> store.Login:
+def _seen(work: Attempt, user_id: UserId, code: str) -> reading.Login:
     beside = factors.beside(code)
-    return store.Login(store.find(work, user_id)) if beside is None else store.read_login(work, user_id, beside)
+    return reading.Login(reading.find(work, user_id)) if beside is None else reading.read_login(work, user_id, beside)
 
 
 def _prove(
     work: Attempt,
     user_id: UserId,
     account: Account,
-    seen: store.Login,
+    seen: reading.Login,
     code: str,
     occasion: Occasion,
     request: Any,

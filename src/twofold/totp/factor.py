@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twofold import budget, proof
-from twofold.account import store
+from twofold.account import reading, store
 from twofold.account.attempt import Fact
 from twofold.account.row import Account, new_epoch
 from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MissingKey, Reason, Tampered
@@ -18,7 +18,8 @@ from twofold.typed import one_form
 
 if TYPE_CHECKING:
     from twofold.account.attempt import Attempt
-    from twofold.account.store import Change, Login
+    from twofold.account.reading import Login
+    from twofold.account.store import Change
     from twofold.outcomes import Factor, UserId, Verified
     from twofold.settings import Settings
 
@@ -105,7 +106,7 @@ def begin(
     one is confirmed. With a `session`, a value that only this session of the host has, no other one can read or
     confirm the secret. Raises AlreadyEnrolled without `verified`, Stale where it is too old, UnknownUser.
     """
-    account = store.find(work, user_id)
+    account = reading.find(work, user_id)
     if account and account.is_enabled:
         if verified is None:
             raise AlreadyEnrolled
@@ -131,7 +132,7 @@ def pending(work: Attempt, user_id: UserId, *, account_name: str, session: str |
 
     Raises EnrollmentExpired where none does, or not for this `session`.
     """
-    account = waiting(work, store.find(work, user_id))
+    account = waiting(work, reading.find(work, user_id))
     secret, parameters = _open_pending(work, account, session)
     return _enrollment(work, account, secret, parameters, account_name)
 

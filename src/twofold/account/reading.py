@@ -1,0 +1,173 @@
+"""Read a user's row, and prove that it is as it was written.
+
+A user without a row is "not enrolled" only where no other table of ours holds anything of that user.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from twofold.account import sealed
+from twofold.account.attempt import Conflict
+from twofold.account.row import Account
+from twofold.account.statements import HeldCode, HeldDevice
+from twofold.errors import DatabaseUnavailable, MissingKey, NotAdopted, Tampered, UnknownUser
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twofold.account.attempt import Attempt
+    from twofold.account.driver import Statement
+    from twofold.outcomes import UserId
+
+_log = logging.getLogger("twofold")
+
+
+class Login(NamedTuple):
+    """What a login reads in one statement: the row, whether there are backup codes, and the rows beside it.
+
+    `codes` are all of the user's codes, `devices` those that are not revoked; each None where it was not asked for, or
+    does not read.
+    """
+
+    account: Account | None
+    has_codes: bool = False
+    codes: Sequence[HeldCode] | None = None
+    devices: Sequence[HeldDevice] | None = None
+
+
+Beside = Literal["codes", "devices"]
+
+
+def read_login(work: Attempt, user_id: UserId, beside: Beside | None) -> Login:
+    """Read a user's row like `find`, and with the same statement what an answer to a login rests on.
+
+    A row that is locked is read first and its companions after it, under the lock, where they cannot change any more.
+    """
+    stored, schema = work.schema.stored(user_id), work.schema
+    if work.is_locking:
+        account = find(work, user_id)
+        if account is None:
+            return Login(None)
+        codes = sealed.codes(work, account)
+        devices = sealed.devices(work, account) if beside == "devices" else None
+        return Login(account, any(sealed.is_good(work, code) for code in codes or ()), codes, devices)
+    values: tuple[Any, ...] = (stored, work.now)
+    match beside:
+        case "codes":
+            statement, values = schema.read_with_codes, (stored,)
+        case "devices":
+            statement = schema.read_with_devices
+        case None:
+            statement = schema.read_for_challenge
+    try:
+        rows = statement.all(work.connection, values)
+    except sealed.UNREADABLE:
+        # Where the row itself does not read, `find` says so; the others stop their own factor alone.
+        account = find(work, user_id)
+        return Login(account, account is not None and account.codes_digest is not None)
+    account = _account(work, stored, rows[0] if rows else None)
+    if account is None:
+        if _missing(work, stored, schema.read) is not None:
+            # It was made a moment ago.
+            raise Conflict
+        return Login(None)
+    width = len(Account._fields) + 1
+    if beside == "codes":
+        codes = [HeldCode._make(row[width:]) for row in rows if row[width] is not None]
+        return Login(account, any(sealed.is_good(work, code) for code in codes), codes)
+    devices = [HeldDevice._make(row[width + 1 :]) for row in rows if row[width + 1] is not None] if beside else None
+    return Login(account, bool(rows[0][width]), devices=devices)
+
+
+def find(work: Attempt, user_id: UserId) -> Account | None:
+    """Read a user's row; None for a user of whom there is nothing.
+
+    A user of before Twofold is adopted on the way where the settings allow it, else NotAdopted. Raises UnknownUser
+    where there is no such user, Tampered where the row is not what was written or is gone while the user's other rows
+    are still there, MissingKey where the key of its MAC is.
+    """
+    stored = work.schema.stored(user_id)
+    statement = work.schema.read_locked if work.is_locking else work.schema.read
+    try:
+        row = statement.first(work.connection, (stored,))
+    except sealed.UNREADABLE:
+        raise tampered(stored) from None
+    return _account(work, stored, row) or _missing(work, stored, statement)
+
+
+def _account(work: Attempt, stored: UserId, row: Sequence[Any] | None) -> Account | None:
+    """The row as it was written; None where there is none."""
+    # A collation may hold two ids for one that are two to everybody else.
+    if row is None or row[0] != stored:
+        return None
+    width = len(Account._fields)
+    account, state_mac = Account._make(row[:width]), row[width]
+    if state_mac is None and account.version == account.event_count == 0:
+        if work.connection.execute(work.schema.traces, {"user": stored}).one()[0]:
+            raise tampered(stored)
+        return _of_before(work, stored)
+    prove(work, account, state_mac)
+    return account
+
+
+def _missing(work: Attempt, stored: UserId, statement: Statement[Any]) -> Account | None:
+    """Look whether there is anything else of a user who has no row: then it was removed, or is hidden."""
+    if stored not in work.connection.execute(work.schema.known, {"user": stored}).scalars().all():
+        raise UnknownUser
+    is_ours, is_any, is_standby = work.connection.execute(work.schema.traces, {"user": stored}).one()
+    if is_standby:
+        raise DatabaseUnavailable(_STANDBY)
+    if not is_any:
+        return None
+    # The row may have been made since it was looked for.
+    if statement.first(work.connection, (stored,)) is not None:
+        raise Conflict
+    if is_ours:
+        raise tampered(stored)
+    return _of_before(work, stored)
+
+
+def _of_before(work: Attempt, stored: UserId) -> Account:
+    if not work.settings.legacy_rows:
+        raise NotAdopted
+    work.need_lock()
+    return work.adopt(work, stored)
+
+
+def find_current(work: Attempt, user_id: UserId) -> Account | None:
+    """Read a user's row like `find`, for an answer that writes nothing. Raises DatabaseUnavailable on a standby."""
+    if work.is_locking:
+        return find(work, user_id)
+    stored = work.schema.stored(user_id)
+    try:
+        row = work.schema.read_current.first(work.connection, (stored,))
+    except sealed.UNREADABLE:
+        raise tampered(stored) from None
+    if row is not None and row[-1]:
+        raise DatabaseUnavailable(_STANDBY)
+    return _account(work, stored, row) or _missing(work, stored, work.schema.read)
+
+
+_STANDBY = "This is a standby, which may not know yet what was written; read from the primary."
+
+
+def prove(work: Attempt, account: Account, state_mac: str | None) -> None:
+    """Raise Tampered unless this is what was written, MissingKey where the key of its MAC is not configured."""
+    try:
+        work.proven = (account, account.parts())
+        is_written = isinstance(state_mac, str) and work.keyring.check("state", account.message(work.proven), state_mac)
+    except MissingKey as error:
+        _log.critical("The row of user %r in user_mfa_secrets: %s", account.user_id, error)
+        raise
+    except (Tampered, TypeError):
+        is_written = False
+    if not is_written:
+        raise tampered(account.user_id)
+
+
+def tampered(user_id: UserId) -> Tampered:
+    """The alarm: an event cannot be chained to a row that is not trusted, so the operator's log has to say it."""
+    _log.critical("The row of user %r in user_mfa_secrets was changed outside Twofold, or removed.", user_id)
+    return Tampered()
