@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.concurrency import run_in_threadpool
 
 from examples.sample import sessions
-from twofold.web.cookies import Cookie, cookie
+from twofold.web.cookies import Cookie, cookie, own
 from twofold.web.fastapi import SignedIn, Waiting
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 def session_cookie(request: Request) -> Cookie:
     """The cookie that holds the session id, as this address allows it."""
-    return cookie("sample_session", scheme=request.url.scheme, host=request.headers.get("host", ""))
+    return cookie("sample_session", scheme=request.url.scheme, headers=request.headers)
 
 
 def session_id(request: Request) -> str | None:
     """The session id that the browser brings."""
-    return request.cookies.get(session_cookie(request).name)
+    return own(request.cookies, scheme=request.url.scheme, headers=request.headers).get("sample_session")
 
 
 def set_session(request: Request, response: Response, value: str) -> None:

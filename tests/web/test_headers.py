@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from twofold.web.cookies import Cookie, cookie
+from twofold.web.cookies import Cookie, cookie, own
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,7 +145,37 @@ def test_on_the_machine_itself_plain_http_works(open_browser: Callable[..., Brow
 )
 def test_a_cookie_is_secure_everywhere_but_on_plain_loopback(scheme: str, host: str, is_secure: bool) -> None:  # noqa: FBT001
     name = "__Host-name" if is_secure else "name"
-    assert cookie("name", scheme=scheme, host=host) == Cookie(name, is_secure)
+    assert cookie("name", scheme=scheme, headers={"host": host}) == Cookie(name, is_secure)
+
+
+@pytest.mark.requirement("R74")
+@pytest.mark.parametrize(
+    ("header", "value", "is_secure"),
+    [
+        ("origin", "http://localhost:8000", False),
+        ("origin", "null", False),
+        ("referer", "http://127.0.0.1:8000/login", False),
+        ("origin", "https://app.example.com", True),
+        ("origin", "http://app.example.com", True),
+        ("referer", "https://app.example.com/login", True),
+        ("origin", "http://[", True),
+        ("forwarded", "for=192.0.2.1", True),
+        ("x-forwarded-for", "192.0.2.1", True),
+        ("x-forwarded-proto", "https", True),
+        ("x-real-ip", "192.0.2.1", True),
+        ("via", "1.1 proxy", True),
+    ],
+)
+def test_a_proxy_that_speaks_to_the_machine_itself_takes_no_mark_from_a_cookie(
+    header: str,
+    value: str,
+    is_secure: bool,  # noqa: FBT001
+) -> None:
+    headers = {"host": "127.0.0.1:8000", header: value}
+    assert cookie("name", scheme="http", headers=headers).is_secure == is_secure
+    # What was set with the mark is read, whether a page is asked for by an address or by a form.
+    for now in (headers, {"host": "127.0.0.1:8000"}):
+        assert own({"__Host-name": "strong", "name": "weak"}, scheme="http", headers=now)["name"] == "strong"
 
 
 def test_a_page_works_without_a_script(enrolled: Ada) -> None:

@@ -224,8 +224,8 @@ def _take_away(request: Request, response: Response, name: str) -> None:
 
 
 def _cookie(request: Request, name: str) -> cookies.Cookie:
-    return cookies.cookie(name, scheme=request.url.scheme, host=request.headers.get("host", ""))
+    return cookies.cookie(name, scheme=request.url.scheme, headers=request.headers)
 
 
 def _cookies(request: Request) -> dict[str, str]:
-    return cookies.own(request.cookies, scheme=request.url.scheme, host=request.headers.get("host", ""))
+    return cookies.own(request.cookies, scheme=request.url.scheme, headers=request.headers)
