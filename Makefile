@@ -1,7 +1,6 @@
 # `make help` lists what can be typed here.
 PY ?= python3
 BIN := .venv/bin
-UV := uv==0.13.9
 .DEFAULT_GOAL := help
 .PHONY: help run test check format bench adopt-bench lock clean
 
@@ -59,12 +58,15 @@ lock: .venv/.ready ## pin the newest versions that pyproject.toml admits
 clean: ## remove the virtual environment and the embedded databases
 	rm -rf .venv .venv-boot var
 
+# What installs the rest is held to the hashes of the same lock.
 # uv reads no pip configuration: where an index is set for pip alone, pip itself does the same work, more slowly.
 # Where the venv module is missing, a virtualenv out of a package takes its place.
 .venv/.ready: pyproject.toml requirements-lock.txt
 	@echo "Setting up .venv (once, about half a minute) ..."
-	@test -x $(BIN)/python || $(PY) -m venv .venv || { $(PY) -m pip install -q --target .venv-boot virtualenv && PYTHONPATH=.venv-boot $(PY) -m virtualenv -q .venv; }
-	@$(BIN)/python -m pip install -q --disable-pip-version-check $(UV)
+	@mkdir -p .venv-boot && sed -nE '/^(virtualenv|distlib|filelock|packaging|platformdirs|python-discovery)==/,/[^\\]$$/p' requirements-lock.txt > .venv-boot/virtualenv.txt
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements-lock.txt > .venv-boot/uv.txt
+	@test -x $(BIN)/python || $(PY) -m venv .venv || { $(PY) -m pip install -q --require-hashes --target .venv-boot -r .venv-boot/virtualenv.txt && PYTHONPATH=.venv-boot $(PY) -m virtualenv -q .venv; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r .venv-boot/uv.txt
 	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements-lock.txt || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-lock.txt
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e . || $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
