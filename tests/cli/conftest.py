@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -54,7 +55,9 @@ class Shell:
 
     def __call__(self, *arguments: str, typed: str = "", **environment: str) -> Answer:
         wanted = {**self.environment, **environment}
-        given: dict[str, str | None] = {f"TWOFOLD_{name.upper()}": value for name, value in wanted.items()}
+        # What the tests themselves are told is no setting.
+        given: dict[str, str | None] = dict.fromkeys(name for name in os.environ if name.startswith("TWOFOLD_"))
+        given |= {f"TWOFOLD_{name.upper()}": value for name, value in wanted.items()}
         result = CliRunner().invoke(app, list(arguments), input=typed, env=given)
         for secret in (*self.secrets, "sekret"):
             assert secret not in result.output

@@ -59,15 +59,19 @@ class Retries:
 
     def __init__(self, deadline: timedelta, sleep: Callable[[float], None]) -> None:
         self._deadline = deadline.total_seconds()
+        self._began = time.monotonic()
         self._end: float | None = None
         self._sleep = sleep
         self._pause = _FIRST_PAUSE
 
-    def wait(self) -> bool:
-        """Pause before another try; False where there is no time left for one."""
+    def wait(self, *, has_waited: bool = False) -> bool:
+        """Pause before another try; False where there is no time left for one.
+
+        Where the refusal itself was a wait for a lock, its time counts.
+        """
         now = time.monotonic()
         if self._end is None:
-            self._end = now + self._deadline
+            self._end = (self._began if has_waited else now) + self._deadline
         left = self._end - now
         if left <= 0:
             return False

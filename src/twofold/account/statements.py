@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 STATE: Final = (*Account._fields[1:], "state_mac", "updated_at")
 """What a swap writes."""
 
+LOCK_WAIT: Final = "2s"
+"""How long a statement on PostgreSQL waits for a lock: the caller itself may hold it, in a transaction of its own."""
+
 EVENT: Final = (*Link._fields[1:], "mac")
 """What an event holds beside the user's id."""
 
@@ -113,6 +116,7 @@ class Schema:
         self.traces = sa.select(self.traces_of(user), self.rows_of(user), IsStandby())
 
         self.swap = self._swap(STATE)
+        self.swap_alone = Statement(self.swap.core.where(_waits_a_while()), self.swap.names)
         event = _binds(events, EVENT, "event")
         self.append = self._append(event)
         self.rotate = self._rotate()
@@ -220,7 +224,7 @@ class Schema:
         shared = {name: _binds(secrets, [state], "new")[state] for name, state in _SHARED.items()}
         # Each value is sent once.
         row: dict[str, Any] = {name: (told | shared)[name] for name in EVENT}
-        swap = self.swap_at_login[change].core.where(self._no_line_after(self._user, row["seq"]))
+        swap = self.swap_at_login[change].core.where(_waits_a_while(), self._no_line_after(self._user, row["seq"]))
         if change is not None:
             is_there: Any = change.core.whereclause
             swap = swap.where(sa.exists(sa.select(sa.true()).where(is_there)))
@@ -310,6 +314,15 @@ def _is_text(value: str) -> bool:
 
 
 _SEEN: Final = sa.bindparam("seen", type_=sa.BigInteger())
+
+
+def _waits_a_while() -> sa.ColumnElement[bool]:
+    """Bound the waits for locks of a statement that commits alone, on PostgreSQL; always true.
+
+    It has no column in it, so it is evaluated once, before any row is looked for.
+    """
+    bound = sa.select(sa.func.set_config("lock_timeout", LOCK_WAIT, sa.true(), type_=sa.String())).scalar_subquery()
+    return bound.is_not(None)
 
 
 def _binds(table: sa.Table, columns: Iterable[str], prefix: str) -> dict[str, sa.BindParameter[Any]]:

@@ -114,7 +114,7 @@ def _save_quietly(work: Attempt, seen: Account, after: Account) -> Account:
     known = work.proven if work.proven and work.proven[0] is seen else None
     state_mac = work.keyring.mac("state", after.message(known))
     work.evidence = Evidence(after.user_id, "row", after.version, state_mac)
-    swap = work.schema.swap
+    swap = work.schema.swap if work.in_transaction else work.schema.swap_alone
     values = (*_columns(swap.names)(after), state_mac, work.now, after.user_id, seen.version)
     try:
         if swap.count(work.connection, values) != 1:

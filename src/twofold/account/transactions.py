@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Self, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -19,6 +19,7 @@ from twofold.account.connections import connecting
 from twofold.account.driver import Statement, Translated, needs_transaction
 from twofold.account.retries import Retries, is_lock_timeout, is_lost, is_passing
 from twofold.account.settlement import settle
+from twofold.account.statements import LOCK_WAIT
 from twofold.account.translation import raise_translated
 from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError
 
@@ -32,9 +33,15 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _BEGIN_IMMEDIATE = Statement(sa.text("BEGIN IMMEDIATE"), ())
+# For this transaction alone: behind a pooler, a session is not ours.
+_WAIT_A_WHILE = Statement(sa.text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"), ())
 # PQTRANS_IDLE: the driver's own name for it would need the driver.
 _IDLE = 0
 _IN_TRANSACTION = nullcontext()
+_HELD = (
+    "Somebody holds a lock, and did not let go in time; nothing was spent. If it is your own transaction of this "
+    "request, commit it first, or join it with mfa.within(connection)."
+)
 
 
 class _Answer(NamedTuple, Generic[R]):
@@ -101,12 +108,20 @@ def run_in_own_transaction(
                 raise_translated(error)
             cause = error
         in_transaction = is_locking = True
-        if not retries.wait():
+        has_waited = isinstance(cause, DBAPIError) and is_lock_timeout(cause)
+        if not retries.wait(has_waited=has_waited):
             if locked is not None:
                 locked.close()
-            if cause is None or is_passing(cause):
-                raise DatabaseUnavailable("The database is too busy to decide; nothing was spent, try again.")
-            raise_translated(cause)
+            _give_up(cause)
+
+
+def _give_up(cause: DBAPIError | OSError | None) -> NoReturn:
+    """Say why there is no answer in time."""
+    if isinstance(cause, DBAPIError) and is_lock_timeout(cause):
+        raise DatabaseUnavailable(_HELD)
+    if cause is None or is_passing(cause):
+        raise DatabaseUnavailable("The database is too busy to decide; nothing was spent, try again.")
+    raise_translated(cause)
 
 
 def _connected(connect: Connect) -> sa.Connection:
@@ -151,6 +166,8 @@ def _begin(connection: sa.Connection) -> None:
         connection.begin()
     if dialect == "sqlite":
         _take_write_lock(connection)
+    elif dialect == "postgresql":
+        _WAIT_A_WHILE.count(connection, ())
 
 
 def _has_begun(connection: sa.Connection) -> bool:
