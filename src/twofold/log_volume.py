@@ -10,6 +10,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from twofold.budget import is_of_the_future
+
 if TYPE_CHECKING:
     from twofold.account.attempt import Attempt, Fact
     from twofold.account.row import Account
@@ -26,13 +28,15 @@ def noted(work: Attempt, account: Account, fact: Fact) -> tuple[Account, Fact | 
     `lines_day` is the moment of the last such line. The number that a gathered line tells is that of the whole day.
     """
     last = account.lines_day
+    # Whoever waited for the row, or has a slower clock, comes a moment before the last line, and begins no new day.
+    now = work.now if last is None or is_of_the_future(last, work.now) else max(last, work.now)
     # A last line that is still to come was written by a clock that stood ahead; a new day begins.
-    if last is None or last > work.now or last.date() != work.now.date():
-        return account._replace(lines_today=1, lines_day=work.now), fact
+    if last is None or last > now or last.date() != now.date():
+        return account._replace(lines_today=1, lines_day=now), fact
     number = account.lines_today + 1
     if number <= SINGLE:
-        return account._replace(lines_today=number, lines_day=work.now), fact
-    if work.now - last < _HOUR:
+        return account._replace(lines_today=number, lines_day=now), fact
+    if now - last < _HOUR:
         return account._replace(lines_today=number), None
     details = {**fact.details, "gathered": number}
-    return account._replace(lines_today=number, lines_day=work.now), fact._replace(details=details)
+    return account._replace(lines_today=number, lines_day=now), fact._replace(details=details)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.people import FIREFOX, Enrolment, challenged, enroll, kinds, log_in
-from twofold import MFA, Challenge, Reason, Rejected, Stale
+from twofold import MFA, Challenge, Cleared, Reason, Rejected, Stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +57,26 @@ def test_a_proof_and_a_trusted_browser_outlive_no_clock(mfa: MFA, enrolled: Enro
     assert mfa.proof(verified.token) == verified
     assert not mfa.challenge(ada, device_token=device.token, request=FIREFOX)
     assert mfa.status(ada).failed_attempts == 0
+
+
+@pytest.mark.requirement("R14")
+def test_a_process_with_a_slower_clock_takes_a_request_that_was_under_way_for_no_copy(
+    mfa: MFA, enrolled: Enrolment, clock: Clock
+) -> None:
+    ada = enrolled.user_id
+    device = mfa.trusted_devices.trust(log_in(mfa, ada, enrolled.phone.code()), request=FIREFOX)
+    # The button is pressed twice, and two processes answer.
+    cleared = mfa.challenge(ada, device_token=device.token, request=FIREFOX)
+    clock.forward(seconds=-1)
+    assert not mfa.challenge(ada, device_token=device.token, request=FIREFOX)
+    clock.forward(minutes=5)
+    assert isinstance(cleared, Cleared)
+    assert cleared.device is not None
+    assert not mfa.challenge(ada, device_token=cleared.device.token, request=FIREFOX)
+    assert "device_theft" not in kinds(mfa, ada)
+    # Ahead by more than clocks of one deployment are apart, nobody knows when it was.
+    clock.forward(seconds=-61)
+    assert mfa.challenge(ada, device_token=cleared.device.token, request=FIREFOX)
 
 
 @pytest.mark.requirement("R7", "R14", "R105")

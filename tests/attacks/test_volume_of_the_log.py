@@ -80,6 +80,20 @@ def test_a_clock_that_went_back_lets_one_password_write_no_more(mfa: MFA, enroll
     assert len(lines) <= 51
 
 
+@pytest.mark.requirement("R97", "R105")
+@pytest.mark.parametrize(("hour", "minute", "second"), [(12, 0, 0), (23, 59, 59)], ids=["noon", "midnight"])
+def test_processes_whose_clocks_are_a_moment_apart_let_one_password_write_no_more(
+    mfa: MFA, enrolled: Enrolment, clock: Clock, hour: int, minute: int, second: int
+) -> None:
+    # A crowd that waits for one row comes in another order than it has read the clock, and looks the same.
+    clock.now = clock.now.replace(hour=hour, minute=minute, second=second)
+    before = len(kinds(mfa, enrolled.user_id))
+    for tick in range(120):
+        clock.forward(seconds=-1 if tick % 2 else 1)
+        challenged(mfa, enrolled.user_id)
+    assert len(kinds(mfa, enrolled.user_id)) - before <= 51
+
+
 @pytest.mark.requirement("R24", "R38")
 @pytest.mark.parametrize("settings", CLOSED, ids=["waiting", "suspended", "exhausted"])
 def test_the_owner_gets_in_and_binds_a_new_app_in_the_first_try_at_any_moment(
