@@ -62,6 +62,12 @@ def test_a_secret_under_a_lost_key_is_recorded_and_held_against_nobody(
         new_alone.verify(token, enrolment.phone.code())
     latest = new_alone.events.recent(ada, limit=1)[0]
     assert (latest.kind, latest.status) == ("key_missing", "alarm")
+    # Nothing was guessed, so whoever has the password may go on until the key is back, and fills no log with it.
+    before = len(kinds(new_alone, ada))
+    for _ in range(60):
+        with pytest.raises(MissingKey, match="'k1'"):
+            new_alone.verify(token, enrolment.phone.code())
+    assert len(kinds(new_alone, ada)) - before < 50
     assert new_alone.status(ada).failed_attempts == 0
     assert both.verify(token, enrolment.phone.code())
 

@@ -11,6 +11,7 @@ from twofold.account.row import Account, new_epoch
 from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MissingKey, Reason, Tampered
 from twofold.keyring import canonical
 from twofold.kinds import Kind, Status
+from twofold.log_volume import noted
 from twofold.refusal import Unspent
 from twofold.totp import algorithm
 from twofold.totp.provisioning import Enrollment, base32, uri
@@ -234,7 +235,9 @@ def _open(work: Attempt, account: Account, request: Any = None) -> tuple[bytes, 
     try:
         return work.keyring.open(account.secret or "", _context(account, "secret", parameters, None)), parameters
     except MissingKey:
-        store.save(work, account, account, Fact(Kind.KEY_MISSING, Status.ALARM), request)
+        # Whoever asks guesses nothing, and may ask until the key is back.
+        after, line = noted(work, account, Fact(Kind.KEY_MISSING, Status.ALARM))
+        store.save(work, account, after, line, request)
         raise
     except Tampered:
         store.save(work, account, account, Fact(Kind.SEAL_BROKEN, Status.ALARM), request)
