@@ -130,6 +130,10 @@ def test_the_pool_is_small_however_many_faces_an_engine_has_and_goes_when_the_ho
     engine.dispose()
     assert connections(migrated) == 0
     assert challenged(faces[0], user)
+    # One that only carries other options has the same pool.
+    engine.execution_options(logging_token="ours").dispose()
+    assert connections(migrated) == 0
+    assert challenged(faces[1], user)
 
 
 @on_servers
@@ -183,6 +187,25 @@ def test_every_event_loop_has_connections_of_its_own(migrated: Database, keys: s
 
         for _ in range(3):
             asyncio.run(story())
+
+
+@on_servers
+def test_event_loops_that_take_turns_leave_no_connections_behind(migrated: Database, keys: str, clock: Clock) -> None:
+    user = add_user(migrated, "ada@example.com")
+    for driver in AWAITED[migrated.backend]:
+        engine = create_async_engine(sa.make_url(migrated.url).set(drivername=driver))
+        mfa = AsyncMFA(engine, plain_settings(keys=keys), clock=clock)
+        with asyncio.Runner() as one, asyncio.Runner() as other:
+            for _ in range(5):
+                assert not one.run(mfa.challenge(user))
+                assert not other.run(mfa.challenge(user))
+            assert 1 <= connections(migrated, 2) <= 2
+            one.run(engine.dispose())
+            assert connections(migrated, 1) == 1
+            # The other loop's were made for the pool that the host has thrown away.
+            assert not other.run(mfa.challenge(user))
+            other.run(engine.dispose())
+        assert connections(migrated) == 0
 
 
 FORKING = """

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -35,7 +36,7 @@ def connecting(engine: sa.Engine, size: int) -> Connect:
     """
     if size == 0 or engine.dialect.name == "sqlite":
         return engine.connect
-    own = _of(engine).setdefault(size, _Pool(size))
+    own = _of(engine).setdefault(size, _Pools(size))
 
     def connect() -> sa.Connection:
         pool = own.beside(engine)
@@ -52,13 +53,11 @@ def _checked_out(engine: sa.Engine, pool: sa.Pool) -> sa.PoolProxiedConnection:
         raise DBAPIError.instance(None, None, error, errors, dialect=engine.dialect) from error
 
 
-def _of(engine: sa.Engine) -> dict[int, _Pool]:
+def _of(engine: sa.Engine) -> dict[int, _Pools]:
     """The pools that live and die with an engine, whatever options it is used with, and however many faces it has."""
-    root: Any = engine
-    while (proxied := getattr(root, "_proxied", None)) is not None:
-        root = proxied
+    root = _root(engine)
     with _LOCK:
-        pools: dict[int, _Pool] | None = vars(root).get(_NAME)
+        pools: dict[int, _Pools] | None = vars(root).get(_NAME)
         if pools is None:
             pools = vars(root)[_NAME] = {}
             # To listen turns Core's slower path on, for events that are sent in any case.
@@ -68,42 +67,73 @@ def _of(engine: sa.Engine) -> dict[int, _Pool]:
     return pools
 
 
+def _root(engine: sa.Engine) -> Any:
+    """The engine behind those that only carry other options, which all have its pool."""
+    root: Any = engine
+    while (proxied := getattr(root, "_proxied", None)) is not None:
+        root = proxied
+    return root
+
+
 def _dispose(engine: sa.Engine) -> None:
-    """Close what is idle when the host disposes of its engine."""
-    for pool in vars(engine).get(_NAME, {}).values():
-        pool.close()
+    """Close what is idle when the host disposes of its engine, or of one that carries other options."""
+    for pools in vars(_root(engine)).get(_NAME, {}).values():
+        pools.close(engine)
 
 
 _LOCK = threading.Lock()
 
 
-class _Pool:
-    """One pool beside the host's. It is made anew where the host's is, in a fork, and on another event loop."""
+class _Made(NamedTuple):
+    """A pool, and what it was made for: it is of no use beside another pool of the host, or in a fork."""
+
+    own: Any
+    hosts: sa.Pool
+    process: int
+
+    def dispose(self) -> None:
+        """Close what is idle, unless it belongs to the process that this one was forked from."""
+        if self.own is not None and self.process == os.getpid():
+            self.own.dispose()
+
+
+class _Pools:
+    """The pools of one size beside the host's: one, or with a driver of asyncio one for each event loop."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._own: Any = None
-        self._made_for: object = None
-        self._place: tuple[int, int] | None = None
+        self._made: dict[asyncio.AbstractEventLoop | None, _Made] = {}
 
     def beside(self, engine: sa.Engine) -> sa.Pool | None:
         """The pool to take from; None where the host's is of a kind to be shared."""
-        hosts, place = cast("Any", engine.pool), _place(engine)
-        if self._made_for is not hosts or self._place != place:
+        loop, former = _loop(engine), None
+        made = self._fitting(loop, engine)
+        if made is None:
             with _LOCK:
-                if self._made_for is not hosts or self._place != place:
-                    self._own = self._recreated(hosts)
-                    self._made_for, self._place = hosts, place
-        if self._own is not None and hosts._invalidate_time > self._own._invalidate_time:  # noqa: SLF001
+                made = self._fitting(loop, engine)
+                if made is None:
+                    former = self._made.get(loop)
+                    made = _Made(self._recreated(engine.pool), engine.pool, os.getpid())
+                    # Connections of a loop that is closed cannot be closed any more.
+                    self._made = {one: of for one, of in self._made.items() if not (one and one.is_closed())}
+                    self._made[loop] = made
+        if former is not None:
+            former.dispose()
+        own, hosts = made.own, cast("Any", made.hosts)
+        if own is not None and hosts._invalidate_time > own._invalidate_time:  # noqa: SLF001
             # The host has met a server that was started again: what is older than that is of no use here either.
-            self._own._invalidate_time = hosts._invalidate_time  # noqa: SLF001
-        return cast("sa.Pool | None", self._own)
+            own._invalidate_time = hosts._invalidate_time  # noqa: SLF001
+        return cast("sa.Pool | None", own)
 
-    def close(self) -> None:
-        """Close what is idle, unless it belongs to the process that this one was forked from."""
-        own, self._own, self._made_for = self._own, None, None
-        if own is not None and self._place is not None and self._place[0] == os.getpid():
-            own.dispose()
+    def close(self, engine: sa.Engine) -> None:
+        """Close what is idle. What belongs to another event loop is closed when that one asks again."""
+        made = self._made.pop(_loop(engine), None)
+        if made is not None:
+            made.dispose()
+
+    def _fitting(self, loop: asyncio.AbstractEventLoop | None, engine: sa.Engine) -> _Made | None:
+        made = self._made.get(loop)
+        return made if made is not None and made.hosts is engine.pool and made.process == os.getpid() else None
 
     def _recreated(self, hosts: Any) -> Any:
         if type(hosts) not in _KINDS:
@@ -116,6 +146,9 @@ class _Pool:
         return own
 
 
-def _place(engine: sa.Engine) -> tuple[int, int]:
-    """The process, and the event loop that a driver of asyncio is bound to."""
-    return os.getpid(), id(asyncio.get_running_loop()) if engine.dialect.is_async else 0
+def _loop(engine: sa.Engine) -> asyncio.AbstractEventLoop | None:
+    """The event loop that connections of a driver of asyncio are bound to; None for others, and where none runs."""
+    if engine.dialect.is_async:
+        with suppress(RuntimeError):
+            return asyncio.get_running_loop()
+    return None
