@@ -312,7 +312,7 @@ def is_legacy(work: Attempt, user_id: UserId) -> bool:
     rows = work.connection.execute(query).scalars().all()
     if rows and not rows[0]:
         return False
-    is_ours, is_any, _ = work.connection.execute(work.schema.traces, {"user": stored}).one()
+    is_ours, is_any, *_ = work.connection.execute(work.schema.traces, {"user": stored}).one()
     return not is_ours and (bool(rows) or bool(is_any))
 
 

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.people import Blocked, Clock, Enrolment, enroll, log_in, plain_settings
-from twofold import MFA, AsyncMFA, Rejected
+from tests.people import Blocked, Clock, Enrolment, add_user, enroll, log_in, plain_settings
+from twofold import MFA, AsyncMFA, ConfigurationError, Rejected
 from twofold.database import create_engine
+from twofold.metadata import NAMES
 from twofold.schema.commands import upgrade
 
 if TYPE_CHECKING:
@@ -170,3 +171,34 @@ def test_the_tenant_that_a_listener_sets_is_the_one_that_is_asked(
         with opened(url, driver, keys, clock, lambda engine: WAYS[way](engine, statement)) as mfa:
             here = a_life(mfa, here, tenants.people["a"], clock)
     assert tenants.lines("a") == before
+
+
+@pytest.mark.backends("postgresql")
+def test_a_row_that_a_policy_hides_is_never_not_enrolled(migrated: Database, ada: int, keys: str, clock: Clock) -> None:
+    enrolled = enroll(MFA(migrated.engine(), plain_settings(keys=keys), clock=clock), ada, clock)
+    other = add_user(migrated, "grace@example.com")
+    role = f"app_{sa.make_url(migrated.url).database}"
+    with migrated.engine().begin() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role}")
+        for kind in ("TABLES", "SEQUENCES"):
+            connection.exec_driver_sql(f"GRANT ALL ON ALL {kind} IN SCHEMA public TO {role}")
+        for name in NAMES:
+            connection.exec_driver_sql(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
+            connection.exec_driver_sql(
+                f"CREATE POLICY ours ON {name} TO {role} USING (current_setting('app.tenant', true) = 'a')"
+            )
+    url = sa.make_url(migrated.url).update_query_dict({"options": f"-crole={role}"})
+    engine = sa.create_engine(url)
+    mfa = MFA(engine, plain_settings(keys=keys), clock=clock)
+    for user_id in (ada, other):
+        with pytest.raises(ConfigurationError, match="BYPASSRLS"):
+            mfa.challenge(user_id)
+    # What a listener says, everybody sees, and so does who joins the host's transaction.
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL app.tenant = 'a'")
+        assert mfa.within(connection).challenge(ada)
+        assert not mfa.within(connection).challenge(other)
+    at_begin(engine, "SET LOCAL app.tenant = 'a'")
+    assert log_in(mfa, ada, enrolled.phone.code())
+    assert not mfa.challenge(other)
+    engine.dispose()

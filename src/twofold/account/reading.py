@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from twofold.account import sealed
 from twofold.account.attempt import Conflict
+from twofold.account.driver import needs_transaction
 from twofold.account.row import Account
 from twofold.account.statements import HeldCode, HeldDevice
-from twofold.errors import DatabaseUnavailable, MissingKey, NotAdopted, Tampered, UnknownUser
+from twofold.errors import ConfigurationError, DatabaseUnavailable, MissingKey, NotAdopted, Tampered, UnknownUser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +87,7 @@ def find(work: Attempt, user_id: UserId) -> Account | None:
 
     A user of before Twofold is adopted on the way where the settings allow it, else NotAdopted. Raises UnknownUser
     where there is no such user, Tampered where the row is not what was written or is gone while the user's other rows
-    are still there, MissingKey where the key of its MAC is.
+    are still there, MissingKey where the key of its MAC is, ConfigurationError where the row may be hidden.
     """
     stored = work.schema.stored(user_id)
     statement = work.schema.read_locked if work.is_locking else work.schema.read
@@ -116,10 +117,13 @@ def _missing(work: Attempt, stored: UserId, statement: Statement[Any]) -> Accoun
     """Look whether there is anything else of a user who has no row: then it was removed, or is hidden."""
     if stored not in work.connection.execute(work.schema.known, {"user": stored}).scalars().all():
         raise UnknownUser
-    is_ours, is_any, is_standby = work.connection.execute(work.schema.traces, {"user": stored}).one()
+    is_ours, is_any, is_standby, may_hide = work.connection.execute(work.schema.traces, {"user": stored}).one()
     if is_standby:
         raise DatabaseUnavailable(_STANDBY)
     if not is_any:
+        # In the caller's transaction, and where a listener speaks, the host has said whose rows are to be seen.
+        if may_hide and work.settle is not None and not needs_transaction(work.connection):
+            raise ConfigurationError(_HIDDEN)
         return None
     # The row may have been made since it was looked for.
     if statement.first(work.connection, (stored,)) is not None:
@@ -150,6 +154,10 @@ def find_current(work: Attempt, user_id: UserId) -> Account | None:
     return _account(work, stored, row) or _missing(work, stored, work.schema.read)
 
 
+_HIDDEN = (
+    "Row security of user_mfa_secrets binds this role, so that nobody knows whether a row is hidden or not there: name "
+    "the tenant in a listener of the engine, or give Twofold a role with BYPASSRLS."
+)
 _STANDBY = "This is a standby, which may not know yet what was written; read from the primary."
 
 

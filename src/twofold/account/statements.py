@@ -13,6 +13,7 @@ from sqlalchemy.exc import NoSuchTableError
 from twofold.account import digests
 from twofold.account.chain import Link
 from twofold.account.driver import Statement
+from twofold.account.hiding import MayHide
 from twofold.account.row import LOGIN, Account
 from twofold.account.standby import IsStandby
 from twofold.errors import ConfigurationError, SchemaDrift, UnknownUser
@@ -113,7 +114,7 @@ class Schema:
             self._beside(self._with_codes(read), self.held_device, devices.c.revoked_at.is_(None)), ["user", "now"]
         )
         self.known = sa.select(self.users_id).where(self.users_id == user)
-        self.traces = sa.select(self.traces_of(user), self.rows_of(user), IsStandby())
+        self.traces = sa.select(self.traces_of(user), self.rows_of(user), IsStandby(), MayHide())
 
         self.swap = self._swap(STATE)
         self.swap_alone = Statement(self.swap.core.where(_waits_a_while()), self.swap.names)
