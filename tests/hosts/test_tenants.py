@@ -51,11 +51,20 @@ def as_connection_is_made(engine: sa.Engine, statement: str) -> None:
     event.listen(engine, "engine_connect", lambda connection: connection.exec_driver_sql(statement))
 
 
+def as_the_driver_is_called(engine: sa.Engine, statement: str) -> None:
+    def say(cursor: Any, *_: Any) -> None:
+        cursor.execute(statement)
+
+    event.listen(engine, "do_execute", say)
+    event.listen(engine, "do_execute_no_params", say)
+
+
 WAYS: dict[str, Callable[[sa.Engine, str], None]] = {
     "begin": at_begin,
     "checkout": at_checkout,
     "checkout, for one transaction": at_checkout,
     "each statement": before_each_statement,
+    "do_execute": as_the_driver_is_called,
     "engine_connect": as_connection_is_made,
 }
 

@@ -153,6 +153,8 @@ _HEARD = (
     "before_execute",
     "before_cursor_execute",
 )
+# Where the driver itself is called, the same can be said. Who gives passwords to new connections says nothing of it.
+_CALLED = ("do_execute", "do_execute_no_params")
 
 
 def needs_transaction(connection: sa.Connection) -> bool:
@@ -162,6 +164,9 @@ def needs_transaction(connection: sa.Connection) -> bool:
     """
     engine, pool = connection.engine, cast("Any", connection.engine.pool.dispatch)
     if pool.checkout or pool.checkin or pool.reset:
+        return True
+    called: Any = connection.dialect.dispatch
+    if connection.dialect._has_events and any(getattr(called, name) for name in _CALLED):  # noqa: SLF001
         return True
     if not (connection._has_events or engine._has_events):  # noqa: SLF001
         return False
