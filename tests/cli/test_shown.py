@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 from tests.cli.conftest import PROGRAM, Shell, secret_part
 from twofold.cli.shown import Line, visible
+from twofold.cli.terminal import Doing
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
@@ -29,6 +33,15 @@ def test_what_cannot_be_printed_is_written_out() -> None:
     assert visible("Ada Lovelace, Žofie, 東京 🙂") == "Ada Lovelace, Žofie, 東京 🙂"
     assert visible("a\ud800\tb\x00\x7f") == "a\\ud800\\tb\\x00\\x7f"
     assert Line((EVIL, "bold"), (" ", "")).text.plain == f"{SHOWN} "
+
+
+def test_a_bar_takes_no_bracket_for_a_link_and_none_for_a_mistake() -> None:
+    written = io.StringIO()
+    for name in ("[link=https://evil.example]an index[/link]", "an index[/y]", EVIL):
+        with Progress(Doing(), console=Console(file=written, force_terminal=True, width=200)) as bar:
+            bar.add_task(name)
+        assert visible(name) in written.getvalue()
+    assert "\x1b]" not in written.getvalue()
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
 from twofold.cli.keys import counted
 from twofold.cli.operator import Operator
 from twofold.cli.secrets import Brought, FernetKeys, bring, told, with_fernet_keys
-from twofold.cli.shown import Table, visible
-from twofold.cli.terminal import Terminal, command
+from twofold.cli.shown import Table
+from twofold.cli.terminal import Doing, Terminal, command
 from twofold.errors import ConfigurationError, SchemaDrift
 from twofold.schema import adoption, spec, turn
 from twofold.schema.findings import Verdict
@@ -201,7 +201,7 @@ def _bar(terminal: Terminal, total: int) -> Iterator[Callable[[adoption.Progress
     is_hidden = terminal.is_json or not sys.stderr.isatty()
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        Doing(),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -215,7 +215,7 @@ def _bar(terminal: Terminal, total: int) -> Iterator[Callable[[adoption.Progress
             share = None if progress.share is None else round(progress.share * 100)
             bar.update(
                 work,
-                description=visible(str(progress.step)),
+                description=str(progress.step),
                 completed=share or 0,
                 total=None if share is None else 100,
             )

@@ -16,7 +16,8 @@ from uuid import UUID
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
+from rich.text import Text
 
 from twofold.cli.nouns import ABOUT
 from twofold.cli.operator import Operator
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import sqlalchemy as sa
+    from rich.progress import Task
 
     from twofold.cli.shown import Table
 
@@ -65,6 +67,14 @@ def _console(*, err: bool) -> Console:
     # What is read by another program is not wrapped at the width of a screen that is not there.
     stream = sys.stderr if err else sys.stdout
     return Console(stderr=err, width=None if stream.isatty() else _WIDE, highlight=False, markup=False, emoji=False)
+
+
+class Doing(ProgressColumn):
+    """What a bar says beside itself: a text from anywhere, in which no bracket is a style or a link."""
+
+    def render(self, task: Task) -> Text:
+        """Write the description out."""
+        return Text(visible(task.description))
 
 
 class Terminal:
@@ -157,7 +167,7 @@ class Terminal:
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
         """A bar on standard error for the length of the block; the value takes steps forward."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (Doing(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         is_hidden = self.is_json or not sys.stderr.isatty()
         with Progress(*columns, console=_console(err=True), disable=is_hidden) as bar:
             task = bar.add_task(what, total=total)
