@@ -56,8 +56,12 @@ def _checked_out(engine: sa.Engine, pool: sa.Pool) -> sa.PoolProxiedConnection:
 def _of(engine: sa.Engine) -> dict[int, _Pools]:
     """The pools that live and die with an engine, whatever options it is used with, and however many faces it has."""
     root = _root(engine)
+    pools: dict[int, _Pools] | None = vars(root).get(_NAME)
+    if pools is not None:
+        # A lock that somebody holds in the moment of a fork is held for ever in the child.
+        return pools
     with _LOCK:
-        pools: dict[int, _Pools] | None = vars(root).get(_NAME)
+        pools = vars(root).get(_NAME)
         if pools is None:
             pools = vars(root)[_NAME] = {}
             # To listen turns Core's slower path on, for events that are sent in any case.
