@@ -97,7 +97,7 @@ def row_security(terminal: Terminal) -> Iterator[Check]:
         role = connection.scalar(sa.text("SELECT current_user"))
         bound = [name for name in spec.NAMES if connection.scalar(_BOUND, {"name": name})]
     if bound:
-        message = f"Row security of {', '.join(bound)} binds the role {role}: a hidden row is taken for a removed one."
+        message = f"Row security of {', '.join(bound)} binds the role {role}: a hidden row is as good as none."
         step = "ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or a role with BYPASSRLS for Twofold."
         yield Check("row security", "wrong", message, step)
     else:
