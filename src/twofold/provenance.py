@@ -35,14 +35,18 @@ def require_keys(work: Attempt, user_id: UserId | None = None) -> None:
     """Refuse to go on where users have rows, and neither a row nor an event was written under a configured key.
 
     Where the row of `user_id` names a configured key, and others do too, that key alone is asked; and where that user's
-    log names the same other key as the row, both are whole under that one, whatever else was written since. Raises
-    WrongKey, or MissingKey where the first row names a key that is not configured.
+    log names the same other key as the row, and has no line under the configured one, both are whole under that one,
+    whatever else was written since. Raises WrongKey, or MissingKey where the first row names a key that is not
+    configured.
     """
-    state_mac, keyring = work.schema.tables.secrets.c.state_mac, work.keyring
+    state_mac, events, keyring = work.schema.tables.secrets.c.state_mac, work.schema.tables.events, work.keyring
     prefix = None if user_id is None else _prefix(work, state_mac, user_id)
     named = _kid(prefix)
     if user_id is not None and named in keyring.kids:
-        if prefix != keyring.prefixes[named] and prefix == _prefix(work, work.schema.tables.events.c.mac, user_id):
+        own = keyring.prefixes[named]
+        # One line is soon planted; a key that is the wrong one has never written for this user.
+        is_whole = prefix != own and prefix == _prefix(work, events.c.mac, user_id)
+        if is_whole and not _has(work, _begins(events.c.mac, own) & (events.c.user_id == work.schema.stored(user_id))):
             raise WrongKey(
                 f"Nothing was changed: row and log of this user were written under another key of the name {named!r}. "
                 f"{_NEXT} Where it is lost for good: `twofold users repair --keys-lost`.",
@@ -53,7 +57,7 @@ def require_keys(work: Attempt, user_id: UserId | None = None) -> None:
     else:
         kids = keyring.kids
     # An event tells as well, where the only row there is was altered.
-    for column in (state_mac, work.schema.tables.events.c.mac):
+    for column in (state_mac, events.c.mac):
         if _has(work, sa.or_(*(_begins(column, keyring.prefixes[kid]) for kid in kids))):
             return
     found = work.connection.execute(sa.select(state_mac).where(_begins(state_mac, "v1:")).limit(1)).scalar()

@@ -162,6 +162,13 @@ def test_one_row_that_names_another_key_is_erased_and_repaired_among_good_ones(
             mac=f"v1:k1:00000000:{'0' * 64}",
             id=ada,
         )
+        # One line that names the same key as the row does not take the way back in from its owner.
+        sql(
+            "INSERT INTO mfa_events (user_id, event_type, event_status, created_at, mac) "
+            "VALUES (:id, 'challenged', 'success', '2026-01-01 00:00:00', :mac)",
+            mac=f"v1:k1:00000000:{'0' * 76}",
+            id=ada,
+        )
         with pytest.raises(WrongKey, match="or it was altered"):
             mfa.challenge(ada)
         operation()
