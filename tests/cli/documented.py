@@ -84,8 +84,10 @@ PAGES: dict[str, Callable[[], str]] = {"settings.md": table, "cli.md": faults}
 
 def documented(text: str, made: str) -> str:
     """The page with its table as it has to be."""
-    before, _, rest = text.partition(BEGIN)
+    before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
+    assert begin, f"the page lacks {BEGIN}"
+    assert end, f"the page lacks {END}"
     return before + BEGIN + made + end + after
 
 
