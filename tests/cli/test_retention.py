@@ -57,7 +57,7 @@ def test_what_is_old_goes_once(twofold: Shell, enrolled: Enrolment, mfa: MFA) ->
     assert answer.code == 0
     assert "Removed 2 events of 1 user, of before " in answer.out
     verified = twofold("events", "verify")
-    assert (verified.code, verified.out) == (0, "1 events of 1 users: intact. 2 older events had been pruned.\n")
+    assert (verified.code, verified.out) == (0, "1 event of 1 user: intact. 2 older events had been pruned.\n")
     assert twofold("events", "verify", "--json").data["pruned"] == 2
     (line,) = mfa.events.recent(enrolled.user_id)
     # Nothing is asked where there is nothing to do.

@@ -149,7 +149,8 @@ class _Found:
         parts = [f"{len(self.broken):,} altered"] if self.broken else []
         parts += [f"{len(self.unreadable):,} cannot be read without a key"] if self.unreadable else []
         pruned = f" {counted(self.pruned, 'older event')} had been pruned." if self.pruned else ""
-        yield f"{self.events} events of {self.users} users: {', '.join(parts) or 'intact'}.{pruned}"
+        read = f"{counted(self.events, 'event')} of {counted(self.users, 'user')}"
+        yield f"{read}: {', '.join(parts) or 'intact'}.{pruned}"
 
 
 def shortened(problems: Sequence[tuple[UserId, str | None]]) -> Iterator[str]:
