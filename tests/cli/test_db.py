@@ -28,12 +28,30 @@ def test_an_empty_database_is_brought_up_and_says_so(database: Database) -> None
     assert shell("db", "current").out.startswith("none ")
 
     first = shell("db", "upgrade", "--json")
-    assert (first.code, first.data) == (0, {"revision": spec.REVISION, "before": None, "changed": True})
+    made = {"revision": spec.REVISION, "before": None, "changed": True, "made_users": True}
+    assert (first.code, first.data) == (0, made)
     again = shell("db", "upgrade")
     assert (again.code, again.out.strip()) == (0, f"The database is at revision {spec.REVISION} already.")
     assert shell("db", "current", "--json").data == {"revision": spec.REVISION, "head": spec.REVISION, "is_head": True}
     conforms = shell("db", "verify")
     assert (conforms.code, conforms.out.strip()) == (0, f"The tables conform to revision {spec.REVISION}.")
+
+
+def test_an_upgrade_says_that_it_made_users_of_its_own(database: Database) -> None:
+    """An application whose users are in another table hears of it here, and not from a user whom nobody knows."""
+    shell = Shell({"database_url": database.url})
+    statements(database, "CREATE TABLE accounts (number BIGINT PRIMARY KEY)")
+    made = shell("db", "upgrade")
+    assert made.code == 0
+    assert "There was no table users, so an empty one was made" in made.out
+    assert "set TWOFOLD_USERS" in made.out
+    assert "There was no table users" not in shell("db", "upgrade").out
+
+    assert shell("db", "downgrade", "--yes").code == 0
+    statements(database, "DROP TABLE users")
+    right = shell("db", "upgrade", "--json", users="accounts.number")
+    assert (right.code, right.data["made_users"]) == (0, False)
+    assert shell("db", "verify", users="accounts.number").code == 0
 
 
 def test_a_downgrade_shows_what_is_lost_and_asks(twofold: Shell, enrolled: Enrolment) -> None:

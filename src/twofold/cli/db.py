@@ -10,7 +10,7 @@ import typer
 from twofold.cli import adopt, write_revision
 from twofold.cli.shown import Table
 from twofold.cli.terminal import Terminal, command, noun
-from twofold.schema import commands, spec
+from twofold.schema import catalog, commands, spec
 from twofold.schema.findings import Verdict
 from twofold.schema.sentences import as_mfa_errors
 
@@ -23,6 +23,10 @@ write_revision.register(app)
 adopt.register(app)
 
 PENDING, BLOCKED = 2, 3
+_MADE_USERS = (
+    "There was no table users, so an empty one was made, with a key of integers. If your users are in another table: "
+    "`twofold db downgrade`, drop users, set TWOFOLD_USERS to their key, as table.column, and upgrade again."
+)
 _WORDS = {
     Verdict.TOLERATED: "fine as it is",
     Verdict.ADDITIVE: "can be added",
@@ -36,10 +40,14 @@ def upgrade(terminal: Terminal) -> None:
     """Make the four tables, or record those that are there and conform. What differs is refused and left as it is."""
     engine = terminal.founding_engine
     before = commands.current(engine)
+    makes_users = _lacks_users(engine, terminal.settings)
     commands.upgrade(engine, terminal.settings)
     after = commands.current(engine)
-    sentence = f"The database is at revision {after}" + (" already." if after == before else ".")
-    terminal.answer({"revision": after, "before": before, "changed": after != before}, sentence)
+    sentences = [f"The database is at revision {after}" + (" already." if after == before else ".")]
+    if makes_users:
+        sentences.append(_MADE_USERS)
+    made = {"revision": after, "before": before, "changed": after != before, "made_users": makes_users}
+    terminal.answer(made, *sentences)
 
 
 @command(app, "twofold db downgrade", "twofold db downgrade --yes")
@@ -127,6 +135,14 @@ def _table(findings: tuple[Finding, ...]) -> Table:
     for finding in sorted(findings, key=lambda one: (-one.verdict.rank, one.table, one.what)):
         shown.add_row(finding.table, finding.what, finding.found, finding.expected, _WORDS.get(finding.verdict, ""))
     return shown
+
+
+def _lacks_users(engine: sa.Engine, settings: Settings) -> bool:
+    """Whether an upgrade makes a `users` table, since the settings name that and there is none."""
+    if settings.users != "users.id":
+        return False
+    with as_mfa_errors(), engine.connect() as connection:
+        return catalog.read(connection, "users") is None
 
 
 def _rows(engine: sa.Engine) -> dict[str, int]:
