@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from pyotp.totp import TOTP
 from starlette.requests import HTTPConnection
 
 import twofold
+from tests import reference
 from tests.databases import ROOT
 from tests.people import FIREFOX, Clock
 from twofold import MFA, Reason, Rejected, Settings, Stale
@@ -148,6 +150,14 @@ def test_every_error_and_reason_can_be_looked_up() -> None:
     library = (ROOT / "docs/library.md").read_text()
     for reason in Reason:
         assert f"`{reason}`" in library
+
+
+def test_the_reference_is_made_from_the_code() -> None:
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "run: python -m tests.reference"
+
+
+def test_an_operation_tells_the_parameters_that_a_caller_gives(mfa: MFA) -> None:
+    assert list(inspect.signature(mfa.verify).parameters) == ["challenge_token", "code", "request"]
 
 
 def test_every_link_in_the_documentation_leads_somewhere() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import time
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
@@ -129,6 +130,9 @@ class Operation(Generic[P, R]):
         self._function = function
         self._writes: Writes = writes
         self.__doc__ = function.__doc__
+        signature = inspect.signature(function)
+        _attempt, *given = signature.parameters.values()
+        self._signature = signature.replace(parameters=given)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -144,7 +148,9 @@ class Operation(Generic[P, R]):
         if face is None:
             return self
         perform: Any = face._perform  # noqa: SLF001
-        bound = functools.update_wrapper(functools.partial(perform, self._function, self._writes), self._function)
+        bound: Any = functools.update_wrapper(functools.partial(perform, self._function, self._writes), self._function)
+        # What an editor or a schema reads of it: the parameters that the caller gives, without the attempt.
+        bound.__signature__ = self._signature
         if getattr(type(face), self._name, None) is not self:
             # Do not cache where a subclass overrides this operation: the cached partial would shadow the override.
             return bound
