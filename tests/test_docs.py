@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 from pyotp.totp import TOTP
 from starlette.requests import HTTPConnection
 
@@ -130,6 +131,14 @@ def test_the_settings_page_makes_an_mfa(
     (tmp_path / "twofold.keys").write_text(keys)
     (tmp_path / "twofold.keys").chmod(0o600)
     run("docs/settings.md", 0, {"MFA": MFA, "Settings": Settings, "Path": Path, "engine": migrated.engine()})
+
+
+def test_what_the_hosts_page_says_makes_sqlite_enforce_foreign_keys(tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'app.db'}")
+    run("docs/hosts.md", 0, {"engine": engine})
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    engine.dispose()
 
 
 def test_every_name_is_public_sorted_and_there() -> None:
