@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from tests.cli.conftest import secret_part
+from tests.cli.conftest import Shell, secret_part
 from tests.people import Clock, add_user, enroll, log_in, plain_settings
 from twofold import MFA, Settings
 from twofold.keyring import Keyring, generate_key
@@ -19,7 +19,6 @@ from twofold.keyring import Keyring, generate_key
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cli.conftest import Shell
     from tests.databases import Database
     from tests.people import Enrolment
 
@@ -34,12 +33,22 @@ def test_a_key_is_printed_alone_so_that_a_shell_can_take_it(shell: Shell) -> Non
     assert Keyring.parse(data["key"]).active == data["kid"]
 
 
-def test_a_key_comes_with_a_name_for_the_deployment(shell: Shell) -> None:
+def test_the_first_key_comes_with_a_name_for_the_deployment() -> None:
+    shell = Shell({})
     answers = [shell("keys", "generate", *more) for more in ([], ["--file", "keys"])]
     names = {re.findall(r"set TWOFOLD_DEPLOYMENT=([0-9a-f]{16}) too", answer.err)[0] for answer in answers}
     names |= {shell("keys", "generate", "--json", *more).data["deployment"] for more in ([], ["--file", "others"])}
     assert len(names) == 4
     assert all(plain_settings(deployment=name).deployment == name for name in names)
+
+
+def test_the_next_key_asks_for_no_other_deployment(shell: Shell) -> None:
+    """Whoever set another one at a rotation would open not a single row any more."""
+    for environment in ({}, {"deployment": "production"}):
+        answer = shell("keys", "generate", **environment)
+        assert "TWOFOLD_DEPLOYMENT=" not in answer.err
+        assert "TWOFOLD_DEPLOYMENT stays as it is" in answer.err
+    assert shell("keys", "generate", "--json").data["deployment"] is None
 
 
 def test_a_key_file_is_for_its_owner_alone_and_never_replaced(shell: Shell, folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path  # noqa: TC003 -- Typer reads the annotations.
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from twofold.cli.failures import INTERRUPTED, REFUSED
 from twofold.cli.shown import Table
@@ -47,13 +48,15 @@ def generate(
 ) -> None:
     """Make a key and print it, or write it to a new file. This is the only command that shows a key.
 
-    With it comes a name for the deployment, for a database that has no rows yet.
+    With the first key comes a name for the deployment, for a database that has no rows yet.
     """
-    key, deployment = generate_key(kid), generate_deployment()
+    key, deployment = generate_key(kid), None if _is_under_way(terminal) else generate_deployment()
     name = key.partition(":")[0]
     terminal.note(
         f"With the first key, before the first row is written, set TWOFOLD_DEPLOYMENT={deployment} too, and never "
         "change it: what is stored here then means nothing in another deployment that has the same keys."
+        if deployment
+        else "Put it before the key that is configured; TWOFOLD_DEPLOYMENT stays as it is. Then: twofold keys rotate"
     )
     if file is None:
         terminal.answer({"kid": name, "key": key, "deployment": deployment}, key)
@@ -65,6 +68,15 @@ def generate(
         f"The key {name} is in {path}.",
         f"Set TWOFOLD_KEYS_FILE={path}",
     )
+
+
+def _is_under_way(terminal: Terminal) -> bool:
+    """Whether a key or a deployment is configured, so that rows may rest on it. Other settings may be wrong."""
+    try:
+        settings = terminal.settings
+    except (ConfigurationError, ValidationError):
+        return False
+    return bool(settings.keys or settings.keys_file or settings.deployment)
 
 
 def write_key_file(path: Path, key: str) -> None:
