@@ -92,7 +92,7 @@ class Stale(MFAError):
 
 
 class UnknownUser(MFAError):
-    """There is no such user; give the value that users.id holds."""
+    """There is no such user; give the value that the column of TWOFOLD_USERS holds."""
 
 
 class NotAdopted(MFAError):
