@@ -23,6 +23,17 @@ def _(sick: Sick) -> None:
 
 
 @FAULTS.add(
+    "users in a table of another name",
+    "users",
+    "note",
+    "users was made by `twofold db upgrade` and is empty, beside other tables: accounts.",
+    "If your users are in one of them: twofold db downgrade, drop users, set TWOFOLD_USERS, and upgrade again.",
+)
+def _(sick: Sick) -> None:
+    sick.sql("DELETE FROM users", "CREATE TABLE accounts (number BIGINT PRIMARY KEY)")
+
+
+@FAULTS.add(
     "no such column",
     "users",
     "wrong",

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from twofold.cli.terminal import Terminal
+    from twofold.schema.relation import Relation
 
 _KEYS = {"integer", "string", "uuid"}
 _NAMED = 3
+_OWN_USERS = {"id", "subject", "created_at"}
+_OURS = {"users", "alembic_version", spec.VERSION_TABLE, *spec.NAMES}
 _ANEW = f"DELETE FROM {spec.VERSION_TABLE}; then twofold db upgrade"  # noqa: S608 -- A person reads it.
 _BOUND = sa.text("SELECT to_regclass(:name) IS NOT NULL AND row_security_active(to_regclass(:name)::oid)")
 
@@ -34,7 +37,8 @@ def users(terminal: Terminal) -> Iterator[Check]:
     step = "Set TWOFOLD_USERS to the key of your users' table, as table.column."
     if found is None:
         message = f"There is no table {column.table_key}."
-        yield Check("users", "wrong", message, f"{step} With none at all, `twofold db upgrade` makes one.")
+        makes_one = " With none at all, `twofold db upgrade` makes one." if str(column) == "users.id" else ""
+        yield Check("users", "wrong", message, step + makes_one)
     elif column.column not in found.columns:
         yield Check("users", "wrong", f"{column.table_key} has no column {column.column}.", step)
     elif (column.column,) not in {
@@ -47,6 +51,25 @@ def users(terminal: Terminal) -> Iterator[Check]:
     else:
         kind = "the primary key" if found.primary_key == (column.column,) else "unique"
         yield Check("users", "ok", f"{column} is {kind} ({live}).")
+        yield from _made_for_nobody(terminal, found)
+
+
+def _made_for_nobody(terminal: Terminal, users: Relation) -> Iterator[Check]:
+    """An upgrade made `users`, and whoever runs it has their users elsewhere."""
+    if users.name != "users" or set(users.columns) != _OWN_USERS:
+        return
+    with as_mfa_errors(), terminal.engine.connect() as connection:
+        inspector = sa.inspect(connection)
+        others = sorted({*inspector.get_table_names()} - _OURS)
+        if not others or connection.scalar(sa.select(sa.literal(1)).select_from(sa.table("users")).limit(1)):
+            return
+    named = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
+    yield Check(
+        "users",
+        "note",
+        f"users was made by `twofold db upgrade` and is empty, beside other tables: {named}.",
+        "If your users are in one of them: twofold db downgrade, drop users, set TWOFOLD_USERS, and upgrade again.",
+    )
 
 
 def schema(terminal: Terminal) -> Iterator[Check]:
