@@ -38,6 +38,9 @@ class Lives(World):
         def then(truth: Truth | None, given: Challenge | Cleared) -> Truth | None:
             if isinstance(given, Challenge):
                 self.held.asked[given.token] = (user, given.expires_at)
+                older = truth.cookie(token) if truth else None
+                if truth and older is not None and token != older.tokens[-1]:
+                    truth = truth.recognized(older, replace(older, is_doubtful=True))
                 return truth and truth.issued(given.token)
             known = self.known(truth, f"cleared as {given.because}")
             if given.because == "not_enrolled":

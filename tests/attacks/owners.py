@@ -91,7 +91,8 @@ class Owners(Lives):
         browser = cookie.browser or "firefox"
         answer = self.challenge(user, cookie.tokens[-1], browser)
         is_good = truth.secret is not None and self.clock.now < min(cookie.until, cookie.used_at + IDLE)
-        if was_clean and is_good and truth.are_cookies_sure and (not answer or answer.value):
+        is_sure = truth.are_cookies_sure and not cookie.is_doubtful
+        if was_clean and is_good and is_sure and (not answer or answer.value):
             self.hole("refused: a trusted browser", "come back")
         return answer
 

@@ -22,7 +22,10 @@ Codes = Mapping[str, datetime | None]
 
 @dataclass(frozen=True)
 class Cookie:
-    """A trusted browser: every token that it was given, and the newest of them that it was seen with."""
+    """A trusted browser: every token that it was given, and the newest of them that it was seen with.
+
+    It is doubtful when an older one came: where the newest comes after that, two have the cookie.
+    """
 
     id: int
     tokens: tuple[str, ...]
@@ -30,6 +33,7 @@ class Cookie:
     used_at: datetime
     browser: str | None
     seen: int = 0
+    is_doubtful: bool = False
 
     def opens(self, token: str, browser: str, now: datetime) -> bool:
         """Whether the token is its last one, or the one before, whose answer may have been lost."""
