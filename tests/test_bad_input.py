@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine as sa_create_async_engine
 
 from tests.databases import migrate
 from tests.people import Clock, Enrolment, Open, Phone, Sql, challenged, enroll, log_in, plain_settings
@@ -24,7 +25,7 @@ from twofold import (
     SchemaDrift,
     UnknownUser,
 )
-from twofold.database import create_async_engine, create_engine
+from twofold.database import create_async_engine, create_engine, enforce_foreign_keys
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
@@ -166,9 +167,38 @@ def test_another_spelling_of_an_id_is_nobody(database: Database, clock: Clock, k
 @pytest.mark.backends("sqlite")
 def test_sqlite_without_foreign_keys_is_refused(migrated: Database, ada: int, keys: str) -> None:
     engine = sa.create_engine(migrated.url)
-    with pytest.raises(ConfigurationError, match="foreign_keys"):
+    with pytest.raises(ConfigurationError, match=r"twofold\.database\.enforce_foreign_keys\(engine\)"):
         MFA(engine, plain_settings(keys=keys)).challenge(ada)
     engine.dispose()
+
+
+@pytest.mark.backends("sqlite")
+def test_one_line_makes_a_hosts_engine_enforce_foreign_keys(migrated: Database, ada: int, keys: str) -> None:
+    engine = sa.create_engine(migrated.url)
+    enforce_foreign_keys(engine)
+    mfa = MFA(engine, plain_settings(keys=keys))
+    mfa.totp.begin(ada, account_name="ada@example.com")
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM users"))
+        assert connection.execute(sa.text("SELECT count(*) FROM user_mfa_secrets")).scalar_one() == 0
+    engine.dispose()
+
+    async def story() -> None:
+        awaited = sa_create_async_engine(f"sqlite+aiosqlite{migrated.url.removeprefix('sqlite')}")
+        enforce_foreign_keys(awaited)
+        with pytest.raises(UnknownUser):
+            await AsyncMFA(awaited, plain_settings(keys=keys)).totp.begin(ada, account_name="ada@example.com")
+        await awaited.dispose()
+
+    asyncio.run(story())
+
+
+@pytest.mark.backends("postgresql", "mariadb")
+def test_elsewhere_the_line_does_nothing(migrated: Database) -> None:
+    engine = migrated.engine()
+    enforce_foreign_keys(engine)
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT 1")).scalar_one() == 1
 
 
 def test_a_key_id_with_an_underscore_rotates(open_mfa: Open, ada: int, clock: Clock) -> None:

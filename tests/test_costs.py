@@ -19,7 +19,7 @@ from tests.test_legacy import leave
 from tests.wire import Wire, wired
 from twofold import MFA, Challenge, Cleared, Reason, Rejected
 from twofold.account.runtime import Runtime
-from twofold.database import _prepare_sqlite
+from twofold.database import enforce_foreign_keys
 from twofold.keyring import generate_key
 from twofold.operation import Operation
 
@@ -46,7 +46,7 @@ class Counted:
             url.set(drivername=f"{url.get_backend_name()}+{drivers[url.get_backend_name()]}")
         )
         if url.get_backend_name() == "sqlite":
-            _prepare_sqlite(self.engine)
+            enforce_foreign_keys(self.engine)
         self._clock = clock
         self._mfa = MFA(self.engine, plain_settings(keys=keys, backup_code_count=50), clock=clock)
         # As many users are served as operations are counted; those of all others have ten codes.

@@ -32,7 +32,7 @@ from twofold import (
 from twofold.account.driver import Statement, _has_listeners
 from twofold.account.row import Account
 from twofold.account.statements import Schema
-from twofold.database import _prepare_sqlite
+from twofold.database import enforce_foreign_keys
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Driven:
             self.awaited.sync_engine if self.awaited else sa.create_engine(url, poolclass=QueuePool, **options)
         )
         if database.backend == "sqlite":
-            _prepare_sqlite(self.engine)
+            enforce_foreign_keys(self.engine)
 
     def face(self, keys: str, clock: Clock) -> MFA:
         settings = plain_settings(keys=keys)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.databases import Database
-    from tests.people import Clock, Open
+    from tests.people import Clock, Open, Sql
     from twofold.account.attempt import Attempt
 
 # A deadline that a test can wait for, in seconds.
@@ -138,6 +138,23 @@ def test_a_host_that_begins_transactions_on_sqlite_does_not_begin_ours(
     other.rollback()
     mfa._perform(write_elsewhere, "one statement")
     other.close()
+
+
+@pytest.mark.backends("sqlite")
+@pytest.mark.parametrize("writes", ["nothing", "one statement", "many"])
+def test_what_a_listener_wrote_when_it_began_arrives(
+    migrated: Database, clock: Clock, keys: str, sql: Sql, writes: Any
+) -> None:
+    sql("CREATE TABLE begun (at TEXT)")
+    engine = migrated.engine()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+        connection.exec_driver_sql("INSERT INTO begun VALUES (CURRENT_TIMESTAMP)")
+
+    MFA(engine, plain_settings(keys=keys), clock=clock)._perform(lambda work: work.now, writes)
+    assert len(sql("SELECT * FROM begun")) == 1
 
 
 @pytest.mark.requirement("R11", "R105")

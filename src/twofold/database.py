@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ _KEPT_ALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+_ON_SQLITE = ("foreign_keys = ON", "busy_timeout = 10000")
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg", "mariadb": "pymysql", "mysql": "pymysql"}
 _ASYNC_DRIVERS = {"sqlite": "aiosqlite", "postgresql": "psycopg", "mariadb": "asyncmy", "mysql": "asyncmy"}
 
@@ -76,15 +78,42 @@ def _options(url: sa.URL, answer_within: float | None) -> tuple[sa.URL, dict[str
     return url, options | {"pool_pre_ping": True, "connect_args": arguments}, answer_within
 
 
-def _prepare_sqlite(engine: sa.Engine) -> None:
-    """Enforce foreign keys, which SQLite does only when asked, and let readers go on beside a writer."""
+def enforce_foreign_keys(engine: sa.Engine | AsyncEngine) -> None:
+    """Have every connection that this engine makes from now on enforce foreign keys, which SQLite does only when asked.
+
+    Call it on your application's engine, where you make it. Elsewhere than on SQLite it does nothing.
+    """
+    _ask_sqlite(engine if isinstance(engine, sa.Engine) else engine.sync_engine, "foreign_keys = ON")
+
+
+def _ask_sqlite(engine: sa.Engine, *pragmas: str) -> None:
+    if engine.dialect.name != "sqlite":
+        return
 
     @event.listens_for(engine, "connect")
-    def pragmas(connection: Any, _record: Any) -> None:
+    def ask(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute("PRAGMA busy_timeout = 10000")
-        cursor.execute("PRAGMA journal_mode = WAL")
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+
+def prefer_readers(connection: sa.Connection) -> None:
+    """Let readers go on beside a writer, in a SQLite file that holds nothing yet; another's mode is its owner's.
+
+    The mode is part of the file. Where a file system or a driver refuses it, SQLite goes on as it is.
+    """
+    if connection.dialect.name != "sqlite" or connection.in_transaction():
+        return
+    # On the driver: a listener of the host might begin a transaction, in which the mode cannot change.
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute("PRAGMA page_count")
+        (pages,) = cursor.fetchone() or (None,)
+        if pages == 0:
+            with contextlib.suppress(connection.dialect.loaded_dbapi.OperationalError):
+                cursor.execute("PRAGMA journal_mode = WAL")
+    finally:
         cursor.close()
 
 
@@ -122,7 +151,7 @@ def create_engine(url: str, *, answer_within: float | None = ANSWER_WITHIN) -> s
     except (ArgumentError, TypeError, ValueError):
         raise _no_address(parsed) from None
     if parsed.get_backend_name() == "sqlite":
-        _prepare_sqlite(engine)
+        _ask_sqlite(engine, *_ON_SQLITE)
     elif parsed.get_driver_name() == "pymysql" and seconds is None:
         _wait_for_answers(engine)
     return engine
@@ -148,7 +177,7 @@ def create_async_engine(url: str, *, answer_within: float = ANSWER_WITHIN) -> As
     except (ArgumentError, TypeError, ValueError):
         raise _no_address(parsed) from None
     if parsed.get_backend_name() == "sqlite":
-        _prepare_sqlite(engine.sync_engine)
+        _ask_sqlite(engine.sync_engine, *_ON_SQLITE)
     return engine
 
 

@@ -264,7 +264,8 @@ class Schema:
         """
         if connection.dialect.name == "sqlite" and not connection.exec_driver_sql("PRAGMA foreign_keys").scalar():
             raise ConfigurationError(
-                "SQLite must enforce foreign keys: run PRAGMA foreign_keys = ON on every connection."
+                "SQLite must enforce foreign keys: call twofold.database.enforce_foreign_keys(engine) where you make "
+                "it, so that every connection runs PRAGMA foreign_keys = ON."
             )
         try:
             columns = sa.inspect(connection).get_columns("user_mfa_secrets")

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+_BEGIN = Statement(sa.text("BEGIN"), ())
 _BEGIN_IMMEDIATE = Statement(sa.text("BEGIN IMMEDIATE"), ())
 # For this transaction alone: behind a pooler, a session is not ours.
 _WAIT_A_WHILE = Statement(sa.text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"), ())
+_WRITE_NOTHING = Statement(sa.delete(sa.table("user_mfa_secrets")).where(sa.false()), ())
 # PQTRANS_IDLE: the driver's own name for it would need the driver.
 _IDLE = 0
 _IN_TRANSACTION = nullcontext()
@@ -91,7 +93,7 @@ def run_in_own_transaction(
             with locked or _connected(connect) as connection:
                 in_transaction = in_transaction or needs_transaction(connection)
                 if in_transaction and locked is None:
-                    _begin(connection)
+                    _begin(connection, is_reading=writes == "nothing" and not is_locking)
                 locked = None
                 finding_out = partial(settle, connect, _begin, retries)
                 answer = _attempted(
@@ -110,13 +112,13 @@ def run_in_own_transaction(
         in_transaction = is_locking = True
         has_waited = isinstance(cause, DBAPIError) and is_lock_timeout(cause)
         if not retries.wait(has_waited=has_waited):
-            if locked is not None:
-                locked.close()
-            _give_up(cause)
+            _give_up(locked, cause)
 
 
-def _give_up(cause: DBAPIError | OSError | None) -> NoReturn:
+def _give_up(locked: sa.Connection | None, cause: DBAPIError | OSError | None) -> NoReturn:
     """Say why there is no answer in time."""
+    if locked is not None:
+        locked.close()
     if isinstance(cause, DBAPIError) and is_lock_timeout(cause):
         raise DatabaseUnavailable(_HELD)
     if cause is None or is_passing(cause):
@@ -151,7 +153,7 @@ def _attempted(
     return answer
 
 
-def _begin(connection: sa.Connection) -> None:
+def _begin(connection: sa.Connection, *, is_reading: bool = False) -> None:
     """Begin, or go on in what a listener of the host has begun: what it has set may hold for that alone."""
     dialect = connection.dialect.name
     if dialect == "postgresql":
@@ -165,7 +167,7 @@ def _begin(connection: sa.Connection) -> None:
     if not connection.in_transaction():
         connection.begin()
     if dialect == "sqlite":
-        _take_write_lock(connection)
+        _begin_on_sqlite(connection, is_reading=is_reading)
     elif dialect == "postgresql":
         _WAIT_A_WHILE.count(connection, ())
 
@@ -251,7 +253,8 @@ def run_in_callers_transaction(
     """
     if connection.dialect.name == "sqlite":
         # Released outside a transaction, SQLite's savepoint would commit, and the caller could not roll back.
-        _take_write_lock(connection, is_ours=False)
+        if not _has_begun_on_sqlite(connection):
+            _BEGIN_IMMEDIATE.count(connection, ())
     elif connection.dialect.name in {"mysql", "mariadb"} and _is_autocommit(connection):
         raise ConfigurationError("This connection commits by itself; give within() one that has a transaction.")
     retries = Retries(runtime.settings.deadline, sleep)
@@ -274,15 +277,19 @@ def run_in_callers_transaction(
             raise DatabaseUnavailable("The row is written by somebody else; end this transaction and try again.")
 
 
-def _take_write_lock(connection: sa.Connection, *, is_ours: bool = True) -> None:
-    """Begin SQLite's transaction as a writer, since a reader that becomes one fails at once when another was faster."""
-    driver = connection.connection.driver_connection
-    has_begun = getattr(driver, "in_transaction", False)
-    if has_begun and is_ours:
-        # The host's engine begins transactions by itself, and as a reader; nothing has happened in this one.
-        connection.exec_driver_sql("ROLLBACK")
-    if is_ours or not has_begun:
-        _BEGIN_IMMEDIATE.count(connection, ())
+def _begin_on_sqlite(connection: sa.Connection, *, is_reading: bool = False) -> None:
+    """Begin as a writer, since a reader that becomes one fails at once when another was faster; as a reader to read.
+
+    A listener of the host's engine may have begun already, as a reader: a write of nothing takes the lock then.
+    """
+    if not _has_begun_on_sqlite(connection):
+        (_BEGIN if is_reading else _BEGIN_IMMEDIATE).count(connection, ())
+    elif not is_reading:
+        _WRITE_NOTHING.count(connection, ())
+
+
+def _has_begun_on_sqlite(connection: sa.Connection) -> bool:
+    return bool(getattr(connection.connection.driver_connection, "in_transaction", False))
 
 
 def _is_autocommit(connection: sa.Connection) -> bool:

@@ -7,7 +7,7 @@ from logging.config import fileConfig
 import sqlalchemy as sa
 from alembic import context
 
-from twofold.database import create_engine
+from twofold.database import create_engine, prefer_readers
 from twofold.schema import spec, turn
 from twofold.schema.sentences import as_command_error
 from twofold.schema.stamp import refuse_unverified
@@ -24,14 +24,22 @@ def offline(settings: Settings) -> None:
 
 
 def online(connection: sa.Connection) -> None:
-    """Migrate over one connection, in a turn of its own."""
+    """Migrate over one connection, in a turn of its own; what only reads waits for nobody and takes no lock."""
+
+    def configure() -> None:
+        context.configure(connection=connection, version_table=spec.VERSION_TABLE, on_version_apply=refuse_unverified)
 
     def migrate() -> None:
-        context.configure(connection=connection, version_table=spec.VERSION_TABLE, on_version_apply=refuse_unverified)
+        configure()
         with context.begin_transaction():
             context.run_migrations()
 
-    turn.take(connection, migrate)
+    configure()
+    if context.get_context().opts.get("dont_mutate", False):
+        context.run_migrations()
+    else:
+        prefer_readers(connection)
+        turn.take(connection, migrate)
 
 
 def main() -> None:
