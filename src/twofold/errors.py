@@ -15,7 +15,8 @@ programmer or the operator, and its message names the next step.
     │   └── Altered            a file of checkpoints was changed (in `twofold.events.ledger`)
     ├── Unfounded              a line is no tombstone that can be taken (in `twofold.cli.checkpoints`)
     ├── DatabaseUnavailable    the database does not answer
-    │   └── LockTimeout        a migration did not get its lock in time (in `twofold.schema.turn`)
+    │   ├── LockTimeout        a migration did not get its lock in time (in `twofold.schema.turn`)
+    │   └── Taken              another operation has SQLite's one connection for all (in `twofold.alone`)
     ├── Unreadable             a secret of before Twofold does not open (in `twofold.legacy`)
     ├── SchemaDrift            the tables are missing or differ from the revision
     │   └── Refused            an adoption that cannot be carried out whole (in `twofold.schema.adoption`)

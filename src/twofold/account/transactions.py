@@ -21,6 +21,7 @@ from twofold.account.retries import Retries, is_lock_timeout, is_lost, is_passin
 from twofold.account.settlement import settle
 from twofold.account.statements import LOCK_WAIT
 from twofold.account.translation import raise_translated
+from twofold.alone import Taken, alone, is_for_all
 from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ R = TypeVar("R")
 
 _BEGIN = Statement(sa.text("BEGIN"), ())
 _BEGIN_IMMEDIATE = Statement(sa.text("BEGIN IMMEDIATE"), ())
+_MARK = Statement(sa.text("SAVEPOINT twofold"), ())
+_UNMARK = Statement(sa.text("RELEASE twofold"), ())
 # For this transaction alone: behind a pooler, a session is not ours.
 _WAIT_A_WHILE = Statement(sa.text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"), ())
 _WRITE_NOTHING = Statement(sa.delete(sa.table("user_mfa_secrets")).where(sa.false()), ())
@@ -90,7 +93,7 @@ def run_in_own_transaction(
     while True:
         cause: DBAPIError | OSError | None = None
         try:
-            with locked or _connected(connect) as connection:
+            with _IN_TRANSACTION if locked else alone(engine), locked or _connected(connect) as connection:
                 in_transaction = in_transaction or needs_transaction(connection)
                 if in_transaction and locked is None:
                     _begin(connection, is_reading=writes == "nothing" and not is_locking)
@@ -103,6 +106,8 @@ def run_in_own_transaction(
         except NeedsLock:
             in_transaction = is_locking = True
             continue
+        except Taken:
+            pass
         except Conflict as conflict:
             cause, locked = conflict.cause, conflict.connection
         except (DBAPIError, OSError) as error:
@@ -190,6 +195,12 @@ def _end_what_has_begun(connection: sa.Connection) -> None:
 
 def _commit(attempt: Attempt) -> None:
     connection = attempt.connection
+    if is_for_all(connection.engine):
+        try:
+            _UNMARK.count(connection, ())
+        except DBAPIError:
+            # Somebody else has ended the transaction on the one connection, and nothing is known to be written.
+            raise Conflict from None
     try:
         connection.commit()
     except (DBAPIError, OSError) as error:
@@ -286,6 +297,8 @@ def _begin_on_sqlite(connection: sa.Connection, *, is_reading: bool = False) -> 
         (_BEGIN if is_reading else _BEGIN_IMMEDIATE).count(connection, ())
     elif not is_reading:
         _WRITE_NOTHING.count(connection, ())
+    if is_for_all(connection.engine):
+        _MARK.count(connection, ())
 
 
 def _has_begun_on_sqlite(connection: sa.Connection) -> bool:

@@ -9,6 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
+from twofold.alone import alone
 from twofold.metadata import UsersColumn
 from twofold.schema import spec, verifier
 from twofold.schema.sentences import as_mfa_errors
@@ -29,7 +30,7 @@ def _run(action: Callable[..., Any], engine: sa.Engine, settings: Settings, revi
     config = Config()
     config.set_main_option("script_location", "twofold:migrations")
     config.set_main_option("path_separator", "os")
-    with _one_at_a_time, as_mfa_errors(), engine.connect() as connection:
+    with _one_at_a_time, as_mfa_errors(), alone(engine), engine.connect() as connection:
         config.attributes.update(connection=connection, settings=settings)
         action(config, revision)
 
@@ -51,12 +52,12 @@ def stamp(engine: sa.Engine, settings: Settings, revision: str = spec.REVISION) 
 
 def current(engine: sa.Engine) -> str | None:
     """The revision that the database has recorded."""
-    with as_mfa_errors(), engine.connect() as connection:
+    with as_mfa_errors(), alone(engine), engine.connect() as connection:
         options = {"version_table": spec.VERSION_TABLE}
         return MigrationContext.configure(connection, opts=options).get_current_revision()
 
 
 def verify(engine: sa.Engine, settings: Settings) -> Report:
     """Compare the live tables with the revision, reading the catalog only."""
-    with as_mfa_errors(), engine.connect() as connection:
+    with as_mfa_errors(), alone(engine), engine.connect() as connection:
         return verifier.verify(connection, UsersColumn.parse(settings.users))
