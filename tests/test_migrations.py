@@ -367,6 +367,7 @@ def test_sql_can_be_written_without_a_database(arguments: Sequence[str], written
     script = offline("postgresql://nowhere/app", *arguments)
     assert script.count(written) == 4
     assert ("CREATE TABLE IF NOT EXISTS users" in script) == (not arguments)
+    assert offline("postgres://nowhere/app", *arguments) == script
 
 
 def test_sql_without_a_database_refuses_a_type_that_it_does_not_know(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import inspect
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from twofold import address
 from twofold.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,28 +31,8 @@ _KEPT_ALIVE = {
     "tcp_user_timeout": 10_000,
 }
 _ON_SQLITE = ("foreign_keys = ON", "busy_timeout = 10000")
-_DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg", "mariadb": "pymysql", "mysql": "pymysql"}
-_ASYNC_DRIVERS = {"sqlite": "aiosqlite", "postgresql": "psycopg", "mariadb": "asyncmy", "mysql": "asyncmy"}
-
-
-def _url(text: str, drivers: dict[str, str]) -> sa.URL:
-    try:
-        url = sa.make_url(text)
-    except ArgumentError:
-        raise ConfigurationError("TWOFOLD_DATABASE_URL is not a URL; see docs/settings.md for examples.") from None
-    except ValueError:
-        raise ConfigurationError("TWOFOLD_DATABASE_URL has a port that is not a number.") from None
-    if "@" in (url.host or ""):
-        # What comes before the last @ is a piece of the password, and drivers repeat the host in their messages.
-        raise ConfigurationError("The user and password in TWOFOLD_DATABASE_URL write @ as %40 and / as %2F.")
-    backend = url.get_backend_name()
-    if backend not in drivers:
-        known = "sqlite:///file.db, postgresql://..., or mariadb://..."
-        raise ConfigurationError(f"Twofold does not know the database {backend!r}; use {known}.")
-    if backend == "sqlite" and url.database in {None, "", ":memory:"}:
-        raise ConfigurationError("SQLite needs a file: every connection to :memory: is another database.")
-    # An application's URL may name either face's driver; each face takes its own.
-    return url.set(drivername=f"{'mariadb' if backend == 'mysql' else backend}+{drivers[backend]}")
+_DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg", "mariadb": "pymysql"}
+_ASYNC_DRIVERS = {"sqlite": "aiosqlite", "postgresql": "psycopg", "mariadb": "asyncmy"}
 
 
 def _options(url: sa.URL, answer_within: float | None) -> tuple[sa.URL, dict[str, Any], float | None]:
@@ -59,11 +42,10 @@ def _options(url: sa.URL, answer_within: float | None) -> tuple[sa.URL, dict[str
     backend = url.get_backend_name()
     if backend == "sqlite":
         return url, options, None
+    url, numbers = address.without_numbers(url)
     given = url.query
     if "read_timeout" in given:
-        answer_within = float(str(given["read_timeout"]))
-        if not 0 < answer_within < math.inf:
-            raise ValueError("read_timeout")
+        answer_within = _seconds(given["read_timeout"])
     ours: dict[str, Any] = {"connect_timeout": _CONNECT_WITHIN}
     if backend == "postgresql":
         ours |= _KEPT_ALIVE
@@ -72,10 +54,23 @@ def _options(url: sa.URL, answer_within: float | None) -> tuple[sa.URL, dict[str
     else:
         # The handshake is read under the same limit, so there is one even where answers may take all the time.
         ours["read_timeout"] = answer_within or ANSWER_WITHIN
-        # asyncmy writes without waiting.
-        ours |= {"write_timeout": ours["read_timeout"]} if url.get_driver_name() == "pymysql" else {}
+        if url.get_driver_name() == "pymysql":
+            ours["write_timeout"] = ours["read_timeout"]
+        else:
+            # asyncmy writes without waiting.
+            url = url.difference_update_query(["write_timeout"])
     arguments = {name: value for name, value in ours.items() if name not in given}
-    return url, options | {"pool_pre_ping": True, "connect_args": arguments}, answer_within
+    return url, options | {"pool_pre_ping": True, "connect_args": arguments | numbers}, answer_within
+
+
+def _seconds(value: object) -> float:
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < math.inf:
+        raise ConfigurationError("read_timeout in TWOFOLD_DATABASE_URL is a number of seconds above zero, given once.")
+    return seconds
 
 
 def enforce_foreign_keys(engine: sa.Engine | AsyncEngine) -> None:
@@ -131,7 +126,7 @@ def create_engine(url: str, *, answer_within: float | None = ANSWER_WITHIN) -> s
     A call gives up where the server is silent for `answer_within` seconds. None is for what is no login: a migration
     may take one statement for hours. A `read_timeout` in the URL wins over both.
     """
-    parsed = _url(url, _DRIVERS)
+    parsed = address.parse(url, _DRIVERS)
     try:
         parsed, options, seconds = _options(parsed, answer_within)
         if parsed.get_backend_name() == "postgresql" and seconds is not None:
@@ -146,6 +141,7 @@ def create_engine(url: str, *, answer_within: float | None = ANSWER_WITHIN) -> s
             engine = sa.create_engine(parsed, creator=creator, **options)
         else:
             engine = sa.create_engine(parsed, **options)
+        _refuse_unknown(engine)
     except (ImportError, NoSuchModuleError) as error:
         raise _driver_missing(parsed) from error
     except (ArgumentError, TypeError, ValueError):
@@ -162,7 +158,7 @@ def create_async_engine(url: str, *, answer_within: float = ANSWER_WITHIN) -> As
 
     A call gives up where the server is silent for `answer_within` seconds; a `read_timeout` in the URL wins.
     """
-    parsed = _url(url, _ASYNC_DRIVERS)
+    parsed = address.parse(url, _ASYNC_DRIVERS)
     try:
         from sqlalchemy.ext.asyncio import create_async_engine as create
 
@@ -172,6 +168,7 @@ def create_async_engine(url: str, *, answer_within: float = ANSWER_WITHIN) -> As
 
             options["connect_args"]["async_creator_fn"] = patience.awaited(seconds)
         engine = create(parsed, **options)
+        _refuse_unknown(engine.sync_engine)
     except (ImportError, NoSuchModuleError) as error:
         raise _driver_missing(parsed) from error
     except (ArgumentError, TypeError, ValueError):
@@ -179,6 +176,23 @@ def create_async_engine(url: str, *, answer_within: float = ANSWER_WITHIN) -> As
     if parsed.get_backend_name() == "sqlite":
         _ask_sqlite(engine.sync_engine, *_ON_SQLITE)
     return engine
+
+
+def _refuse_unknown(engine: sa.Engine) -> None:
+    """Refuse what a driver would refuse at the first connection, in words of its own or with a TypeError."""
+    url = engine.url
+    match url.get_backend_name():
+        case "postgresql":
+            import psycopg
+
+            known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+        case "mariadb":
+            known = set(inspect.signature(importlib.import_module(url.get_driver_name()).connect).parameters)
+        case _:
+            return
+    _, named = engine.dialect.create_connect_args(url)
+    if unknown := sorted((named.keys() & url.query.keys()) - known):
+        raise ConfigurationError(f"TWOFOLD_DATABASE_URL says what its driver does not know: {', '.join(unknown)}.")
 
 
 def _driver_missing(url: sa.URL) -> ConfigurationError:

@@ -7,6 +7,7 @@ from logging.config import fileConfig
 import sqlalchemy as sa
 from alembic import context
 
+from twofold.address import backend_of
 from twofold.database import create_engine, prefer_readers
 from twofold.schema import spec, turn
 from twofold.schema.sentences import as_command_error
@@ -16,9 +17,8 @@ from twofold.settings import Settings
 
 def offline(settings: Settings) -> None:
     """Write SQL for the database that the settings name, without asking it anything."""
-    backend = sa.make_url(settings.database_url.get_secret_value()).get_backend_name()
-    dialect = "mariadb" if backend == "mysql" else backend
-    context.configure(dialect_name=dialect, literal_binds=True, version_table=spec.VERSION_TABLE)
+    backend = backend_of(sa.make_url(settings.database_url.get_secret_value()))
+    context.configure(dialect_name=backend, literal_binds=True, version_table=spec.VERSION_TABLE)
     with context.begin_transaction():
         context.run_migrations()
 
