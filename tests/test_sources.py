@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -109,3 +110,34 @@ def test_settings_that_contradict_each_other_do_not_start() -> None:
     for users in ("", "users", ".id", "users.", "a.b.c.d", "a..b"):
         with pytest.raises(ValidationError, match=r"table\.column"):
             plain_settings(users=users)
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("isuer", "Settings has no 'isuer'; did you mean 'issuer'?"),
+        ("ISSUER", "Settings has no 'ISSUER'; did you mean 'issuer'?"),
+        ("TWOFOLD_ISSUER", "Settings has no 'TWOFOLD_ISSUER'; did you mean 'issuer'?"),
+        ("sufficiently", "Settings has no 'sufficiently'."),
+        ("_env_fiel", "Settings has no '_env_fiel'."),
+    ],
+)
+def test_an_argument_that_is_no_setting_is_refused_by_name(argument: str, sentence: str) -> None:
+    wrong: dict[str, Any] = {"_env_file": None, argument: "sekret"}
+    with pytest.raises(TypeError) as refused:
+        Settings(**wrong)
+    assert str(refused.value) == sentence
+
+
+def test_settings_of_a_host_may_have_more_of_them() -> None:
+    class Theirs(Settings):
+        colour: str = "blue"
+
+    more: dict[str, Any] = {"_env_file": None, "colour": "red", "issuer": "Acme"}
+    made = Theirs(**more)
+    assert (made.colour, made.issuer) == ("red", "Acme")
+
+
+def test_what_is_for_others_in_the_env_file_is_left_alone(folder: Path) -> None:
+    (folder / ".env").write_text("COLOUR=red\nTWOFOLD_ISSUER=Acme\n")
+    assert Settings().issuer == "Acme"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +27,10 @@ def _seconds(value: object) -> object:
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 Minutes10 = Annotated[Duration, Field(gt=timedelta(0), le=timedelta(minutes=10))]
+
+
+_PASSED_ON = frozenset(inspect.signature(BaseSettings.__init__).parameters)
+"""What says how to read settings and is none itself: `_env_file` and its kind."""
 
 
 class Settings(BaseSettings, Confidential):
@@ -151,6 +156,8 @@ class Settings(BaseSettings, Confidential):
     if not TYPE_CHECKING:  # A constructor of our own would hide the names of the settings from a type checker.
 
         def __init__(self, **values: Any) -> None:
+            # In the environment and in a file stands what is for others, too; what is passed is for nobody else.
+            sources.refuse_unknown(values.keys() - _PASSED_ON, type(self).model_fields)
             try:
                 super().__init__(**values)
             except UnicodeDecodeError:

@@ -43,14 +43,29 @@ def ranked(*sources: Callable[[], dict[str, Any]]) -> Iterator[Callable[[], dict
 
 def unread(variables: Iterable[str], settings: Iterable[str]) -> dict[str, str | None]:
     """The variables that begin like a setting and are none, each with the one that was probably meant, if any."""
-    known = {f"{PREFIX}{name}" for name in settings}
+    known = set(settings)
     found: dict[str, str | None] = {}
     for name in sorted({one.lower() for one in variables}):
-        if name.startswith(PREFIX) and name not in known:
-            short = {one.removeprefix(PREFIX): one for one in known}
-            alike = difflib.get_close_matches(name.removeprefix(PREFIX), short, 1, _ALIKE)
-            found[name.upper()] = short[alike[0]].upper() if alike else None
+        short = name.removeprefix(PREFIX)
+        if name.startswith(PREFIX) and short not in known:
+            near = meant(short, known)
+            found[name.upper()] = near and f"{PREFIX}{near}".upper()
     return found
+
+
+def meant(name: str, settings: Iterable[str]) -> str | None:
+    """The setting that was probably meant by a name, if any."""
+    alike = difflib.get_close_matches(name.lower().removeprefix(PREFIX), list(settings), 1, _ALIKE)
+    return alike[0] if alike else None
+
+
+def refuse_unknown(arguments: Iterable[str], settings: Iterable[str]) -> None:
+    """Raise TypeError, as any function does, for an argument that is no setting."""
+    known = list(settings)
+    for name in arguments:
+        if name not in known:
+            near = meant(name, known)
+            raise TypeError(f"Settings has no {name!r}{f'; did you mean {near!r}?' if near else '.'}")
 
 
 @functools.lru_cache
