@@ -139,20 +139,55 @@ class Tables:
         return iter((self.secrets, self.codes, self.devices, self.events))
 
 
-def tables(metadata: sa.MetaData, users: str = "users.id", user_id_type: TypeEngine[Any] | None = None) -> Tables:
-    """Add the four tables to `metadata` and return them.
+_FROM = "twofold.tables"
+_final: Any = sa.schema.conv
+"""A name that no naming convention of the host's changes: the revision gives it."""
 
-    `users` names the key of the users' table. `user_id` takes the type of that column where the table is in `metadata`
-    already, else `user_id_type`, else BIGINT. Where the four tables are, the search path decides, and not
-    `metadata.schema`.
+
+def tables(metadata: sa.MetaData, users: str = "users.id", user_id_type: TypeEngine[Any] | None = None) -> Tables:
+    """Add the four tables to `metadata` and return them; a second call returns the same ones.
+
+    `users` names the key of the users' table. `user_id` takes `user_id_type`, else the type of that column where the
+    table is in `metadata` already, else BIGINT. Where the four tables are, the search path decides, and not
+    `metadata.schema`. Raises ConfigurationError where `metadata` has tables of these names that are not such ones.
     """
     reference = UsersColumn.parse(users)
     if user_id_type is None:
         parent = metadata.tables.get(reference.table_key)
-        user_id_type = sa.BigInteger() if parent is None else parent.c[reference.column].type
+        user_id_type = None if parent is None else parent.c[reference.column].type
+    if made := [metadata.tables[name] for name in NAMES if name in metadata.tables]:
+        return _same(made, reference, user_id_type)
+    return _made(metadata, reference, sa.BigInteger() if user_id_type is None else user_id_type)
+
+
+def _same(made: list[sa.Table], reference: UsersColumn, user_id_type: TypeEngine[Any] | None) -> Tables:
+    """The tables of an earlier call, if they are what this one asks for."""
+    if len(made) < len(NAMES) or any(_FROM not in table.info for table in made):
+        names = ", ".join(table.name for table in made)
+        raise ConfigurationError(f"The metadata has {names} already, not all four from twofold.tables().")
+    before, kept = made[0].info[_FROM], made[0].c.user_id.type
+    if before != str(reference):
+        raise ConfigurationError(f"The metadata has the four tables already, with users={before!r}.")
+    if user_id_type is not None and repr(kept) != repr(user_id_type):
+        raise ConfigurationError(
+            f"The metadata has the four tables already, with a user_id of {kept!r}, which would now be "
+            f"{user_id_type!r}; declare the users before the first twofold.tables()."
+        )
+    return Tables(*made)
+
+
+def _made(metadata: sa.MetaData, reference: UsersColumn, user_id_type: TypeEngine[Any]) -> Tables:
+    """Add the four tables."""
+    options: dict[str, Any] = {f"{name}_engine": "InnoDB" for name in ("mysql", "mariadb")}
+    options |= {f"{name}_charset": "utf8mb4" for name in ("mysql", "mariadb")}
+    options["schema"] = sa.BLANK_SCHEMA
+    conventions: Any = metadata.naming_convention
+    told = str(conventions.get("fk") or conventions.get(sa.ForeignKeyConstraint))
 
     def user_id() -> sa.Column[Any]:
-        cascade = sa.ForeignKey(str(reference), ondelete="CASCADE")
+        # The revision leaves the name to the database. Where the host's convention asks for one, any will do.
+        name = "users" if "%(constraint_name)s" in told else None
+        cascade = sa.ForeignKey(str(reference), name=name, ondelete="CASCADE")
         return sa.Column("user_id", user_id_type, cascade, nullable=False)
 
     secrets = sa.Table(
@@ -196,13 +231,9 @@ def tables(metadata: sa.MetaData, users: str = "users.id", user_id_type: TypeEng
         sa.Column("updated_at", UTCDateTime(), nullable=False),
         sa.Column("enabled_at", UTCDateTime()),
         sa.Column("disabled_at", UTCDateTime()),
-        sa.UniqueConstraint("user_id", name="uq_user_mfa_secrets_user_id"),
-        sa.Index("ix_user_mfa_secrets_user_id_is_enabled", "user_id", "is_enabled"),
-        mysql_engine="InnoDB",
-        mariadb_engine="InnoDB",
-        mysql_charset="utf8mb4",
-        mariadb_charset="utf8mb4",
-        schema=sa.BLANK_SCHEMA,
+        sa.UniqueConstraint("user_id", name=_final("uq_user_mfa_secrets_user_id")),
+        sa.Index(_final("ix_user_mfa_secrets_user_id_is_enabled"), "user_id", "is_enabled"),
+        **options,
     )
     codes = sa.Table(
         "mfa_backup_codes",
@@ -214,14 +245,10 @@ def tables(metadata: sa.MetaData, users: str = "users.id", user_id_type: TypeEng
         sa.Column("used_at", UTCDateTime()),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("expires_at", UTCDateTime()),
-        sa.UniqueConstraint("user_id", "code_hash", name="uq_mfa_backup_codes_user_id_code_hash"),
-        sa.Index("ix_mfa_backup_codes_code_hash", "code_hash"),
-        sa.Index("ix_mfa_backup_codes_user_id_is_used", "user_id", "is_used"),
-        mysql_engine="InnoDB",
-        mariadb_engine="InnoDB",
-        mysql_charset="utf8mb4",
-        mariadb_charset="utf8mb4",
-        schema=sa.BLANK_SCHEMA,
+        sa.UniqueConstraint("user_id", "code_hash", name=_final("uq_mfa_backup_codes_user_id_code_hash")),
+        sa.Index(_final("ix_mfa_backup_codes_code_hash"), "code_hash"),
+        sa.Index(_final("ix_mfa_backup_codes_user_id_is_used"), "user_id", "is_used"),
+        **options,
     )
     devices = sa.Table(
         "mfa_device_trusts",
@@ -243,14 +270,10 @@ def tables(metadata: sa.MetaData, users: str = "users.id", user_id_type: TypeEng
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("revoked_at", UTCDateTime()),
         sa.Column("revoked_reason", sa.String(255)),
-        sa.UniqueConstraint("trust_token", name="uq_mfa_device_trusts_trust_token"),
-        sa.Index("ix_mfa_device_trusts_user_id_device_fingerprint", "user_id", "device_fingerprint"),
-        sa.Index("ix_mfa_device_trusts_user_id_trusted_until", "user_id", "trusted_until"),
-        mysql_engine="InnoDB",
-        mariadb_engine="InnoDB",
-        mysql_charset="utf8mb4",
-        mariadb_charset="utf8mb4",
-        schema=sa.BLANK_SCHEMA,
+        sa.UniqueConstraint("trust_token", name=_final("uq_mfa_device_trusts_trust_token")),
+        sa.Index(_final("ix_mfa_device_trusts_user_id_device_fingerprint"), "user_id", "device_fingerprint"),
+        sa.Index(_final("ix_mfa_device_trusts_user_id_trusted_until"), "user_id", "trusted_until"),
+        **options,
     )
     events = sa.Table(
         "mfa_events",
@@ -266,15 +289,14 @@ def tables(metadata: sa.MetaData, users: str = "users.id", user_id_type: TypeEng
         sa.Column("device_fingerprint", sa.String(128)),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("mac", sa.String(128)),
-        sa.UniqueConstraint("user_id", "seq", name="uq_mfa_events_user_id_seq"),
-        sa.Index("ix_mfa_events_event_type_created_at", "event_type", "created_at"),
-        mysql_engine="InnoDB",
-        mariadb_engine="InnoDB",
-        mysql_charset="utf8mb4",
-        mariadb_charset="utf8mb4",
-        schema=sa.BLANK_SCHEMA,
+        sa.UniqueConstraint("user_id", "seq", name=_final("uq_mfa_events_user_id_seq")),
+        sa.Index(_final("ix_mfa_events_event_type_created_at"), "event_type", "created_at"),
+        **options,
     )
     # As an Index of the table it would be missing on every other database, in the eyes of Alembic's autogenerate.
     brin = sa.DDL(f"CREATE INDEX {POSTGRESQL_INDEX} ON %(fullname)s USING brin (created_at)")  # type: ignore[no-untyped-call]
     event.listen(events, "after_create", brin.execute_if(dialect="postgresql"))
-    return Tables(secrets, codes, devices, events)
+    made = Tables(secrets, codes, devices, events)
+    for table in made:
+        table.info[_FROM] = str(reference)
+    return made

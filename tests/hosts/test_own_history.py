@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 import twofold
 from tests.hosts.conftest import OURS, Host
-from twofold.schema import spec
+from tests.people import plain_settings
+from twofold import ConfigurationError
+from twofold.schema import commands, spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,15 +52,15 @@ def proposed(database: Database, metadata: sa.MetaData, **options: Any) -> list[
     return sorted(named) + [one for one in others if not any(f"table=<{name}>" in one for name in going)]
 
 
-def with_users() -> sa.MetaData:
-    metadata = sa.MetaData()
+def with_users(**convention: str) -> sa.MetaData:
+    metadata = sa.MetaData(naming_convention=convention or None)
     sa.Table(
         "users",
         metadata,
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
         sa.Column("subject", sa.String(255), nullable=False),
         sa.Column("created_at", spec.Moment, nullable=False),
-        sa.UniqueConstraint("subject"),
+        sa.UniqueConstraint("subject", name=sa.schema.conv("uq_users_subject_twofold") if convention else None),
     )
     return metadata
 
@@ -95,3 +98,67 @@ def test_a_metadata_with_a_schema_of_its_own_does_not_move_the_tables() -> None:
     assert isinstance(made.secrets.c.user_id.type, sa.Uuid)
     (reference,) = made.secrets.c.user_id.foreign_keys
     assert reference.column.table.key == "app.accounts"
+
+
+DOCUMENTED = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {kind: f"{kind}_%(table_name)s__%(constraint_name)s" for kind in ("uq", "ix", "fk")},
+        {"uq": "%(constraint_name)s_uq", "ix": "%(constraint_name)s_ix", "fk": "%(constraint_name)s_%(table_name)s_fk"},
+    ],
+    ids=["Alembic's documented one", "constraint_name", "constraint_name first"],
+)
+def test_a_naming_convention_of_the_hosts_renames_nothing(
+    migrated: Database, database: Database, more: dict[str, str]
+) -> None:
+    metadata = with_users(**DOCUMENTED | more)
+    twofold.tables(metadata)
+    assert proposed(migrated, metadata, include_name=twofold.include_name(metadata)) == []
+    metadata.create_all(database.engine())
+    assert commands.verify(database.engine(), plain_settings()).findings == ()
+
+
+def test_an_application_factory_may_run_twice() -> None:
+    metadata = with_users()
+    first = twofold.tables(metadata)
+    assert all(one is other for one, other in zip(first, twofold.tables(metadata), strict=True))
+    assert twofold.tables(metadata, user_id_type=first.secrets.c.user_id.type) == first
+    early = sa.MetaData()
+    chosen = twofold.tables(early, user_id_type=sa.String(40))
+    assert twofold.tables(early) == chosen
+
+
+def test_a_second_call_that_asks_for_other_tables_is_refused() -> None:
+    metadata = with_users()
+    twofold.tables(metadata)
+    with pytest.raises(ConfigurationError, match=r"with users='users\.id'"):
+        twofold.tables(metadata, users="accounts.id")
+    with pytest.raises(ConfigurationError, match=r"BigInteger\(\).*Uuid\(\)"):
+        twofold.tables(metadata, user_id_type=sa.Uuid())
+    early = sa.MetaData()
+    twofold.tables(early)
+    sa.Table("users", early, sa.Column("id", sa.Uuid(), primary_key=True))
+    with pytest.raises(ConfigurationError, match="declare the users before"):
+        twofold.tables(early)
+
+
+def test_tables_that_the_host_declared_itself_are_not_taken_for_ours_and_nothing_is_added() -> None:
+    metadata = with_users()
+    sa.Table("mfa_events", metadata, sa.Column("id", sa.Integer(), primary_key=True))
+    with pytest.raises(ConfigurationError, match="The metadata has mfa_events already, not all four from"):
+        twofold.tables(metadata)
+    assert set(metadata.tables) == {"users", "mfa_events"}
+    partly = with_users()
+    partly.remove(twofold.tables(partly).events)
+    with pytest.raises(ConfigurationError, match="user_mfa_secrets, mfa_backup_codes, mfa_device_trusts already"):
+        twofold.tables(partly)
