@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from tests import reference
 from tests.databases import ROOT
 from tests.people import FIREFOX, Clock
 from twofold import MFA, Reason, Rejected, Settings, Stale
+from twofold.cli.checks import server
 from twofold.errors import MFAError
 from twofold.kinds import Kind
 
@@ -188,3 +190,15 @@ def test_every_property_of_the_style_sheet_can_be_looked_up() -> None:
     sheet = (ROOT / "src/twofold/web/static/twofold.css").read_text()
     found = [set(re.findall(r"--twofold-[a-z]+(?:-[a-z]+)*", text)) for text in (page, sheet)]
     assert found[0] == found[1]
+
+
+def test_the_readme_names_the_lowest_versions() -> None:
+    readme = (ROOT / "README.md").read_text()
+    (line,) = re.findall(r"^The lowest versions: (.*?)\n\n", readme, re.DOTALL | re.MULTILINE)
+    told = dict(re.findall(r"([A-Za-z][\w-]*) (\d[\d.]*\d|\d+)\b", re.sub(r"\(.*?\)", "", line)))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    versions = dict(re.findall(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", "\n".join(needed)))
+    versions |= {"python": project["requires-python"].removeprefix(">=")}
+    versions |= {name.lower(): ".".join(map(str, oldest)) for name, oldest in server.OLDEST.items()}
+    assert {name.lower(): version for name, version in told.items()} == versions

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from twofold.cli.terminal import Terminal
 
 _CLOCK_LIMIT = timedelta(seconds=5)
-_OLDEST = {"PostgreSQL": (13,), "MariaDB": (10, 6), "SQLite": (3, 35)}
+OLDEST = {"PostgreSQL": (13,), "MariaDB": (10, 6), "SQLite": (3, 35)}
 
 
 def database(terminal: Terminal) -> Iterator[Check]:
@@ -61,7 +61,7 @@ def _server(connection: sa.Connection) -> Iterator[Check]:
             yield Check("version", "note", "This is not MariaDB; Twofold is not tested on MySQL.")
             return
     version = tuple(int(part) for part in re.findall(r"\d+", text)[:2])
-    oldest = _OLDEST[product]
+    oldest = OLDEST[product]
     shown, wanted = (".".join(map(str, one)) for one in (version, oldest))
     if version >= oldest:
         yield Check("version", "ok", f"{product} {shown}.")
