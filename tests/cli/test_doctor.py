@@ -46,7 +46,7 @@ def test_each_thing_that_is_missing_has_a_next_step(shell: Shell, folder: Path) 
     answer = shell("doctor")
     assert answer.code == 1
     assert "✗ schema: The four tables are not there.\n    next: twofold db upgrade" in answer.out
-    assert "✗ users: There is no table users.\n    next:" in answer.out
+    assert "✗ users: There is no users.id in the database.\n    next:" in answer.out
 
 
 @pytest.mark.backends("sqlite")
@@ -101,7 +101,7 @@ def test_a_guesser_with_more_than_one_chance_in_a_hundred_in_a_year_is_noted(two
 def test_a_users_column_that_is_not_unique_is_found(twofold: Shell) -> None:
     answer = twofold("doctor", users="users.created_at")
     assert answer.code == 1
-    assert "users.created_at is neither the primary key nor unique." in answer.out
+    assert "users.created_at could belong to two users: it is neither the primary key nor unique." in answer.out
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password(shell: Shell) -> None:

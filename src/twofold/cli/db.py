@@ -108,7 +108,7 @@ def exit_code(report: Report, settings: Settings) -> int:
     blocked = [finding for finding in report.drift if finding.verdict is Verdict.BLOCKED]
     # Where nothing is there at all, the first revision makes the users table too.
     is_fresh = report.nothing_there and settings.users == "users.id"
-    if is_fresh and all((one.table, one.aspect) == ("users", "table") for one in blocked):
+    if is_fresh and all((one.table, one.aspect, one.found) == ("users", "table", "missing") for one in blocked):
         return PENDING
     return BLOCKED if blocked else PENDING
 

@@ -34,11 +34,11 @@ def upgrade(users: str) -> None:
         _create(column(reference, named_type(named)), spec.NAMES)
         return
     bind = op.get_bind()
-    type_: sa.types.TypeEngine[object] = live_type(bind, reference)
     report = verify(bind, reference)
-    if not (report.conforms or report.only_missing_tables):
+    # Where nothing of ours is there, all that can be wrong is the users' table, and the sentence for that is better.
+    if not (report.nothing_there or report.only_missing_tables):
         report.raise_if_drifted()
-    _create(column(reference, type_), report.missing)
+    _create(column(reference, live_type(bind, reference)), report.missing)
 
 
 def _create(users: sa.Column[object], names: Collection[str]) -> None:

@@ -126,7 +126,17 @@ def _indexes(connection: sa.Connection, named: dict[str, str | None]) -> tuple[I
     found: list[Index] = []
     for name, rows in grouped.items():
         prefixed = any(row.prefix is not None for row in rows)
-        flaw = "over a prefix" if prefixed else "ignored" if rows[0].ignored == "YES" else None
+        # What is too long for a B-tree is made unique by its hash, which no foreign key takes.
+        hashed = str(rows[0].method).upper() == "HASH"
+        flaw = (
+            "over a prefix"
+            if prefixed
+            else "over a hash"
+            if hashed
+            else "ignored"
+            if rows[0].ignored == "YES"
+            else None
+        )
         columns = tuple(str(row.column).casefold() for row in rows)
         found.append(Index(name, columns, not rows[0].non_unique, str(rows[0].method).lower(), flaw))
     return tuple(found)

@@ -48,7 +48,7 @@ _FOREIGN_KEYS = sa.text(
     "c.confdeltype::text AS on_delete, c.convalidated AS validated, "
     "coalesce((to_jsonb(c) ->> 'conenforced')::boolean, true) AS enforced, "
     "EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgconstraint = c.oid AND t.tgenabled IN ('D', 'R')) AS disabled "
-    "FROM pg_constraint c WHERE c.conrelid = :oid AND c.contype = 'f' ORDER BY c.conname"
+    "FROM pg_constraint c WHERE c.conrelid = :oid AND c.contype = 'f' AND c.conparentid = 0 ORDER BY c.conname"
 )
 _LISTED = sa.text(
     "SELECT 'trigger ' || tgname FROM pg_trigger WHERE tgrelid = :oid AND NOT tgisinternal "
@@ -86,7 +86,7 @@ def read(connection: sa.Connection, name: str, schema: str | None) -> Relation |
     if found is None:
         return None
     kind = "partition" if found.partition else _KINDS.get(found.kind, "unknown relation")
-    if kind != "table":
+    if kind not in {"table", "partitioned table"}:
         return Relation(name, str(found.identity), kind)
     oid = {"oid": found.oid}
     columns = [_column(row) for row in connection.execute(_COLUMNS, oid).mappings()]
@@ -97,11 +97,11 @@ def read(connection: sa.Connection, name: str, schema: str | None) -> Relation |
     if found.guarded:
         flaws.append("row level security")
     if found.persistence != "p":
-        flaws.append("unlogged or temporary")
+        flaws.append("unlogged" if found.persistence == "u" else "temporary")
     return Relation(
         name,
         str(found.identity),
-        "table",
+        kind,
         {column.name: column for column in columns},
         next((tuple(row.columns) for row in rows if row.primary), ()),
         tuple(_index(row) for row in rows),

@@ -10,6 +10,7 @@ from twofold.metadata import UsersColumn
 from twofold.schema import catalog, history, probes, recipes_mariadb, recipes_postgresql, recipes_sqlite, spec, verifier
 from twofold.schema.findings import Finding, Verdict
 from twofold.schema.plan import Blocker, Lock, Plan, Size, Step, Subject
+from twofold.schema.referenced import obstacle
 from twofold.schema.users import as_spelled, column, live_type
 
 if TYPE_CHECKING:
@@ -53,11 +54,13 @@ def survey(
     users = as_spelled(named, parent)
     relations = verifier.read(connection)
     report = verifier.judge(users, parent, relations, connection.dialect.name)
-    is_fresh = report.nothing_there and settings.users == "users.id"
+    in_the_way = obstacle(users, parent)
+    is_fresh = report.nothing_there and settings.users == "users.id" and (parent is None or in_the_way is None)
     recorded = history.recorded(connection)
     # The ordinary upgrade makes what an empty database lacks, users included, unless it takes it for done.
     drift = () if is_fresh and recorded != spec.REVISION else report.drift
-    blocked = [_blocker(finding) for finding in drift if finding.verdict is Verdict.BLOCKED]
+    steps_of_users = {users.table_key: in_the_way.step} if in_the_way else {}
+    blocked = [_blocker(finding, steps_of_users) for finding in drift if finding.verdict is Verdict.BLOCKED]
     steps: list[Step] = []
     for found in _repairs(connection, users, parent, relations, drift):
         if isinstance(found, Step):
@@ -83,8 +86,9 @@ def survey(
     )
 
 
-def _blocker(finding: Finding) -> Blocker:
-    remedy = _REMEDIES.get(finding.aspect, "Change it by hand.")
+def _blocker(finding: Finding, remedies: Mapping[str, str]) -> Blocker:
+    """A finding with its remedy: that of its table, where there is one, else that of its kind."""
+    remedy = remedies.get(finding.table) or _REMEDIES.get(finding.aspect, "Change it by hand.")
     return Blocker(finding.table, finding.what, f"{finding.found}, expected: {finding.expected}", remedy)
 
 
@@ -96,7 +100,7 @@ def _repairs(
     drift: tuple[Finding, ...],
 ) -> Iterator[Step | Blocker]:
     repairable = [finding for finding in drift if finding.verdict is not Verdict.BLOCKED]
-    if not repairable or parent is None or users.column not in parent.columns:
+    if not repairable or obstacle(users, parent) is not None:
         return
     for expected in spec.tables(column(users, live_type(connection, users))):
         mine = tuple(finding for finding in repairable if finding.table == expected.name)

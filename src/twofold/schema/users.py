@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
 from twofold.schema import catalog
+from twofold.schema.referenced import obstacle
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,21 +44,21 @@ def as_spelled(users: UsersColumn, parent: Relation | None) -> UsersColumn:
 
 
 def live_type(connection: sa.Connection, users: UsersColumn) -> TypeEngine[Any]:
-    """The type of the referenced column as the database has it. Raises ConfigurationError where there is none.
+    """The type of the referenced column as the database has it.
+
+    Raises ConfigurationError where nothing can reference it.
 
     A string of MariaDB carries its character set and collation, even where the column inherits them: a foreign key
     between two collations is refused (error 150).
     """
     relation = catalog.read(connection, users.table, users.schema)
-    names = {} if relation is None else {name.casefold(): name for name in relation.columns}
-    if relation is None or users.column.casefold() not in names:
-        raise ConfigurationError(
-            f"There is no {users} in the database. Run your application's own migrations first, "
-            "or name the key of its users table: in TWOFOLD_USERS, or in your own revision file."
-        )
+    users = as_spelled(users, relation)
+    in_the_way = obstacle(users, relation)
+    if relation is None or in_the_way is not None:
+        raise ConfigurationError(str(in_the_way))
     columns = sa.inspect(connection).get_columns(users.table, users.schema)
     found: TypeEngine[Any] = next(one["type"] for one in columns if one["name"].casefold() == users.column.casefold())
-    spelled = relation.columns[names[users.column.casefold()]].type
+    spelled = relation.columns[users.column].type
     if spelled.charset is not None and isinstance(found, sa.String):
         found = copy(found)
         vars(found).update(charset=spelled.charset, collation=spelled.text.rpartition(" ")[2])

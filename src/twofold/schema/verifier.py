@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from twofold.schema import catalog, columns, keys, spec
 from twofold.schema.findings import Finding, Report, Verdict
+from twofold.schema.referenced import obstacle
 from twofold.schema.users import as_spelled, column
 
 if TYPE_CHECKING:
@@ -48,16 +49,8 @@ def judge(users: UsersColumn, parent: Relation | None, found: Mapping[str, Relat
 
 def _users(users: UsersColumn, parent: Relation | None) -> Iterator[Finding]:
     """What `user_id` references has to exist and to be unique."""
-    named, wanted = users.column, "a column that is the primary key or unique"
-    if parent is None:
-        yield Finding(users.table_key, "table", "", "missing", "the table that user_id references", Verdict.BLOCKED)
-        return
-    if named not in parent.columns:
-        yield Finding(users.table_key, "column", named, "missing", wanted, Verdict.BLOCKED)
-        return
-    unique = [index.columns for index in parent.indexes if index.unique and index.flaw is None]
-    if (named,) not in {parent.primary_key, *unique}:
-        yield Finding(users.table_key, "unique", f"({named})", "missing", wanted, Verdict.BLOCKED)
+    if (found := obstacle(users, parent)) is not None:
+        yield Finding(users.table_key, found.aspect, found.subject, found.found, found.wanted, Verdict.BLOCKED)
 
 
 def _table(

@@ -15,8 +15,8 @@ FAULTS = Faults()
     "no users' table",
     "users",
     "wrong",
-    "There is no table members.",
-    "Set TWOFOLD_USERS to the key of your users' table, as table.column.",
+    "There is no members.id in the database.",
+    "Run your application's own migrations first, or name the key of its users table: in TWOFOLD_USERS",
 )
 def _(sick: Sick) -> None:
     sick.set(users="members.id")
@@ -48,11 +48,23 @@ def _(sick: Sick) -> None:
     "a users' column that is not unique",
     "users",
     "wrong",
-    "is neither the primary key nor unique.",
-    "Set TWOFOLD_USERS to the key of your users' table, as table.column.",
+    "it is neither the primary key nor unique.",
+    "Give created_at a unique key of its own, or name another key in TWOFOLD_USERS, as table.column.",
 )
 def _(sick: Sick) -> None:
     sick.set(users="users.created_at")
+
+
+@FAULTS.add(
+    "users that are a view",
+    "users",
+    "wrong",
+    "everybody is a view, which no foreign key can reference.",
+    "Name the key of the table behind it in TWOFOLD_USERS.",
+)
+def _(sick: Sick) -> None:
+    sick.sql("CREATE VIEW everybody AS SELECT id FROM users")
+    sick.set(users="everybody.id")
 
 
 @FAULTS.add(

@@ -11,6 +11,7 @@ from twofold.cli.checks.check import Check
 from twofold.metadata import UsersColumn
 from twofold.schema import commands, history, spec
 from twofold.schema.catalog import read
+from twofold.schema.referenced import obstacle
 from twofold.schema.sentences import as_mfa_errors
 from twofold.schema.users import as_spelled
 
@@ -35,17 +36,12 @@ def users(terminal: Terminal) -> Iterator[Check]:
         found = read(connection, column.table, column.schema)
         column = as_spelled(column, found)
     step = "Set TWOFOLD_USERS to the key of your users' table, as table.column."
-    if found is None:
-        message = f"There is no table {column.table_key}."
-        makes_one = " With none at all, `twofold db upgrade` makes one." if str(column) == "users.id" else ""
-        yield Check("users", "wrong", message, step + makes_one)
-    elif column.column not in found.columns:
-        yield Check("users", "wrong", f"{column.table_key} has no column {column.column}.", step)
-    elif (column.column,) not in {
-        found.primary_key,
-        *(one.columns for one in found.indexes if one.unique and not one.flaw),
-    }:
-        yield Check("users", "wrong", f"{column} is neither the primary key nor unique.", step)
+    if (in_the_way := obstacle(column, found)) is not None:
+        is_made = found is None and str(column) == "users.id"
+        more = " With none at all, `twofold db upgrade` makes one." if is_made else ""
+        yield Check("users", "wrong", in_the_way.sentence, in_the_way.step + more)
+    elif found is None:
+        return
     elif (live := found.columns[column.column].type).family not in _KEYS:
         yield Check("users", "wrong", f"{column} is {live}, and neither an integer, a UUID nor a text.", step)
     else:
