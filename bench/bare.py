@@ -20,6 +20,7 @@ from twofold.account.driver import _Text  # pyright: ignore[reportPrivateUsage]
 from twofold.account.row import LOGIN, Account
 from twofold.account.statements import Schema
 from twofold.metadata import tables
+from twofold.schema.ids import Ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +32,7 @@ class _Writes:
     def __init__(self, url: sa.URL) -> None:
         engine, self._schema = (
             sa.create_engine(url.set(drivername="postgresql+psycopg")),
-            Schema("users.id", sa.BigInteger()),
+            Schema("users.id", Ids("integer")),
         )
         dialect = url.get_dialect()()
         self.read, self.write = (

@@ -12,6 +12,7 @@ from bench.clients import Measured, Stopwatch
 from twofold.account.driver import _Text  # pyright: ignore[reportPrivateUsage]
 from twofold.account.row import LOGIN, Account
 from twofold.account.statements import Schema
+from twofold.schema.ids import Ids
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +47,7 @@ class Loop:
         self._connection.execute("PRAGMA foreign_keys = ON")
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
-        dialect, schema = sa.create_engine("sqlite://").dialect, Schema("users.id", sa.BigInteger())
+        dialect, schema = sa.create_engine("sqlite://").dialect, Schema("users.id", Ids("integer"))
         self._read, self._swap, self._append = (
             _Text(statement.core, statement.names, dialect)
             for statement in (schema.read, schema.swap_at_login[None], schema.append)

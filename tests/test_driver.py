@@ -34,6 +34,7 @@ from twofold.account.row import Account
 from twofold.account.statements import Schema
 from twofold.database import enforce_foreign_keys
 from twofold.keyring import generate_key
+from twofold.schema.ids import Ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -144,7 +145,7 @@ def test_a_batch_is_sealed_again_on_every_driver(
 
 
 def test_what_is_sent_is_what_core_would_send(driven: Driven, migrated: Database, clock: Clock) -> None:
-    schema, sent = Schema("users.id", sa.BigInteger()), list[tuple[str, Any]]()
+    schema, sent = Schema("users.id", Ids("integer")), list[tuple[str, Any]]()
 
     def seen(_connection: Any, _cursor: Any, words: str, bound: Any, *_: Any) -> None:
         sent.append((words, tuple(bound) if isinstance(bound, list) else bound))
@@ -176,7 +177,7 @@ def test_what_is_read_is_what_core_would_read(
     mfa.trusted_devices.trust(enrolled.verified, name="a browser", request=FIREFOX)
     mfa.trusted_devices.trust(enrolled.verified, name="another", request=SAFARI)
     sql("UPDATE mfa_device_trusts SET browser = NULL WHERE device_name = 'another'")
-    schema = Schema("users.id", sa.BigInteger())
+    schema = Schema("users.id", Ids("integer"))
 
     def compare(connection: sa.Connection) -> None:
         now = clock.now
@@ -202,7 +203,7 @@ def test_what_is_read_is_what_core_would_read(
 
 def test_what_is_counted_is_what_core_would_count(driven: Driven, mfa: MFA, clock: Clock, ada: int) -> None:
     enroll(mfa, ada, clock)
-    schema = Schema("users.id", sa.BigInteger())
+    schema = Schema("users.id", Ids("integer"))
 
     def compare(connection: sa.Connection) -> None:
         row = schema.read.first(connection, (ada,))
@@ -291,7 +292,7 @@ def test_each_way_to_listen_is_enough(
 
 
 def test_a_value_for_each_name_is_needed(clock: Clock) -> None:
-    read = Schema("users.id", sa.BigInteger()).read_for_challenge
+    read = Schema("users.id", Ids("integer")).read_for_challenge
     assert read.named((7, clock.now)) == {"user": 7, "now": clock.now}
     for wrong in ((7,), (7, clock.now, None)):
         with pytest.raises(ValueError, match="argument"):
@@ -371,7 +372,7 @@ def test_tables_that_are_gone_and_lines_that_are_forged_are_told_as_core_tells_t
     driven: Driven, mfa: MFA, clock: Clock, ada: int, sql: Sql
 ) -> None:
     enrolled = enroll(mfa, ada, clock)
-    schema = Schema("users.id", sa.BigInteger())
+    schema = Schema("users.id", Ids("integer"))
 
     def line(**columns: Any) -> tuple[Any, ...]:
         held = {"user": ada, "event_event_status": "x"} | {f"event_{name}": value for name, value in columns.items()}

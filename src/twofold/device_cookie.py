@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from twofold.keyring import canonical
+from twofold.outcomes import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +29,7 @@ _NAME = re.compile(rf"(.+_)[0-9a-f]{{{_DIGITS}}}", re.ASCII)
 
 def name_for(settings: Settings, user_id: UserId) -> str:
     """The name for a user, as `twofold_device_0f3a9c27b51d`. An id that is written alike has the same one."""
-    digest = hashlib.sha256(canonical("device cookie", str(user_id))).hexdigest()
+    digest = hashlib.sha256(canonical("device cookie", spelled(user_id))).hexdigest()
     return f"{settings.device_cookie}_{digest[:_DIGITS]}"
 
 

@@ -27,6 +27,7 @@ from twofold.arguments import batch, whole
 from twofold.backup_codes.codec import adopted as adopted_hash
 from twofold.errors import ConfigurationError, MFAError, MissingKey, NotAdopted, Tampered, UnknownUser
 from twofold.kinds import Kind
+from twofold.outcomes import spelled
 from twofold.totp import factor as totp
 from twofold.totp.algorithm import named
 
@@ -163,7 +164,7 @@ class _Page:
                     raise Unreadable
                 decided.append((account, _begun(work, account)))
             except Unreadable:
-                left.append(str(user_id))
+                left.append(spelled(user_id))
         if trial:
             return left
         beside = _Beside(work, [after for _, after in decided])
@@ -201,7 +202,7 @@ class _Page:
                     else:
                         adopt_one(work, user_id)
             except (Unreadable, UnknownUser, Tampered, NotAdopted, MissingKey):
-                left.append(str(user_id))
+                left.append(spelled(user_id))
         return left
 
 

@@ -12,8 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-UserId = int | str | UUID
+UserId = int | str | UUID | bytes
 """Whatever `users.id` holds."""
+
+
+def spelled(user_id: UserId) -> str:
+    """Write an id as a person types it: bytes as hex digits."""
+    return user_id.hex() if isinstance(user_id, bytes) else str(user_id)
+
 
 Factor = Literal["totp", "backup_codes"]
 

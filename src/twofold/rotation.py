@@ -21,6 +21,7 @@ from twofold.account.store import Update
 from twofold.arguments import batch, whole
 from twofold.errors import MissingKey, Tampered
 from twofold.kinds import Kind
+from twofold.outcomes import spelled
 from twofold.totp import factor as totp
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _one_by_one(work: Attempt, users: Sequence[UserId]) -> list[str]:
                 if account is not None:
                     store.save(work, account, totp.resealed(work, account), Fact(Kind.RESEALED))
         except (MissingKey, Tampered):
-            skipped.append(str(user_id))
+            skipped.append(spelled(user_id))
     return skipped
 
 

@@ -141,10 +141,14 @@ def _pack(user_id: UserId) -> str:
             return f"u{user_id.hex}"
         case int():
             return f"i{int.__repr__(user_id)}"
+        case bytes():
+            return f"y{user_id.hex()}"
         case _:
             return f"s{str.__str__(user_id)}"
 
 
 def _unpack(packed: str) -> UserId:
     kind, value = packed[0], packed[1:]
+    if kind == "y":
+        return bytes.fromhex(value)
     return UUID(value) if kind == "u" else int(value) if kind == "i" else value

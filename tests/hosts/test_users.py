@@ -10,6 +10,7 @@ import pytest
 from tests.people import FIREFOX, Clock, enroll, log_in, plain_settings
 from twofold import MFA, ConfigurationError, Rejected, UnknownUser
 from twofold.cli.operator import Operator
+from twofold.outcomes import spelled
 from twofold.schema import commands, spec
 
 if TYPE_CHECKING:
@@ -26,7 +27,30 @@ KEYS: dict[str, tuple[str, str, Any]] = {
     "varchar(36)": ("VARCHAR(36)", f"'{ADA}'", ADA),
     "varchar": ("VARCHAR(64)", "'Ada-ö'", "Ada-ö"),
     "text": ("TEXT", "'ada'", "ada"),
+    "padded": ("CHAR(40)", "'ada'", "ada"),
+    "smallint": ("SMALLINT", "-7", -7),
+    "numeric": ("NUMERIC(20)", "9007199254740993", 9007199254740993),
+    "guid": ("GUID", f"'{ADA}'", ADA),
+    "uuid as text": ("UUID", f"'{ADA}'", str(ADA)),
+    "blob": ("BLOB", f"X'{ADA.hex}'", ADA.bytes),
+    "bytea": ("BYTEA", f"'\\x{ADA.hex}'", ADA.bytes),
+    "a uuid in bytea": ("BYTEA", f"'\\x{ADA.hex}'", ADA),
+    "numeric without limits": ("NUMERIC", "7", 7),
+    "domain": ("uuid_of_a_user", f"'{ADA}'", ADA),
+    "domain over a domain": ("short_name", "'ada'", "ada"),
+    "binary(16)": ("BINARY(16)", f"X'{ADA.hex}'", ADA.bytes),
+    "a uuid in binary(16)": ("BINARY(16)", f"X'{ADA.hex}'", ADA),
+    "varbinary": ("VARBINARY(20)", f"X'{ADA.hex}'", ADA.bytes),
+    "bigint unsigned": ("BIGINT UNSIGNED", "18446744073709551615", 18446744073709551615),
+    "tinyint(1)": ("TINYINT(1)", "7", 7),
+    "mediumint": ("MEDIUMINT UNSIGNED", "16777215", 16777215),
+    "latin1": ("VARCHAR(400) CHARACTER SET latin1", "'Ada-ö'", "Ada-ö"),
 }
+DOMAINS = (
+    "CREATE DOMAIN uuid_of_a_user AS uuid",
+    "CREATE DOMAIN name AS varchar(20)",
+    "CREATE DOMAIN short_name AS public.name CHECK (length(VALUE) < 10)",
+)
 
 
 def execute(database: Database, *statements: str) -> None:
@@ -40,6 +64,19 @@ def rows(database: Database) -> dict[str, int]:
         return {name: connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one() for name in spec.NAMES}
 
 
+def nobody(somebody: Any) -> Any:
+    """An id of the same kind, which no user has."""
+    match somebody:
+        case UUID():
+            return UUID(int=5)
+        case bytes():
+            return bytes(16)
+        case str():
+            return "nobody"
+        case _:
+            return 5
+
+
 def a_login_from_set_up_to_farewell(database: Database, users: str, keys: str, user_id: Any, literal: str) -> None:
     """Migrate, enroll, log in, read the log, delete the user, and migrate back."""
     clock, engine, settings = Clock(), database.engine(), plain_settings(users=users, keys=keys)
@@ -47,7 +84,7 @@ def a_login_from_set_up_to_farewell(database: Database, users: str, keys: str, u
     assert commands.verify(engine, settings).findings == ()
     mfa = MFA(engine, settings, clock=clock)
     with pytest.raises(UnknownUser):
-        mfa.totp.begin(UUID(int=5) if isinstance(user_id, UUID) else 5, account_name="nobody@example.com")
+        mfa.totp.begin(nobody(user_id), account_name="nobody@example.com")
 
     enrolment = enroll(mfa, user_id, clock)
     challenge = mfa.challenge(user_id)
@@ -64,8 +101,9 @@ def a_login_from_set_up_to_farewell(database: Database, users: str, keys: str, u
     assert mfa.events.verify(user_id).is_intact
     assert len(mfa.events.recent(user_id, limit=50)) == len(list(mfa.events.export(after=0, limit=50))) > 6
     operator = Operator(engine, settings, clock=clock)
-    typed = operator.user(str(user_id))
+    typed = operator.user(spelled(user_id))
     assert mfa.status(typed).is_enrolled
+    assert {type(event.user_id) for event in mfa.events.recent(user_id)} == {type(typed)}
     assert operator.users() == (typed,)
 
     assert all(rows(database).values())
@@ -89,9 +127,54 @@ def accounts_under_another_key(database: Database, keys: str, kind: str) -> None
     a_login_from_set_up_to_farewell(database, "accounts.uuid", keys, user_id, literal)
 
 
-@pytest.mark.parametrize("kind", ["integer", "bigint", "char(36)", "char(32)", "varchar(36)", "varchar"])
+@pytest.mark.parametrize(
+    "kind", ["integer", "bigint", "char(36)", "char(32)", "varchar(36)", "varchar", "padded", "smallint", "numeric"]
+)
 def test_a_whole_login_works_for_accounts_under_another_key(database: Database, keys: str, kind: str) -> None:
     accounts_under_another_key(database, keys, kind)
+
+
+@pytest.mark.backends("sqlite")
+@pytest.mark.parametrize("kind", ["guid", "uuid as text", "blob"])
+def test_a_whole_login_works_for_what_sqlite_takes_by_its_name(database: Database, keys: str, kind: str) -> None:
+    accounts_under_another_key(database, keys, kind)
+
+
+@pytest.mark.backends("postgresql")
+@pytest.mark.parametrize(
+    "kind", ["bytea", "a uuid in bytea", "numeric without limits", "domain", "domain over a domain"]
+)
+def test_a_whole_login_works_for_the_kinds_of_postgresql(database: Database, keys: str, kind: str) -> None:
+    execute(database, *DOMAINS)
+    accounts_under_another_key(database, keys, kind)
+
+
+@pytest.mark.backends("mariadb")
+@pytest.mark.parametrize(
+    "kind",
+    ["binary(16)", "a uuid in binary(16)", "varbinary", "bigint unsigned", "tinyint(1)", "mediumint", "latin1"],
+)
+def test_a_whole_login_works_for_the_kinds_of_mariadb(database: Database, keys: str, kind: str) -> None:
+    accounts_under_another_key(database, keys, kind)
+
+
+UNSERVED = {
+    "sqlite": ("REAL", "DATETIME", "BOOLEAN", "DECIMAL(10,2)", "MONEY"),
+    "postgresql": ("OID", "NAME", "NUMERIC(10,2)", "TIMESTAMP", "INET", "BOOLEAN"),
+    "mariadb": ("DECIMAL(10,2)", "DATETIME", "DOUBLE", "INET6", "ENUM('a', 'b')"),
+}
+
+
+def test_what_is_not_on_the_list_is_refused_before_anything_is_made(database: Database) -> None:
+    engine, settings = database.engine(), plain_settings(users="accounts.uuid")
+    for declared in UNSERVED[database.backend]:
+        execute(database, f"CREATE TABLE accounts (uuid {declared} NOT NULL PRIMARY KEY)")
+        with pytest.raises(ConfigurationError, match=r"accounts\.uuid is .*, which is no key that is served"):
+            commands.upgrade(engine, settings)
+        (finding,) = (one for one in commands.verify(engine, settings).drift if one.table == "accounts")
+        assert (finding.aspect, finding.subject) == ("type", "uuid")
+        assert commands.verify(engine, settings).nothing_there
+        execute(database, "DROP TABLE accounts")
 
 
 @pytest.mark.backends("postgresql", "mariadb")

@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import datetime  # noqa: TC003
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.exc import NoSuchTableError
 
 from twofold.account import digests
 from twofold.account.chain import Link
@@ -18,9 +16,11 @@ from twofold.account.row import LOGIN, Account
 from twofold.account.standby import IsStandby
 from twofold.errors import ConfigurationError, SchemaDrift, UnknownUser
 from twofold.metadata import UsersColumn, tables
+from twofold.schema import catalog
+from twofold.schema.ids import SERVED, Ids, ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from twofold.outcomes import UserId
 
@@ -86,8 +86,9 @@ class HeldDevice(NamedTuple):
 class Schema:
     """The tables with the type that the live `users.id` has, and the statements of the hot path, built once."""
 
-    def __init__(self, users: str, user_id_type: sa.types.TypeEngine[Any]) -> None:
-        self.user_id_type = user_id_type
+    def __init__(self, users: str, ids: Ids) -> None:
+        self.ids = ids
+        self.user_id_type = user_id_type = ids.type
         metadata = sa.MetaData()
         reference = UsersColumn.parse(users)
         self.users = sa.Table(
@@ -267,52 +268,26 @@ class Schema:
                 "SQLite must enforce foreign keys: call twofold.database.enforce_foreign_keys(engine) where you make "
                 "it, so that every connection runs PRAGMA foreign_keys = ON."
             )
-        try:
-            columns = sa.inspect(connection).get_columns("user_mfa_secrets")
-        except NoSuchTableError:
-            raise SchemaDrift("The MFA tables are not in this database; run `twofold db upgrade`.") from None
-        found = next((column["type"] for column in columns if column["name"] == "user_id"), None)
-        match found:
-            case sa.Integer():
-                return built(users, sa.BigInteger)
-            case sa.Uuid():
-                return built(users, sa.Uuid)
-            case sa.String():
-                return built(users, sa.String, found.length)
-            case _:
-                raise SchemaDrift("user_id is neither an integer, a UUID nor a string; run `twofold db verify`.")
+        found = catalog.read(connection, "user_mfa_secrets")
+        if found is None or found.kind != "table":
+            raise SchemaDrift("The MFA tables are not in this database; run `twofold db upgrade`.")
+        column = found.columns.get("user_id")
+        held = None if column is None else ids(column.type, connection.dialect.name)
+        if held is None:
+            raise SchemaDrift(f"user_id is not {SERVED}; run `twofold db verify`.")
+        return built(users, held)
 
     def stored(self, user_id: object) -> UserId:
-        """The value as the column holds it. Raises UnknownUser where the column cannot hold it.
-
-        The databases coerce what they compare ('5' is 5 to one, 'ada' is 0 to another), so another type is refused
-        here.
-        """
-        match self.user_id_type, user_id:
-            case (_, bool()):
-                pass
-            case (sa.BigInteger(), int()) if -(2**63) <= user_id < 2**63:
-                return user_id
-            case (sa.Uuid(), UUID()):
-                return user_id
-            case (sa.String(length=length), UUID()):
-                return user_id.hex if length == 32 else str(user_id)
-            case (sa.String(length=length), str()) if _is_text(user_id) and len(user_id) <= (length or 255):
-                return user_id
-            case _:
-                pass
-        raise UnknownUser
+        """The value as the column holds it. Raises UnknownUser where the column cannot hold it."""
+        if (kept := self.ids.stored(user_id)) is None:
+            raise UnknownUser
+        return kept
 
 
 @lru_cache(maxsize=32)
-def built(users: str, kind: Callable[..., sa.types.TypeEngine[Any]], *lengths: int | None) -> Schema:
+def built(users: str, ids: Ids) -> Schema:
     """The statements for one kind of users, which all faces of a process share: a tenth of a second each time."""
-    return Schema(users, kind(*lengths))
-
-
-def _is_text(value: str) -> bool:
-    """Whether a database can hold it: NUL ends a text, and half of a surrogate pair begins none."""
-    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value)
+    return Schema(users, ids)
 
 
 _SEEN: Final = sa.bindparam("seen", type_=sa.BigInteger())

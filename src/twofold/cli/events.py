@@ -14,7 +14,7 @@ from twofold.cli.keys import counted
 from twofold.cli.shown import Table
 from twofold.cli.terminal import Terminal, as_json, command, noun
 from twofold.errors import MissingKey, Tampered, UnknownUser
-from twofold.outcomes import Event, UserId
+from twofold.outcomes import Event, UserId, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,7 @@ def prune(
         people.append("Stopped; every finished batch is kept. Run the same command to go on.")
     if left:
         people.append(f"Left alone, since they cannot be proven; look into {counted(len(left), 'user')}:")
-        people += [f"  user {user_id}: {problem}" for user_id, problem in left.items()]
+        people += [f"  user {spelled(user_id)}: {problem}" for user_id, problem in left.items()]
     told = [{"user_id": user_id, "problem": problem} for user_id, problem in left.items()]
     result = {"is_dry_run": False, "before": before, "removed": removed, "users": len(users), "left": told}
     terminal.answer(result | {"is_stopped": is_stopped}, *people)

@@ -40,12 +40,15 @@ def user(work: Attempt, text: str) -> UserId:
 
 def _readings(work: Attempt, text: str) -> Iterator[UserId]:
     """What the text can mean, in the type of the column. Where UUIDs are kept as text, either spelling finds them."""
-    if isinstance(work.schema.user_id_type, sa.Integer):
-        if re.fullmatch(r"-?[0-9]{1,19}", text):
+    kind = work.schema.ids.kind
+    if kind in {"integer", "decimal"}:
+        if re.fullmatch(r"-?[0-9]{1,38}", text):
             yield int(text)
         return
-    if isinstance(work.schema.user_id_type, sa.String):
+    if kind == "text":
         yield text
+    if kind == "bytes" and re.fullmatch(r"([0-9A-Fa-f]{2})*", text):
+        yield bytes.fromhex(text)
     with suppress(ValueError):
         yield UUID(text)
 

@@ -50,6 +50,8 @@ def _plain(value: object) -> Any:
             return value.value
         case UUID() | Path():
             return str(value)
+        case bytes():
+            return value.hex()
         case frozenset() | set():
             return sorted(value)
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -10,6 +10,7 @@ import typer
 from twofold.cli.shown import Table
 from twofold.cli.terminal import Terminal, command, noun
 from twofold.errors import NotEnrolled, Tampered, WrongKey
+from twofold.outcomes import spelled
 from twofold.request import printable
 
 if TYPE_CHECKING:
@@ -49,11 +50,11 @@ def reset(terminal: Terminal, user: User, *, reason: Reason, by: By = None, yes:
     if not (found.is_enrolled or found.is_pending):
         raise NotEnrolled("This user has no second factor; there is nothing to reset.")
     lost = f"{found.backup_codes_remaining} backup codes and {found.trusted_devices} trusted devices"
-    terminal.confirm(f"Remove the second factor of user {user_id}, with {lost}?", yes=yes)
+    terminal.confirm(f"Remove the second factor of user {spelled(user_id)}, with {lost}?", yes=yes)
     terminal.mfa.reset(user_id, by=operator, reason=reason)
     terminal.answer(
         {"user_id": user_id, "action": "reset", "by": operator, "reason": reason},
-        f"The second factor of user {user_id} is removed. It is recorded that {operator} did it.",
+        f"The second factor of user {spelled(user_id)} is removed. It is recorded that {operator} did it.",
     )
 
 
@@ -79,11 +80,12 @@ def repair(
     if not keys_lost:
         # What is refused later on is not asked about.
         terminal.mfa.require_keys(user_id)
-    terminal.confirm(f"Remove the second factor of user {user_id} and trust the row again?", yes=yes)
+    terminal.confirm(f"Remove the second factor of user {spelled(user_id)} and trust the row again?", yes=yes)
     terminal.mfa.repair(user_id, by=operator, reason=reason, keys_lost=keys_lost)
     terminal.answer(
         {"user_id": user_id, "action": "repair", "by": operator, "reason": reason},
-        f"The row of user {user_id} is in service again, without a factor. It is recorded that {operator} did it.",
+        f"The row of user {spelled(user_id)} is in service again, without a factor. "
+        f"It is recorded that {operator} did it.",
     )
 
 

@@ -18,6 +18,7 @@ from twofold.cli.failures import REFUSED
 from twofold.cli.keys import counted
 from twofold.cli.terminal import Terminal, command
 from twofold.errors import MissingKey, UnknownUser, WrongKey
+from twofold.outcomes import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -155,7 +156,7 @@ class _Found:
 
 def shortened(problems: Sequence[tuple[UserId, str | None]]) -> Iterator[str]:
     """The first of these users with what is wrong, and the number of the others."""
-    yield from (f"user {user_id}: {problem}" for user_id, problem in problems[:_SHOWN])
+    yield from (f"user {spelled(user_id)}: {problem}" for user_id, problem in problems[:_SHOWN])
     if len(problems) > _SHOWN:
         yield f"… and {len(problems) - _SHOWN:,} more"
 

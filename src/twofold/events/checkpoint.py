@@ -157,13 +157,21 @@ def _end(count: object, mac: object) -> tuple[int, str | None]:
 
 
 def _pack(user_id: UserId) -> Any:
-    return {"uuid": str(user_id)} if isinstance(user_id, UUID) else user_id
+    match user_id:
+        case UUID():
+            return {"uuid": str(user_id)}
+        case bytes():
+            return {"bytes": user_id.hex()}
+        case _:
+            return user_id
 
 
 def _unpack(packed: object) -> UserId:
     match packed:
         case {"uuid": str(text)}:
             return UUID(text)
+        case {"bytes": str(text)}:
+            return bytes.fromhex(text)
         case int():
             return packed
         case str():

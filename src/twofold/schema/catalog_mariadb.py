@@ -104,7 +104,8 @@ def _type(row: Mapping[Any, Any]) -> Type:
     if charset is not None:
         plain = f"{plain} character set {charset} collate {row['collation']}"
     if text.startswith("tinyint(1)"):
-        return Type("boolean", plain, 8)
+        # Here the width tells: a foreign key of the same words is read as a boolean, too.
+        return Type("boolean", text, 8)
     if data in _BITS:
         # An unsigned number reaches further up, never less far than its signed sibling of half the size.
         return Type("integer", plain, _BITS[data])
@@ -114,9 +115,20 @@ def _type(row: Mapping[Any, Any]) -> Type:
         return Type("string", plain, _UNLIMITED[data], charset=charset)
     if data == "datetime":
         return Type("moment", plain, int(row["fraction"]))
+    return _rare_type(data, plain, row["length"], charset)
+
+
+def _rare_type(data: str, text: str, length: int | None, charset: str | None) -> Type:
+    """A type that no column of ours has, but the users' key may."""
     if data == "uuid":
-        return Type("uuid", plain)
-    return Type("other", plain, charset=charset)
+        return Type("uuid", text)
+    if data == "char":
+        return Type("char", text, length, charset=charset)
+    if data in {"binary", "varbinary"}:
+        return Type("binary", text, length)
+    if whole := re.match(r"decimal\((\d+),0\)", text):
+        return Type("decimal", text, int(whole[1]))
+    return Type("other", text, charset=charset)
 
 
 def _indexes(connection: sa.Connection, named: dict[str, str | None]) -> tuple[Index, ...]:

@@ -19,13 +19,19 @@ _CLASS = sa.text(
 )
 # Since version 18 a NOT NULL can be declared and not validated, and a foreign key can be declared and not enforced.
 _COLUMNS = sa.text(
-    "SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, t.typname AS base, "
-    "a.atttypmod AS modifier, "
+    "SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, t.typtype = 'd' AS is_domain, "
+    "base.typname AS base, base.modifier AS modifier, "
     "a.attnotnull AND NOT EXISTS (SELECT 1 FROM pg_constraint n WHERE n.conrelid = a.attrelid "
     "AND n.contype = 'n' AND NOT n.convalidated AND a.attnum = ANY (n.conkey)) AS required, "
     "pg_get_expr(d.adbin, d.adrelid) AS default_text, a.attidentity::text AS identity, "
     "a.attgenerated::text AS generated "
     "FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
+    # A domain may stand for a domain; the last of them is what is kept.
+    "CROSS JOIN LATERAL (WITH RECURSIVE under AS ("
+    "SELECT t.typname, t.typtype, t.typbasetype, t.typtypmod, a.atttypmod AS modifier "
+    "UNION ALL SELECT b.typname, b.typtype, b.typbasetype, b.typtypmod, under.typtypmod "
+    "FROM under JOIN pg_type b ON b.oid = under.typbasetype WHERE under.typtype = 'd') "
+    "SELECT typname, modifier FROM under WHERE typtype <> 'd') AS base "
     "LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
     "WHERE a.attrelid = :oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
 )
@@ -77,6 +83,9 @@ _FAMILIES: dict[str, tuple[Family, int | None]] = {
     "timestamp": ("moment", 6),
     "timestamptz": ("moment", 6),
     "uuid": ("uuid", None),
+    "bpchar": ("char", None),
+    "bytea": ("binary", None),
+    "numeric": ("decimal", None),
 }
 
 
@@ -127,11 +136,14 @@ def _column(row: Mapping[Any, Any]) -> Column:
 def _type(row: Mapping[Any, Any]) -> Type:
     base, modifier = str(row["base"]), int(row["modifier"])
     family, size = _FAMILIES.get(base, ("other", None))
-    if modifier >= 0 and base == "varchar":
+    if modifier >= 0 and base in {"varchar", "bpchar"}:
         size = modifier - 4  # PostgreSQL counts its own header of four bytes.
+    elif modifier >= 0 and base == "numeric":
+        # Digits in the upper half, those behind the point in the lower.
+        family, size = ("decimal" if not (modifier - 4) & 0x7FF else "other"), (modifier - 4) >> 16
     elif modifier >= 0 and family == "moment":
         size = modifier
-    return Type(family, str(row["type"]), size, zoned=base == "timestamptz")
+    return Type(family, str(row["type"]), size, zoned=base == "timestamptz", is_domain=bool(row["is_domain"]))
 
 
 def _index(row: sa.Row[Any]) -> Index:

@@ -69,13 +69,17 @@ def read_type(declared: str) -> Type:
     families: Sequence[tuple[Family, tuple[str, ...]]] = (
         ("boolean", ("BOOL",)),
         ("moment", ("DATETIME", "TIMESTAMP")),
-        ("uuid", ("UUID",)),
+        ("uuid", ("UUID", "GUID")),
         ("integer", ("INT",)),
         ("string", ("CHAR", "CLOB", "TEXT", "JSON", "ENUM")),
     )
     for family, words in families:
         if any(word in upper for word in words):
             return Type(family, declared)
+    if "BLOB" in upper or "BINARY" in upper:
+        return Type("binary", declared)
+    if re.fullmatch(r"(NUMERIC|DECIMAL)\s*(\(\s*\d+\s*(,\s*0\s*)?\))?", upper.strip()):
+        return Type("decimal", declared)
     return Type("other", declared or "no type")
 
 

@@ -86,6 +86,9 @@ def _type_verdict(wanted: Type, live: Type, dialect: str) -> Verdict:
         # SQLite keeps what it is given, whatever the declared length; a boolean is a number there.
         alike = {wanted.family, live.family} <= {"boolean", "integer"} or wanted.family == live.family
         return Verdict.SAME if alike else Verdict.BLOCKED
+    if live.is_domain:
+        # What it checks is the host's, and may refuse what the library writes.
+        return Verdict.BLOCKED
     if wanted.family != live.family:
         number_for_boolean = wanted.family == "boolean" and live.family == "integer" and dialect != "postgresql"
         return Verdict.TOLERATED if number_for_boolean else Verdict.BLOCKED

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from twofold.schema.ids import SERVED, ids
+
 if TYPE_CHECKING:
     from twofold.metadata import UsersColumn
     from twofold.schema.relation import Index, Relation
@@ -19,7 +21,7 @@ _REFERABLE = {"table", "partitioned table"}
 class Obstacle:
     """Why nothing can reference the users. `found` and `wanted` are words of a finding, `step` is what to do."""
 
-    aspect: Literal["table", "column", "unique", "storage"]
+    aspect: Literal["table", "column", "type", "unique", "storage"]
     subject: str
     found: str
     wanted: str
@@ -30,7 +32,7 @@ class Obstacle:
         return f"{self.sentence} {self.step}"
 
 
-def obstacle(users: UsersColumn, parent: Relation | None) -> Obstacle | None:
+def obstacle(users: UsersColumn, parent: Relation | None, dialect: str) -> Obstacle | None:
     """What keeps a foreign key from referencing this column of what the catalog found under the name, if anything."""
     table, key = users.table_key, users.column
     other = "name the key of another table in TWOFOLD_USERS"
@@ -54,7 +56,14 @@ def obstacle(users: UsersColumn, parent: Relation | None) -> Obstacle | None:
         sentence = f"There is no {users} in the database: {table} has no column {key}."
         step = "Set TWOFOLD_USERS to the key of your users' table, as table.column."
         return Obstacle("column", key, "missing", "a column that is the primary key or unique", sentence, step)
-    return _not_unique(users, parent)
+    if (shared := _not_unique(users, parent)) is not None:
+        return shared
+    live = parent.columns[key].type
+    if ids(live, dialect) is None:
+        sentence = f"{users} is {live}, which is no key that is served: {SERVED}."
+        step = "Give the users a key of such a kind beside it, and name that in TWOFOLD_USERS, as table.column."
+        return Obstacle("type", key, str(live), SERVED, sentence, step)
+    return None
 
 
 _REMEDIES = {

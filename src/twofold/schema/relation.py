@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Family = Literal["integer", "boolean", "string", "moment", "uuid", "other"]
+Family = Literal["integer", "boolean", "decimal", "string", "char", "binary", "moment", "uuid", "other"]
 
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """A column's type. `size`: bits of an integer, length of a string, digits of a second; None is no limit."""
+    """A column's type. `size`: bits of an integer, length of a string, digits of a second; None is no limit.
+
+    A decimal has no fractions, and a char is padded. A domain of PostgreSQL has the family of what it stands for.
+    """
 
     family: Family
     text: str
     size: int | None = None
     zoned: bool = False
     charset: str | None = None
+    is_domain: bool = False
 
     def __str__(self) -> str:
         return self.text

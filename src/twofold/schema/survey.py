@@ -54,7 +54,7 @@ def survey(
     users = as_spelled(named, parent)
     relations = verifier.read(connection)
     report = verifier.judge(users, parent, relations, connection.dialect.name)
-    in_the_way = obstacle(users, parent)
+    in_the_way = obstacle(users, parent, connection.dialect.name)
     is_fresh = report.nothing_there and settings.users == "users.id" and (parent is None or in_the_way is None)
     recorded = history.recorded(connection)
     # The ordinary upgrade makes what an empty database lacks, users included, unless it takes it for done.
@@ -100,7 +100,7 @@ def _repairs(
     drift: tuple[Finding, ...],
 ) -> Iterator[Step | Blocker]:
     repairable = [finding for finding in drift if finding.verdict is not Verdict.BLOCKED]
-    if not repairable or obstacle(users, parent) is not None:
+    if not repairable or obstacle(users, parent, connection.dialect.name) is not None:
         return
     for expected in spec.tables(column(users, live_type(connection, users))):
         mine = tuple(finding for finding in repairable if finding.table == expected.name)

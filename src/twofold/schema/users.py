@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
 from twofold.schema import catalog
+from twofold.schema.ids import Declared
 from twofold.schema.referenced import obstacle
 from twofold.settings import Settings
 
@@ -44,25 +44,19 @@ def as_spelled(users: UsersColumn, parent: Relation | None) -> UsersColumn:
 
 
 def live_type(connection: sa.Connection, users: UsersColumn) -> TypeEngine[Any]:
-    """The type of the referenced column as the database has it.
+    """The type of the referenced column in the words of the database.
 
-    Raises ConfigurationError where nothing can reference it.
+    Raises ConfigurationError where nothing can reference it, or such a key is not served.
 
     A string of MariaDB carries its character set and collation, even where the column inherits them: a foreign key
     between two collations is refused (error 150).
     """
     relation = catalog.read(connection, users.table, users.schema)
     users = as_spelled(users, relation)
-    in_the_way = obstacle(users, relation)
+    in_the_way = obstacle(users, relation, connection.dialect.name)
     if relation is None or in_the_way is not None:
         raise ConfigurationError(str(in_the_way))
-    columns = sa.inspect(connection).get_columns(users.table, users.schema)
-    found: TypeEngine[Any] = next(one["type"] for one in columns if one["name"].casefold() == users.column.casefold())
-    spelled = relation.columns[users.column].type
-    if spelled.charset is not None and isinstance(found, sa.String):
-        found = copy(found)
-        vars(found).update(charset=spelled.charset, collation=spelled.text.rpartition(" ")[2])
-    return found
+    return Declared(relation.columns[users.column].type.text)
 
 
 def named_type(text: str) -> TypeEngine[Any]:
@@ -70,6 +64,15 @@ def named_type(text: str) -> TypeEngine[Any]:
     types: dict[str, TypeEngine[Any]] = {"bigint": sa.BigInteger(), "integer": sa.Integer(), "uuid": sa.Uuid()}
     if (known := types.get(text.strip().lower())) is not None:
         return known
-    if length := re.fullmatch(r"varchar\((\d{1,5})\)", text.strip().lower()):
-        return sa.String(int(length[1]))
-    raise ConfigurationError("-x twofold_user_id_type is bigint, integer, uuid or varchar(n).")
+    if re.fullmatch(_NAMED, text.strip().lower()):
+        return Declared(text.strip().upper())
+    raise ConfigurationError(
+        "-x twofold_user_id_type is bigint, integer or another width of it, uuid, varchar(n), char(n), text, "
+        "binary(n), bytea, blob or numeric(n)."
+    )
+
+
+_NAMED = (
+    r"(tiny|small|medium|big)?int(eger)?( unsigned)?|text|bytea|blob|"
+    r"((var)?char|(var)?binary|numeric|decimal)\(\d{1,5}\)"
+)

@@ -35,7 +35,7 @@ def read(connection: sa.Connection) -> dict[str, Relation | None]:
 def judge(users: UsersColumn, parent: Relation | None, found: Mapping[str, Relation | None], dialect: str) -> Report:
     """Compare what was read with the revision. `parent` is the users table."""
     users = as_spelled(users, parent)
-    findings = list(_users(users, parent))
+    findings = list(_users(users, parent, dialect))
     for expected in spec.tables(column(users, sa.BigInteger())):
         relation = found[expected.name]
         if relation is None:
@@ -47,9 +47,9 @@ def judge(users: UsersColumn, parent: Relation | None, found: Mapping[str, Relat
     return Report(frozenset(name for name, relation in found.items() if relation is not None), tuple(findings))
 
 
-def _users(users: UsersColumn, parent: Relation | None) -> Iterator[Finding]:
+def _users(users: UsersColumn, parent: Relation | None, dialect: str) -> Iterator[Finding]:
     """What `user_id` references has to exist and to be unique."""
-    if (found := obstacle(users, parent)) is not None:
+    if (found := obstacle(users, parent, dialect)) is not None:
         yield Finding(users.table_key, found.aspect, found.subject, found.found, found.wanted, Verdict.BLOCKED)
 
 

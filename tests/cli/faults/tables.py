@@ -71,8 +71,8 @@ def _(sick: Sick) -> None:
     "a users' column of no type for it",
     "users",
     "wrong",
-    "neither an integer, a UUID nor a text",
-    "Set TWOFOLD_USERS to the key of your users' table, as table.column.",
+    "which is no key that is served: an integer, a number without fractions, a UUID, a text or bytes.",
+    "Give the users a key of such a kind beside it, and name that in TWOFOLD_USERS, as table.column.",
 )
 def _(sick: Sick) -> None:
     sick.sql("CREATE TABLE moments (at TIMESTAMP NOT NULL PRIMARY KEY)")

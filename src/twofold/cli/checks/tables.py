@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from twofold.cli.terminal import Terminal
     from twofold.schema.relation import Relation
 
-_KEYS = {"integer", "string", "uuid"}
 _NAMED = 3
 _OWN_USERS = {"id", "subject", "created_at"}
 _OURS = {"users", "alembic_version", spec.VERSION_TABLE, *spec.NAMES}
@@ -35,18 +34,13 @@ def users(terminal: Terminal) -> Iterator[Check]:
     with as_mfa_errors(), terminal.engine.connect() as connection:
         found = read(connection, column.table, column.schema)
         column = as_spelled(column, found)
-    step = "Set TWOFOLD_USERS to the key of your users' table, as table.column."
-    if (in_the_way := obstacle(column, found)) is not None:
+    if (in_the_way := obstacle(column, found, terminal.engine.dialect.name)) is not None:
         is_made = found is None and str(column) == "users.id"
         more = " With none at all, `twofold db upgrade` makes one." if is_made else ""
         yield Check("users", "wrong", in_the_way.sentence, in_the_way.step + more)
-    elif found is None:
-        return
-    elif (live := found.columns[column.column].type).family not in _KEYS:
-        yield Check("users", "wrong", f"{column} is {live}, and neither an integer, a UUID nor a text.", step)
-    else:
+    elif found is not None:
         kind = "the primary key" if found.primary_key == (column.column,) else "unique"
-        yield Check("users", "ok", f"{column} is {kind} ({live}).")
+        yield Check("users", "ok", f"{column} is {kind} ({found.columns[column.column].type}).")
         yield from _made_for_nobody(terminal, found)
 
 
