@@ -37,7 +37,7 @@ class Own:
         engine: Any = sa.create_engine("postgresql+psycopg://nobody@localhost/nothing")
         mfa = MFA(engine, settings(), clock=clock)
         runtime = mfa._runtime  # noqa: SLF001
-        runtime.schema, keyring = Schema("users.id", Ids("integer")), runtime.keyring
+        runtime.schemas[None], keyring = Schema("users.id", Ids("integer")), runtime.keyring
         head, seen = keyring.mac("events", b"the last event"), clock.now - timedelta(minutes=1)
         account = Account(7, is_enabled=True, is_verified=True, last_used_step=1, event_count=5, event_head=head)
         account = account._replace(enabled_at=seen, last_used_at=seen, last_challenge=3, version=5)

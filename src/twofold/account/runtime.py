@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, get_args
 
 from twofold.account.attempt import Attempt
+from twofold.account.driver import needs_transaction
 from twofold.account.statements import Schema
 from twofold.errors import ConfigurationError
 from twofold.key_files import read_key_file
 from twofold.keyring import Keyring
+from twofold.schema import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +36,7 @@ class Runtime:
     clock: Callable[[], datetime]
     adopt: Callable[[Attempt, UserId], Account]
     pool_size: int
-    schema: Schema | None = None
+    schemas: dict[str | None, Schema] = field(default_factory=dict[str | None, Schema])
     may_guess_within: bool = False
 
     @classmethod
@@ -52,17 +54,22 @@ class Runtime:
         return cls(settings, read_keys(settings), clock or (lambda: datetime.now(UTC)), adopt, pool_size)
 
     def attempt(
-        self, connection: sa.Connection, *, is_locking: bool, in_transaction: bool, may_guess: bool = True
+        self,
+        connection: sa.Connection,
+        *,
+        is_locking: bool,
+        in_transaction: bool,
+        may_guess: bool = True,
+        is_callers: bool = False,
     ) -> Attempt:
         """Begin one attempt on a connection."""
-        if self.schema is None:
-            self.schema = Schema.of(connection, self.settings.users)
+        schema = self._schema(connection, is_callers=is_callers)
         now = self.clock()
         if now.tzinfo is None:
             raise ConfigurationError("The clock gives a moment without a time zone.")
         return Attempt(
             connection,
-            self.schema,
+            schema,
             self.keyring,
             self.settings,
             now,
@@ -71,6 +78,20 @@ class Runtime:
             in_transaction=in_transaction,
             may_guess=may_guess,
         )
+
+    def _schema(self, connection: sa.Connection, *, is_callers: bool) -> Schema:
+        """The live tables, read once for each schema in which the host lets statements run.
+
+        Where the host may have changed the search path, it is asked for what is current: a tenant without tables of
+        its own would find another one's further along.
+        """
+        where = place.translated(connection, None)
+        is_open = where is None and connection.dialect.name == "postgresql"
+        if is_open and (is_callers or needs_transaction(connection)):
+            where = place.ours(connection)
+        if (found := self.schemas.get(where)) is None:
+            found = self.schemas[where] = Schema.of(connection, self.settings.users)
+        return found
 
 
 def read_keys(settings: Settings) -> Keyring:

@@ -16,7 +16,7 @@ from twofold.account.row import LOGIN, Account
 from twofold.account.standby import IsStandby
 from twofold.errors import ConfigurationError, SchemaDrift, UnknownUser
 from twofold.metadata import UsersColumn, tables
-from twofold.schema import catalog
+from twofold.schema import catalog, place
 from twofold.schema.ids import SERVED, Ids, ids
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ class Schema:
                 "SQLite must enforce foreign keys: call twofold.database.enforce_foreign_keys(engine) where you make "
                 "it, so that every connection runs PRAGMA foreign_keys = ON."
             )
-        found = catalog.read(connection, "user_mfa_secrets")
+        found = catalog.read(connection, "user_mfa_secrets", place.ours(connection))
         if found is None or found.kind != "table":
             raise SchemaDrift("The MFA tables are not in this database; run `twofold db upgrade`.")
         column = found.columns.get("user_id")

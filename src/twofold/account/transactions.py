@@ -273,7 +273,11 @@ def run_in_callers_transaction(
         try:
             with connection.begin_nested() as savepoint:
                 attempt = runtime.attempt(
-                    connection, is_locking=True, in_transaction=True, may_guess=runtime.may_guess_within
+                    connection,
+                    is_locking=True,
+                    in_transaction=True,
+                    may_guess=runtime.may_guess_within,
+                    is_callers=True,
                 )
                 answer: _Answer[R] = _Answer.of(attempt, call)
                 savepoint.commit()

@@ -10,9 +10,11 @@ import typer
 from twofold.cli import adopt, write_revision
 from twofold.cli.shown import Table
 from twofold.cli.terminal import Terminal, command, noun
-from twofold.schema import catalog, commands, spec
+from twofold.metadata import UsersColumn
+from twofold.schema import commands, place, spec
 from twofold.schema.findings import Verdict
 from twofold.schema.sentences import as_mfa_errors
+from twofold.schema.users import parent
 
 if TYPE_CHECKING:
     from twofold.schema.findings import Finding, Report
@@ -142,15 +144,16 @@ def _lacks_users(engine: sa.Engine, settings: Settings) -> bool:
     if settings.users != "users.id":
         return False
     with as_mfa_errors(), engine.connect() as connection:
-        return catalog.read(connection, "users") is None
+        return parent(connection, UsersColumn.parse(settings.users)) is None
 
 
 def _rows(engine: sa.Engine) -> dict[str, int]:
     """How many rows each of the tables holds that are there."""
     with as_mfa_errors(), engine.connect() as connection:
-        there = set(sa.inspect(connection).get_table_names())
+        schema = place.ours(connection)
+        there = set(sa.inspect(connection).get_table_names(schema))
         return {
-            name: connection.execute(sa.select(sa.func.count()).select_from(sa.table(name))).scalar_one()
+            name: connection.execute(sa.select(sa.func.count()).select_from(sa.table(name, schema=schema))).scalar_one()
             for name in spec.NAMES
             if name in there
         }

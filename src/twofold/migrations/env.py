@@ -9,7 +9,7 @@ from alembic import context
 
 from twofold.address import backend_of
 from twofold.database import create_engine, prefer_readers
-from twofold.schema import spec, turn
+from twofold.schema import place, spec, turn
 from twofold.schema.sentences import as_command_error
 from twofold.schema.stamp import refuse_unverified
 from twofold.settings import Settings
@@ -27,7 +27,12 @@ def online(connection: sa.Connection) -> None:
     """Migrate over one connection, in a turn of its own; what only reads waits for nobody and takes no lock."""
 
     def configure() -> None:
-        context.configure(connection=connection, version_table=spec.VERSION_TABLE, on_version_apply=refuse_unverified)
+        context.configure(
+            connection=connection,
+            version_table=spec.VERSION_TABLE,
+            version_table_schema=place.ours(connection),
+            on_version_apply=refuse_unverified,
+        )
 
     def migrate() -> None:
         configure()

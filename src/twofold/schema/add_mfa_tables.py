@@ -13,7 +13,7 @@ from alembic import context, op
 
 from twofold.errors import SchemaDrift
 from twofold.metadata import UsersColumn
-from twofold.schema import catalog, spec
+from twofold.schema import catalog, place, spec
 from twofold.schema.references import referencing
 from twofold.schema.sentences import refusal_as_command_error
 from twofold.schema.users import column, live_type, named_type
@@ -51,6 +51,7 @@ def _create(users: sa.Column[object], names: Collection[str]) -> None:
 @refusal_as_command_error()
 def downgrade() -> None:
     """Drop the tables, and with them every enrolment; their indexes go with them, under whatever name."""
+    names: list[str] = [*spec.NAMES]
     if not context.is_offline_mode():
         bind = op.get_bind()
         if others := referencing(bind, spec.NAMES):
@@ -58,9 +59,11 @@ def downgrade() -> None:
                 "Tables of your own refer to those of Twofold; nothing was changed. Drop those foreign keys first.",
                 [f"{other}: refers to a table of Twofold" for other in others],
             )
-        for name in spec.NAMES:
-            if catalog.read(bind, name) is not None:
-                count = bind.scalar(sa.select(sa.func.count()).select_from(sa.table(name)))
-                _log.warning("Dropping %s with %s rows.", name, count)
-    for name in reversed(spec.NAMES):
+        schema = place.ours(bind)
+        # Where ours is missing, its name leads further along the search path, to somebody else's.
+        names = [name for name in spec.NAMES if catalog.read(bind, name, schema) is not None]
+        for name in names:
+            count = bind.scalar(sa.select(sa.func.count()).select_from(sa.table(name, schema=schema)))
+            _log.warning("Dropping %s with %s rows.", name, count)
+    for name in reversed(names):
         op.drop_table(name, if_exists=True)

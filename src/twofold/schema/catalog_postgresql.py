@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 _CLASS = sa.text(
     "SELECT c.oid, c.oid::regclass::text AS identity, c.relkind::text AS kind, c.relpersistence::text AS persistence, "
-    "c.relrowsecurity AS guarded, c.relispartition AS partition, n.nspname AS schema, current_schema() AS here "
-    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass("
+    "c.relrowsecurity AS guarded, c.relispartition AS partition FROM pg_class c WHERE c.oid = to_regclass("
     "concat(quote_ident(CAST(:schema AS text)) || '.', quote_ident(CAST(:name AS text))))"
 )
 # Since version 18 a NOT NULL can be declared and not validated, and a foreign key can be declared and not enforced.
@@ -101,8 +100,6 @@ def read(connection: sa.Connection, name: str, schema: str | None) -> Relation |
     columns = [_column(row) for row in connection.execute(_COLUMNS, oid).mappings()]
     rows = connection.execute(_INDEXES, oid).all()
     flaws: list[str] = []
-    if schema is None and found.schema != found.here:
-        flaws.append(f"in schema {found.schema}, while new tables go to {found.here}")
     if found.guarded:
         flaws.append("row level security")
     if found.persistence != "p":

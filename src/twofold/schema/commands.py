@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 
 from twofold.alone import alone
 from twofold.metadata import UsersColumn
-from twofold.schema import spec, verifier
+from twofold.schema import place, spec, verifier
 from twofold.schema.sentences import as_mfa_errors
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def stamp(engine: sa.Engine, settings: Settings, revision: str = spec.REVISION) 
 def current(engine: sa.Engine) -> str | None:
     """The revision that the database has recorded."""
     with as_mfa_errors(), alone(engine), engine.connect() as connection:
-        options = {"version_table": spec.VERSION_TABLE}
+        options = {"version_table": spec.VERSION_TABLE, "version_table_schema": place.ours(connection)}
         return MigrationContext.configure(connection, opts=options).get_current_revision()
 
 

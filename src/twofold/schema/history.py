@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from twofold.schema import spec
+from twofold.schema import place, spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,14 +15,15 @@ HOSTS = "alembic_version"
 _OURS = (spec.REVISION, spec.USERS_REVISION)
 
 
-def _versions(table: str) -> sa.TableClause:
-    return sa.table(table, sa.column("version_num", sa.String))
+def _versions(connection: sa.Connection, table: str) -> sa.TableClause:
+    return sa.table(table, sa.column("version_num", sa.String), schema=place.ours(connection))
 
 
 def _rows(connection: sa.Connection, table: str) -> list[str]:
-    if not sa.inspect(connection).has_table(table):
+    versions = _versions(connection, table)
+    if not sa.inspect(connection).has_table(table, versions.schema):
         return []
-    return sorted(str(one) for one in connection.execute(sa.select(_versions(table))).scalars())
+    return sorted(str(one) for one in connection.execute(sa.select(versions)).scalars())
 
 
 def every(connection: sa.Connection) -> tuple[str, ...]:
@@ -43,6 +44,6 @@ def elsewhere(connection: sa.Connection) -> tuple[str, ...]:
 
 def leave(connection: sa.Connection, revisions: Iterable[str]) -> None:
     """Take Twofold's revisions out of the host's version table. They are in Twofold's own by then."""
-    table = _versions(HOSTS)
+    table = _versions(connection, HOSTS)
     for revision in revisions:
         connection.execute(sa.delete(table).where(table.c.version_num == revision))

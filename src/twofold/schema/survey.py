@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
-from twofold.schema import catalog, history, probes, recipes_mariadb, recipes_postgresql, recipes_sqlite, spec, verifier
+from twofold.schema import history, place, probes, recipes_mariadb, recipes_postgresql, recipes_sqlite, spec, verifier
 from twofold.schema.findings import Finding, Verdict
 from twofold.schema.plan import Blocker, Lock, Plan, Size, Step, Subject
 from twofold.schema.referenced import obstacle
 from twofold.schema.users import as_spelled, column, live_type
+from twofold.schema.users import parent as users_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,7 +52,12 @@ def survey(
 ) -> Plan:
     """Everything that lies between this database and the revision. Without rows it reads the catalog alone."""
     named = UsersColumn.parse(settings.users)
-    parent = catalog.read(connection, named.table, named.schema)
+    if place.translated(connection, None) is not None:
+        raise ConfigurationError(
+            "Tables are adopted where a name alone leads: give an engine whose search_path, or on MariaDB whose "
+            "database, is theirs, in the place of a schema_translate_map."
+        )
+    parent = users_table(connection, named)
     users = as_spelled(named, parent)
     relations = verifier.read(connection)
     report = verifier.judge(users, parent, relations, connection.dialect.name)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from twofold.errors import DatabaseUnavailable
-from twofold.schema import spec
+from twofold.schema import place, spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,7 +146,8 @@ def _mariadb(connection: sa.Connection) -> Iterator[None]:
         usual = connection.scalar(sa.text("SELECT @@SESSION.lock_wait_timeout"))
         if not connection.scalar(sa.select(sa.func.get_lock(lock, 0))):
             raise _NotYet
-        had_versions = sa.inspect(connection).has_table(spec.VERSION_TABLE)
+        versions = sa.Table(spec.VERSION_TABLE, sa.MetaData(), schema=place.ours(connection))
+        had_versions = sa.inspect(connection).has_table(versions.name, versions.schema)
     try:
         with connection.begin():
             connection.exec_driver_sql(f"SET SESSION lock_wait_timeout = {_LOCK_WAIT['mariadb']}")
@@ -154,7 +155,7 @@ def _mariadb(connection: sa.Connection) -> Iterator[None]:
     except BaseException:
         if not had_versions and connection.closed is False and not connection.invalidated:
             with connection.begin():
-                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {spec.VERSION_TABLE}")
+                connection.execute(sa.schema.DropTable(versions, if_exists=True))
         raise
     finally:
         if not connection.invalidated:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
-from twofold.schema import catalog
+from twofold.schema import catalog, place
 from twofold.schema.ids import Declared
 from twofold.schema.referenced import obstacle
 from twofold.settings import Settings
@@ -35,12 +35,17 @@ def column(users: UsersColumn, type_: TypeEngine[Any]) -> sa.Column[Any]:
     return key
 
 
-def as_spelled(users: UsersColumn, parent: Relation | None) -> UsersColumn:
+def as_spelled(users: UsersColumn, found: Relation | None) -> UsersColumn:
     """The column as the catalog spells it. The names of MariaDB's and SQLite's columns know no case."""
     folded = users.column.casefold()
-    if parent is None or users.column in parent.columns or folded not in parent.columns:
+    if found is None or users.column in found.columns or folded not in found.columns:
         return users
     return replace(users, column=folded)
+
+
+def parent(connection: sa.Connection, users: UsersColumn) -> Relation | None:
+    """The users' table. It is the host's, so a name alone is looked for along the whole search path."""
+    return catalog.read(connection, users.table, place.translated(connection, users.schema))
 
 
 def live_type(connection: sa.Connection, users: UsersColumn) -> TypeEngine[Any]:
@@ -51,7 +56,7 @@ def live_type(connection: sa.Connection, users: UsersColumn) -> TypeEngine[Any]:
     A string of MariaDB carries its character set and collation, even where the column inherits them: a foreign key
     between two collations is refused (error 150).
     """
-    relation = catalog.read(connection, users.table, users.schema)
+    relation = parent(connection, users)
     users = as_spelled(users, relation)
     in_the_way = obstacle(users, relation, connection.dialect.name)
     if relation is None or in_the_way is not None:

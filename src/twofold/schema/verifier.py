@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from twofold.schema import catalog, columns, keys, spec
+from twofold.schema import catalog, columns, keys, place, spec
 from twofold.schema.findings import Finding, Report, Verdict
 from twofold.schema.referenced import obstacle
 from twofold.schema.users import as_spelled, column
+from twofold.schema.users import parent as users_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
 
 def verify(connection: sa.Connection, users: UsersColumn) -> Report:
     """Compare the database with revision 769e76ff65d7."""
-    return judge(users, catalog.read(connection, users.table, users.schema), read(connection), connection.dialect.name)
+    return judge(users, users_table(connection, users), read(connection), connection.dialect.name)
 
 
 def read(connection: sa.Connection) -> dict[str, Relation | None]:
-    """What stands under the four names."""
-    return {name: catalog.read(connection, name) for name in spec.NAMES}
+    """What stands under the four names, where ours are."""
+    schema = place.ours(connection)
+    return {name: catalog.read(connection, name, schema) for name in spec.NAMES}
 
 
 def judge(users: UsersColumn, parent: Relation | None, found: Mapping[str, Relation | None], dialect: str) -> Report:

@@ -107,8 +107,8 @@ def _(sick: Sick) -> None:
     "tables of another schema, found along the search path",
     "schema",
     "wrong",
-    "in schema public, while new tables go to app",
-    "twofold db verify",
+    "The four tables are not there.",
+    "twofold db upgrade",
     on=("postgresql",),
 )
 def _(sick: Sick) -> None:

@@ -9,11 +9,10 @@ import sqlalchemy as sa
 from twofold.cli import keys
 from twofold.cli.checks.check import Check
 from twofold.metadata import UsersColumn
-from twofold.schema import commands, history, spec
-from twofold.schema.catalog import read
+from twofold.schema import commands, history, place, spec
 from twofold.schema.referenced import obstacle
 from twofold.schema.sentences import as_mfa_errors
-from twofold.schema.users import as_spelled
+from twofold.schema.users import as_spelled, parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,14 +24,17 @@ _NAMED = 3
 _OWN_USERS = {"id", "subject", "created_at"}
 _OURS = {"users", "alembic_version", spec.VERSION_TABLE, *spec.NAMES}
 _ANEW = f"DELETE FROM {spec.VERSION_TABLE}; then twofold db upgrade"  # noqa: S608 -- A person reads it.
-_BOUND = sa.text("SELECT to_regclass(:name) IS NOT NULL AND row_security_active(to_regclass(:name)::oid)")
+_BOUND = sa.text(
+    "SELECT row_security_active(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = :schema AND c.relname = :name"
+)
 
 
 def users(terminal: Terminal) -> Iterator[Check]:
     """`user_id` can reference the users."""
     column = UsersColumn.parse(terminal.settings.users)
     with as_mfa_errors(), terminal.engine.connect() as connection:
-        found = read(connection, column.table, column.schema)
+        found = parent(connection, column)
         column = as_spelled(column, found)
     if (in_the_way := obstacle(column, found, terminal.engine.dialect.name)) is not None:
         is_made = found is None and str(column) == "users.id"
@@ -49,8 +51,8 @@ def _made_for_nobody(terminal: Terminal, users: Relation) -> Iterator[Check]:
     if users.name != "users" or set(users.columns) != _OWN_USERS:
         return
     with as_mfa_errors(), terminal.engine.connect() as connection:
-        inspector = sa.inspect(connection)
-        others = sorted({*inspector.get_table_names()} - _OURS)
+        inspector, here = sa.inspect(connection), place.ours(connection)
+        others = sorted({*inspector.get_table_names(here)} - _OURS)
         if not others or connection.scalar(sa.select(sa.literal(1)).select_from(sa.table("users")).limit(1)):
             return
     named = ", ".join(others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
@@ -108,7 +110,8 @@ def row_security(terminal: Terminal) -> Iterator[Check]:
         return
     with as_mfa_errors(), terminal.engine.connect() as connection:
         role = connection.scalar(sa.text("SELECT current_user"))
-        bound = [name for name in spec.NAMES if connection.scalar(_BOUND, {"name": name})]
+        schema = place.ours(connection)
+        bound = [name for name in spec.NAMES if connection.scalar(_BOUND, {"name": name, "schema": schema})]
     if bound:
         message = f"Row security of {', '.join(bound)} binds the role {role}: a hidden row is as good as none."
         step = "ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or a role with BYPASSRLS for Twofold."

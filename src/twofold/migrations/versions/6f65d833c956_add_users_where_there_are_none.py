@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from twofold.errors import SchemaDrift
-from twofold.schema import catalog, spec
+from twofold.schema import catalog, place, spec
 from twofold.schema.references import referencing
-from twofold.schema.users import configured
+from twofold.schema.users import configured, parent
 
 revision = "6f65d833c956"
 down_revision = None
@@ -59,9 +59,10 @@ def upgrade() -> None:
             op.execute(sa.schema.CreateTable(_users(dialect), if_not_exists=True))
         return
     bind = op.get_bind()
-    if catalog.read(bind, "users") is not None:
+    if parent(bind, configured(context.config)) is not None:
         return
-    if taken := [name for name in spec.NAMES if catalog.read(bind, name) is not None]:
+    schema = place.ours(bind)
+    if taken := [name for name in spec.NAMES if catalog.read(bind, name, schema) is not None]:
         raise SchemaDrift(
             "There is no users table, but tables that belong to one; nothing was changed. "
             "Restore it, or set TWOFOLD_USERS, then run `twofold db adopt`.",
@@ -76,16 +77,17 @@ def downgrade() -> None:
         op.execute("-- The table users is left alone: without the database nobody can tell whose it is.")
         return
     bind = op.get_bind()
-    users = catalog.read(bind, "users")
-    if users is None or users.kind != "table" or set(users.columns) != _COLUMNS or not _is_marked(bind):
+    schema = place.ours(bind)
+    users = catalog.read(bind, "users", schema)
+    if users is None or users.kind != "table" or set(users.columns) != _COLUMNS or not _is_marked(bind, schema):
         return
     if others := referencing(bind, ["users"]):
         _log.warning("The table users stays, since %s refers to it.", ", ".join(others))
         return
-    count = bind.scalar(sa.select(sa.func.count()).select_from(sa.table("users")))
+    count = bind.scalar(sa.select(sa.func.count()).select_from(sa.table("users", schema=schema)))
     _log.warning("Dropping users with %s rows.", count)
     op.drop_table("users")
 
 
-def _is_marked(bind: sa.Connection) -> bool:
-    return any(unique["name"] == _MARK for unique in sa.inspect(bind).get_unique_constraints("users"))
+def _is_marked(bind: sa.Connection, schema: str | None) -> bool:
+    return any(unique["name"] == _MARK for unique in sa.inspect(bind).get_unique_constraints("users", schema))
