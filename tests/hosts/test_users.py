@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.people import FIREFOX, Clock, enroll, log_in, plain_settings
-from twofold import MFA, ConfigurationError, Rejected, UnknownUser
+from tests.people import FIREFOX, Blocked, Clock, enroll, log_in, plain_settings
+from twofold import MFA, AsyncMFA, ConfigurationError, Rejected, UnknownUser
 from twofold.cli.operator import Operator
 from twofold.outcomes import spelled
 from twofold.schema import commands, spec
@@ -233,3 +237,45 @@ def test_names_in_mixed_case_are_found_as_the_database_spells_them(database: Dat
     mfa = MFA(database.engine(), settings, clock=clock)
     enrolment = enroll(mfa, 7, clock)
     assert log_in(mfa, 7, enrolment.phone.code()).user_id == 7
+
+
+AWAITED = {
+    "postgresql": ("postgresql+psycopg_async", "postgresql+asyncpg"),
+    "mariadb": ("mysql+asyncmy",),
+    "sqlite": ("sqlite+aiosqlite",),
+}
+RARE = {
+    "postgresql": ("bytea", "numeric", "domain", "padded", "smallint"),
+    "mariadb": ("binary(16)", "numeric", "bigint unsigned", "tinyint(1)"),
+    "sqlite": ("blob", "guid", "numeric"),
+}
+
+
+def test_awaited_drivers_take_and_give_the_same_kinds(database: Database, keys: str) -> None:
+    engine, settings, clock = database.engine(), plain_settings(users="accounts.uuid", keys=keys), Clock()
+    execute(database, *(DOMAINS if database.backend == "postgresql" else ()))
+    for kind in RARE[database.backend]:
+        declared, literal, user_id = KEYS[kind]
+        execute(database, f"CREATE TABLE accounts (uuid {declared} NOT NULL PRIMARY KEY)")
+        execute(database, f"INSERT INTO accounts VALUES ({literal})")
+        commands.upgrade(engine, settings)
+        for driver in AWAITED[database.backend]:
+            with asyncio.Runner() as runner:
+                awaited = create_async_engine(sa.make_url(database.url).set(drivername=driver))
+                if database.backend == "sqlite":
+                    event.listen(awaited.sync_engine, "connect", enforce_foreign_keys)
+                mfa: Any = Blocked(AsyncMFA(awaited, settings, clock=clock), runner)
+                enrolment = enroll(mfa, user_id, clock)
+                clock.forward(seconds=60)
+                assert log_in(mfa, user_id, enrolment.phone.code()).user_id == user_id
+                assert mfa.events.verify(user_id).is_intact
+                mfa.reset(user_id, by="grace@example.com", reason="a lost phone")
+                runner.run(awaited.dispose())
+        commands.downgrade(engine, settings, "base")
+        execute(database, "DROP TABLE accounts")
+
+
+def enforce_foreign_keys(raw: Any, _record: Any) -> None:
+    cursor = raw.cursor()
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
