@@ -26,11 +26,17 @@ def offline(settings: Settings) -> None:
 def online(connection: sa.Connection) -> None:
     """Migrate over one connection, in a turn of its own; what only reads waits for nobody and takes no lock."""
 
+    has_begun = connection.in_transaction()
+    ours = place.ours(connection)
+    if not has_begun:
+        # Alembic takes a transaction that is under way for the caller's, and would leave its end to the caller.
+        connection.rollback()
+
     def configure() -> None:
         context.configure(
             connection=connection,
             version_table=spec.VERSION_TABLE,
-            version_table_schema=place.ours(connection),
+            version_table_schema=ours,
             on_version_apply=refuse_unverified,
         )
 
