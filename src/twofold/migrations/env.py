@@ -25,7 +25,6 @@ def offline(settings: Settings) -> None:
 
 def online(connection: sa.Connection) -> None:
     """Migrate over one connection, in a turn of its own; what only reads waits for nobody and takes no lock."""
-
     has_begun = connection.in_transaction()
     ours = place.ours(connection)
     if not has_begun:
