@@ -160,7 +160,6 @@ POSTGRESQL = (
     ),
     _postgresql("row level security", _CODES, ("storage", "", _B), *_alter(_CODES, "ENABLE ROW LEVEL SECURITY")),
     _postgresql("an unlogged table", _CODES, ("storage", "", _B), *_alter(_CODES, "SET UNLOGGED")),
-    _postgresql("a table elsewhere", _CODES, ("storage", "", _B), "CREATE SCHEMA postgres"),
     _postgresql("a check", _CODES, ("listed", "", _T), *_alter(_CODES, "ADD CHECK (length(code_hash) > 1)")),
     _postgresql("a view", _CODES, ("table", "", _B), f"DROP TABLE {_CODES}", f"CREATE VIEW {_CODES} AS SELECT 1 AS id"),
     _postgresql(
