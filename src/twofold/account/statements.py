@@ -298,7 +298,8 @@ def _waits_a_while() -> sa.ColumnElement[bool]:
 
     It has no column in it, so it is evaluated once, before any row is looked for.
     """
-    bound = sa.select(sa.func.set_config("lock_timeout", LOCK_WAIT, sa.true(), type_=sa.String())).scalar_subquery()
+    # Written out: a value would be sent each time.
+    bound = sa.literal_column(f"(SELECT set_config('lock_timeout', '{LOCK_WAIT}', true))", sa.String())
     return bound.is_not(None)
 
 
