@@ -35,7 +35,7 @@ class Own:
     def __init__(self) -> None:
         clock = Clock()
         engine: Any = sa.create_engine("postgresql+psycopg://nobody@localhost/nothing")
-        mfa = MFA(engine, settings(), clock=clock)
+        mfa = MFA(engine, settings(), clock=clock, pool="host")
         runtime = mfa._runtime  # noqa: SLF001
         runtime.schemas[None], keyring = Schema("users.id", Ids("integer")), runtime.keyring
         head, seen = keyring.mac("events", b"the last event"), clock.now - timedelta(minutes=1)
