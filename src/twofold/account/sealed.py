@@ -67,16 +67,26 @@ def devices_digest(devices: Sequence[HeldDevice]) -> str | None:
     return digests.digest(device.digested for device in devices)
 
 
+def match_codes(account: Account, codes: Sequence[HeldCode] | None) -> digests.Comparison:
+    """Compare backup codes with what the user's row says."""
+    rows = None if codes is None else [code[: len(digests.CODES)] for code in live(codes)]
+    return digests.compare(account.codes_digest, rows)
+
+
+def match_devices(account: Account, devices: Sequence[HeldDevice] | None) -> digests.Comparison:
+    """Compare devices with what the user's row says."""
+    rows = None if devices is None else [device.digested for device in devices]
+    return digests.compare(account.devices_digest, rows)
+
+
 def compared_codes(work: Attempt, account: Account, codes: Sequence[HeldCode] | None) -> digests.Comparison:
     """Compare backup codes with what the user's row says; judge a difference under the row's lock alone."""
-    rows = None if codes is None else [code[: len(digests.CODES)] for code in live(codes)]
-    return _judged(work, digests.compare(account.codes_digest, rows))
+    return _judged(work, match_codes(account, codes))
 
 
 def compared_devices(work: Attempt, account: Account, devices: Sequence[HeldDevice] | None) -> digests.Comparison:
     """Compare devices with what the user's row says; judge a difference under the row's lock alone."""
-    rows = None if devices is None else [device.digested for device in devices]
-    return _judged(work, digests.compare(account.devices_digest, rows))
+    return _judged(work, match_devices(account, devices))
 
 
 def _judged(work: Attempt, comparison: digests.Comparison) -> digests.Comparison:

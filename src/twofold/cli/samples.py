@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
-from twofold.account import chain, digests, sealed
+from twofold.account import chain, sealed
 from twofold.account.row import Account
 from twofold.budget import CLOCKS_APART, FAILURE, Budget
 from twofold.errors import MissingKey, Tampered
@@ -152,12 +152,9 @@ def _row_is_intact(work: Attempt, user_id: UserId) -> bool | None:
 
 
 def _has_its_rows(work: Attempt, account: Account) -> bool:
-    codes, devices = sealed.codes(work, account), sealed.devices(work, account)
-    live = None if codes is None else [code[: len(digests.CODES)] for code in sealed.live(codes)]
-    kept = None if devices is None else [device.digested for device in devices]
     return (
-        digests.compare(account.codes_digest, live).is_intact
-        and digests.compare(account.devices_digest, kept).is_intact
+        sealed.match_codes(account, sealed.codes(work, account)).is_intact
+        and sealed.match_devices(account, sealed.devices(work, account)).is_intact
     )
 
 
