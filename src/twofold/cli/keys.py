@@ -117,7 +117,6 @@ def rotate(
     Exit 1 where rows were left alone. Where not one row was written under the configured keys, nothing is changed.
     """
     mfa = terminal.mfa
-    mfa.require_keys()
     pending = sum(use.states for use in mfa.keys.status() if not use.is_active)
     done, skipped, after, is_stopped = 0, list[str](), 0, False
     with terminal.progress("Re-sealing", pending) as step:
