@@ -1,9 +1,9 @@
 """Checkpoints: signed statements of where the chain of every user ended. Pure.
 
 A chain cannot show that its end was cut off by somebody with the keys, that an old database was brought back, or that
-a user was deleted whole. A checkpoint that is kept elsewhere can. It is lines of heads, closed by a line with the root
-of a Merkle tree over them and a signature. Every line names the hash of the line before it, so that one signature holds
-all that stands above it. Tombstones, signed one by one, tell a user who was erased from one who was deleted.
+a user was deleted whole. A checkpoint that is kept elsewhere can. It is lines of heads, closed by a line with their
+number and a signature. Every line names the hash of the line before it, and the signature covers that hash, so that it
+holds all that stands above. Tombstones, signed one by one, tell a user who was erased from one who was deleted.
 
 Whoever verifies needs the public key alone; whoever has the database and TWOFOLD_KEYS cannot sign.
 """
@@ -36,10 +36,6 @@ class Head:
     count: int
     mac: str | None
 
-    def leaf(self) -> bytes:
-        """The user in the tree."""
-        return canonical("head", _VERSION, self.user_id, self.count, self.mac)
-
 
 @dataclass(frozen=True, slots=True)
 class Heads:
@@ -50,12 +46,11 @@ class Heads:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What closes the heads of so many users, read between two moments: the root of the tree over them."""
+    """What closes the heads of so many users, read between two moments."""
 
     begun_at: datetime
     at: datetime
     users: int
-    root: str
 
 
 Statement = Checkpoint | Tombstone
@@ -80,7 +75,6 @@ def write(entry: Entry, previous: str | None, key: PrivateKey) -> bytes:
                 "begun_at": _text(entry.begun_at),
                 "at": _text(entry.at),
                 "users": entry.users,
-                "root": entry.root,
             }
         case Tombstone():
             said = {
@@ -123,8 +117,8 @@ def read(line: bytes, previous: str | None, key: PublicKey) -> Entry:
 def _message(statement: Statement, previous: str | None, kid: str) -> bytes:
     """What is signed: the statement, and by the hash of the line before it everything above."""
     match statement:
-        case Checkpoint(begun_at, at, users, root):
-            return canonical("checkpoint", _VERSION, previous, kid, begun_at, at, users, root)
+        case Checkpoint(begun_at, at, users):
+            return canonical("checkpoint", _VERSION, previous, kid, begun_at, at, users)
         case Tombstone(user_id, count, mac, is_intact, at):
             return canonical("tombstone", _VERSION, previous, kid, user_id, count, mac, is_intact, at)
 
@@ -137,8 +131,8 @@ def _entry(fields: dict[str, Any]) -> Entry:
     match fields:
         case {"type": "heads", "heads": list(heads)}:
             return Heads(tuple(Head(_unpack(user), *_end(count, mac)) for user, count, mac in heads))
-        case {"type": "checkpoint", "version": 1, "users": int(users), "root": str(root)}:
-            return Checkpoint(_moment(fields["begun_at"]), _moment(fields["at"]), users, bytes.fromhex(root).hex())
+        case {"type": "checkpoint", "version": 1, "users": int(users)}:
+            return Checkpoint(_moment(fields["begun_at"]), _moment(fields["at"]), users)
         case {"type": "tombstone", "version": 1, "is_intact": bool(is_intact)}:
             count, mac = _end(fields["count"], fields["mac"])
             return Tombstone(_unpack(fields["user"]), count, mac, is_intact, _moment(fields["at"]))

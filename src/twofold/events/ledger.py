@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from twofold.errors import ConfigurationError, Tampered
 from twofold.events.checkpoint import Checkpoint, Entry, Heads, Statement, digest, read, write
-from twofold.events.merkle import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,20 +58,19 @@ def survey(stream: BinaryIO, key: PublicKey) -> Contents:
     """Follow a file from its first line to its last. Raises Altered, with the first line that does not fit."""
     checkpoints: list[Checkpoint] = []
     tombstones: list[Tombstone] = []
-    tree, size, closed, last, unfinished = Tree(), 0, 0, None, 0
+    users, size, closed, last, unfinished = 0, 0, 0, None, 0
     for number, line, entry in _lines(stream, key):
         size += len(line)
         if isinstance(entry, Heads):
             unfinished += 1
-            for head in entry.heads:
-                tree.add(head.leaf())
+            users += len(entry.heads)
             continue
         if isinstance(entry, Checkpoint):
-            if (entry.users, entry.root) != (tree.size, tree.root().hex()):
+            if entry.users != users:
                 raise Altered(f"Line {number} does not speak of the heads above it.")
             checkpoints.append(entry)
-            tree = Tree()
-        elif tree.size:
+            users = 0
+        elif unfinished:
             raise Altered(f"Line {number} stands between heads and their checkpoint.")
         else:
             tombstones.append(entry)
@@ -123,15 +121,16 @@ class Ledger:
     _key: PrivateKey
     _last: str | None
 
-    def append(self, entry: Entry) -> None:
-        """Write a line. A checkpoint or a tombstone is on the disk when this returns. Raises ConfigurationError."""
+    def append(self, entry: Entry) -> str:
+        """Write a line, a checkpoint or tombstone onto the disk; returns its hash. Raises ConfigurationError."""
         line = write(entry, self._last, self._key)
-        self._last = digest(line)
+        self._last = hash_ = digest(line)
         with _told(self._path, "written"):
             while line:
                 line = line[os.write(self._descriptor, line) :]
             if isinstance(entry, Statement):
                 os.fsync(self._descriptor)
+        return hash_
 
 
 @contextmanager
