@@ -29,7 +29,7 @@ from twofold import Cleared, MFAError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from twofold.legacy import Rowless
+    from twofold.upkeep.legacy import Rowless
 
 _RESULTS = Path(__file__).with_name("results") / "scale.json"
 _PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "scale.svg"

@@ -15,7 +15,7 @@ from sqlalchemy import event
 
 from tests.databases import ROOT
 from tests.people import FIREFOX, Clock, Enrolment, challenged, enroll, plain_settings
-from tests.test_legacy import leave
+from tests.upkeep.test_legacy import leave
 from tests.wire import Wire, wired
 from twofold import MFA, Challenge, Cleared, Reason, Rejected
 from twofold.account.runtime import Runtime

@@ -18,10 +18,10 @@ from twofold import trusted_devices
 from twofold.account import chain, digests
 from twofold.account.row import Account
 from twofold.backup_codes import codec
+from twofold.checkpoints import checkpoint
+from twofold.checkpoints.checkpoint import Checkpoint, Head, Heads
+from twofold.checkpoints.signing import PrivateKey, PublicKey
 from twofold.errors import ConfigurationError
-from twofold.events import checkpoint
-from twofold.events.checkpoint import Checkpoint, Head, Heads
-from twofold.events.signing import PrivateKey, PublicKey
 from twofold.keyring import Keyring, canonical
 from twofold.kinds import Kind
 from twofold.tokens import (

@@ -12,12 +12,12 @@ programmer or the operator, and its message names the next step.
     ├── UnknownUser            no such user
     ├── NotAdopted             the user's rows are of before Twofold
     ├── Tampered               a row was changed behind the library's back
-    │   └── Altered            a file of checkpoints was changed (in `twofold.events.ledger`)
+    │   └── Altered            a file of checkpoints was changed (in `twofold.checkpoints.ledger`)
     ├── Unfounded              a line is no tombstone that can be taken (in `twofold.cli.checkpoints`)
     ├── DatabaseUnavailable    the database does not answer
     │   ├── LockTimeout        a migration did not get its lock in time (in `twofold.schema.turn`)
     │   └── Taken              another operation has SQLite's one connection for all (in `twofold.alone`)
-    ├── Unreadable             a secret of before Twofold does not open (in `twofold.legacy`)
+    ├── Unreadable             a secret of before Twofold does not open (in `twofold.upkeep.legacy`)
     ├── SchemaDrift            the tables are missing or differ from the revision
     │   └── Refused            an adoption that cannot be carried out whole (in `twofold.schema.adoption`)
     └── ConfigurationError     a setting is missing or wrong

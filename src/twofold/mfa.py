@@ -8,14 +8,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from twofold import device_cookie, legacy, rotation, trusted_devices
+from twofold import device_cookie, trusted_devices
 from twofold import proof as proofs
 from twofold.account.runtime import Runtime
 from twofold.backup_codes import factor as backup_codes
-from twofold.events import log, retention
+from twofold.events import log
 from twofold.login import lifecycle, login
 from twofold.operation import Awaited, Blocking, Operation
 from twofold.totp import factor as totp
+from twofold.upkeep import legacy, retention, rotation
 
 if TYPE_CHECKING:
     from collections.abc import Callable

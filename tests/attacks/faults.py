@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from twofold import legacy
 from twofold.account import digests, sealed, store
 from twofold.account.driver import Statement
 from twofold.account.statements import Schema, built
 from twofold.backup_codes import codec
 from twofold.errors import UnknownUser
+from twofold.upkeep import legacy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

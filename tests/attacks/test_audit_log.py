@@ -10,7 +10,7 @@ import pytest
 
 from tests.attacks.test_cryptography import rewrite
 from tests.people import FIREFOX, Clock, Enrolment, Open, Phone, Sql, challenged, enroll, kinds, log_in
-from tests.test_legacy import leave
+from tests.upkeep.test_legacy import leave
 from twofold import MFA, Event, MFAError, Rejected, Request, Verified
 from twofold.keyring import generate_key
 from twofold.kinds import Kind, Status

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.people import Clock, Enrolment, Sql, challenged, enroll, log_in
-from tests.test_legacy import leave
+from tests.upkeep.test_legacy import leave
 from twofold import MFA, Reason, Rejected
 from twofold.keyring import Keyring
 

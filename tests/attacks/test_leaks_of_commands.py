@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tests.attacks.witness import everything_heard
 from tests.canaries import Canaries
 from tests.people import FIREFOX, Clock, Open, Sql, enroll, log_in
-from tests.test_legacy import FERNET, leave
+from tests.upkeep.test_legacy import FERNET, leave
 from twofold.cli.program import app
 from twofold.keyring import generate_key
 

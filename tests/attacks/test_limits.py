@@ -12,7 +12,7 @@ from tests.attacks.intruder import CODES, DEVICES, EVENTS, SECRETS, refusal
 from tests.attacks.witness import everything_heard
 from tests.canaries import Canaries
 from tests.people import FIREFOX, SAFARI, Clock, Enrolment, Open, Sql, challenged, enroll, log_in
-from tests.test_legacy import adopt_all, leave
+from tests.upkeep.test_legacy import adopt_all, leave
 from twofold import Challenge, Cleared, MissingKey, NotAdopted, Reason, Rejected, Stale, Tampered, tokens
 from twofold.keyring import Keyring, canonical, generate_key
 from twofold.totp.algorithm import Parameters, code_at, step_at

@@ -18,7 +18,7 @@ from tests.attacks.keeper import Keeper
 from tests.attacks.length import LENGTH
 from tests.databases import ROOT
 from tests.people import FIREFOX, Clock, Enrolment, add_user, enroll, kinds, log_in, plain_settings
-from tests.test_legacy import adopt_all, leave
+from tests.upkeep.test_legacy import adopt_all, leave
 from twofold import MFA, DatabaseUnavailable, Reason, Rejected, Tampered
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from tests.people import (
     plain_settings,
 )
 from tests.servers import postgresql_pair
-from tests.test_legacy import EARLIER, adopt_all, leave
+from tests.upkeep.test_legacy import EARLIER, adopt_all, leave
 from twofold import (
     MFA,
     AlreadyEnrolled,
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.people import Open, Sql
-    from tests.test_legacy import Older
+    from tests.upkeep.test_legacy import Older
 
 PLANTED = "PWNED123"
 

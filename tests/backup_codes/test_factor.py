@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.people import Clock, Enrolment, Sql, enroll, kinds, log_in
-from tests.test_legacy import Older, adopt_all, leave
+from tests.upkeep.test_legacy import Older, adopt_all, leave
 from twofold import MFA, Reason, Rejected, Stale
 from twofold.metadata import tables
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.people import log_in
-from tests.test_legacy import EARLIER, bare, leave
+from tests.upkeep.test_legacy import EARLIER, bare, leave
 from twofold import MFA, Reason, Rejected
 from twofold.backup_codes.codec import older_spellings
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Shell
     from tests.people import Clock, Sql
-    from tests.test_legacy import Older
+    from tests.upkeep.test_legacy import Older
 
 TEN = tuple(f"{number:06}" for number in range(314159, 999999, 71117))
 

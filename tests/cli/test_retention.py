@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.people import Clock, add_user, enroll
-from twofold.events import retention
+from twofold.upkeep import retention
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.people import Clock, log_in
-from tests.test_legacy import FERNET, leave
+from tests.upkeep.test_legacy import FERNET, leave
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 from tests.attacks.intruder import Intruder
 from tests.cli.conftest import secret_part
 from tests.people import FIREFOX, Clock, add_user, enroll, log_in
-from tests.test_legacy import leave
+from tests.upkeep.test_legacy import leave
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:

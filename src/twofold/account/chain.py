@@ -3,7 +3,7 @@
 Every event carries an HMAC over all its columns and the MAC of the event before it, under a key that is not in the
 database. Whoever edits, drops, inserts or swaps lines without the key breaks the chain at that line; the user's row
 holds the count and the head, so that the end cannot be cut off alone. What cannot be seen without a copy elsewhere
-(`twofold.events.checkpoint`): a whole user removed, or row and events put back together to an earlier state.
+(`twofold.checkpoints.checkpoint`): a whole user removed, or row and events put back together to an earlier state.
 """
 
 from __future__ import annotations

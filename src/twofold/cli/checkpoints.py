@@ -16,11 +16,11 @@ import typer
 
 from twofold.account.runtime import read_keys
 from twofold.account.statements import Schema
+from twofold.checkpoints import heads, ledger, signing
+from twofold.checkpoints.checkpoint import Checkpoint, Heads
 from twofold.cli.keys import counted, write_key_file
 from twofold.cli.terminal import Terminal, command
 from twofold.errors import ConfigurationError, MFAError
-from twofold.events import heads, ledger, signing
-from twofold.events.checkpoint import Checkpoint, Heads
 from twofold.key_files import read_key_file, read_public_file
 from twofold.schema.sentences import as_mfa_errors
 from twofold.tokens import Tombstone, read_tombstone

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from twofold.cli.operator import Operator
-    from twofold.events.retention import Place
+    from twofold.upkeep.retention import Place
 
 app = noun("events")
 

@@ -16,7 +16,7 @@ from twofold.errors import ConfigurationError
 from twofold.keyring import generate_deployment, generate_key
 
 if TYPE_CHECKING:
-    from twofold.rotation import KeyUse
+    from twofold.upkeep.rotation import KeyUse
 
 app = noun("keys")
 

@@ -13,9 +13,9 @@ from twofold import provenance
 from twofold.backup_codes.factor import older
 from twofold.cli import samples
 from twofold.errors import UnknownUser
-from twofold.events import retention
 from twofold.mfa import MFA
 from twofold.operation import Operation
+from twofold.upkeep import retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,8 +18,8 @@ from twofold.key_files import read_key_file
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.legacy import Rowless
     from twofold.settings import Settings
+    from twofold.upkeep.legacy import Rowless
 
 app = noun("secrets")
 

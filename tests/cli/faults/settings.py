@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.cli.faults.fault import FILE, Faults, Sick
-from twofold.events import signing
+from twofold.checkpoints import signing
 from twofold.keyring import generate_key
 
 FAULTS = Faults()

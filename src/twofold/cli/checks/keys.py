@@ -9,8 +9,8 @@ from twofold.cli import keys
 from twofold.cli.checkpoints import private_key
 from twofold.cli.checks.check import Check
 from twofold.key_files import exposed
-from twofold.legacy import read_fernet_keys
 from twofold.settings import in_file
+from twofold.upkeep.legacy import read_fernet_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from twofold.checkpoints.checkpoint import Checkpoint, Entry, Heads, Statement, digest, read, write
 from twofold.errors import ConfigurationError, Tampered
-from twofold.events.checkpoint import Checkpoint, Entry, Heads, Statement, digest, read, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
-    from twofold.events.signing import PrivateKey, PublicKey
+    from twofold.checkpoints.signing import PrivateKey, PublicKey
     from twofold.outcomes import UserId
     from twofold.tokens import Tombstone
 

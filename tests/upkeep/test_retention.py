@@ -11,13 +11,13 @@ from sqlalchemy import event
 
 from tests.people import FIREFOX, Clock, Enrolment, Open, Sql, challenged, enroll, kinds, log_in, plain_settings
 from twofold import MFA, ConfigurationError, MissingKey, Rejected, Stale, UnknownUser
-from twofold.events import retention
 from twofold.keyring import generate_key
 from twofold.metadata import tables
+from twofold.upkeep import retention
 
 if TYPE_CHECKING:
     from tests.databases import Database
-    from twofold.events.retention import Place
+    from twofold.upkeep.retention import Place
 
 YEAR = timedelta(days=365)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
-from twofold import legacy, provenance
+from twofold import provenance
 from twofold.account import reading, store
 from twofold.account.attempt import Conflict, Fact
 from twofold.arguments import batch
@@ -24,6 +24,7 @@ from twofold.events import anchor as anchors
 from twofold.events import log
 from twofold.events.anchor import Anchor
 from twofold.kinds import Kind
+from twofold.upkeep import legacy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from twofold.checkpoints.checkpoint import Head
 from twofold.errors import ConfigurationError, Tampered, UnknownUser
 from twofold.events.anchor import Anchor
-from twofold.events.checkpoint import Head
 from twofold.kinds import Kind
 from twofold.outcomes import ChainReport
 

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import pytest
 
+from twofold.checkpoints.checkpoint import Checkpoint, Entry, Head, Heads, digest, read, write
+from twofold.checkpoints.ledger import Altered, Contents, heads, opened, reading, survey
+from twofold.checkpoints.signing import PrivateKey, PublicKey, generate_key
 from twofold.errors import ConfigurationError
-from twofold.events.checkpoint import Checkpoint, Entry, Head, Heads, digest, read, write
-from twofold.events.ledger import Altered, Contents, heads, opened, reading, survey
-from twofold.events.signing import PrivateKey, PublicKey, generate_key
 from twofold.tokens import Tombstone
 
 if TYPE_CHECKING:

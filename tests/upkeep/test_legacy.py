@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.databases import Database
-    from twofold.legacy import Rowless
+    from twofold.upkeep.legacy import Rowless
 
 FERNET = Fernet.generate_key().decode()
 EARLIER = "2026-11-01 08:00:00"

@@ -22,7 +22,7 @@ from twofold.keyring import canonical
 from twofold.tokens import Tombstone
 
 if TYPE_CHECKING:
-    from twofold.events.signing import PrivateKey, PublicKey
+    from twofold.checkpoints.signing import PrivateKey, PublicKey
     from twofold.outcomes import UserId
 
 _VERSION = 1

@@ -1,0 +1,1 @@
+"""Signed statements of where every user's log ended, kept away from the database."""
