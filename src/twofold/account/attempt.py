@@ -47,10 +47,6 @@ class NeedsLock(Retry):
     """More has to be read or written than this attempt can do without a transaction that locks the row."""
 
 
-class BatchUnsupported(Exception):
-    """A batch cannot be read or written in one go. Never leaves the library."""
-
-
 class Fact(NamedTuple):
     """What an operation tells the audit log."""
 

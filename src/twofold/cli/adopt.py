@@ -10,10 +10,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
-from twofold.cli.keys import counted
 from twofold.cli.operator import Operator
 from twofold.cli.secrets import Brought, FernetKeys, bring, told, with_fernet_keys
-from twofold.cli.shown import Table
+from twofold.cli.shown import Table, counted
 from twofold.cli.terminal import Doing, Terminal, command
 from twofold.errors import ConfigurationError, SchemaDrift
 from twofold.schema import adoption, spec, turn

@@ -18,7 +18,8 @@ from twofold.account.runtime import read_keys
 from twofold.account.statements import Schema
 from twofold.checkpoints import heads, ledger, signing
 from twofold.checkpoints.checkpoint import Checkpoint, Heads
-from twofold.cli.keys import counted, write_key_file
+from twofold.cli.keys import write_key_file
+from twofold.cli.shown import counted
 from twofold.cli.terminal import Terminal, command
 from twofold.errors import ConfigurationError, MFAError
 from twofold.key_files import read_key_file, read_public_file

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from twofold.cli import checkpoints, verify
-from twofold.cli.failures import INTERRUPTED, REFUSED
-from twofold.cli.keys import counted
-from twofold.cli.shown import Table
+from twofold.cli import batches, checkpoints, verify
+from twofold.cli.shown import Table, counted
 from twofold.cli.terminal import Terminal, as_json, command, noun
 from twofold.errors import MissingKey, Tampered, UnknownUser
 from twofold.outcomes import Event, UserId, spelled
@@ -93,26 +91,26 @@ def prune(
     mfa.require_keys()
     if found:
         terminal.confirm(f"Remove {counted(found, 'event')} of before {day} for good?", yes=yes)
-    removed, users, left, is_stopped = 0, set[UserId](), dict[UserId, str](), False
-    with terminal.progress("Pruning", found) as step:
-        try:
-            for user_id, went in _pruned(mfa, before, left):
-                removed += went
-                users.add(user_id)
-                step(went)
-        except KeyboardInterrupt:
-            is_stopped = True
+    removed, users, left = 0, set[UserId](), dict[UserId, str]()
+
+    def count(pruned: tuple[UserId, int]) -> int:
+        nonlocal removed
+        user_id, went = pruned
+        removed += went
+        users.add(user_id)
+        return went
+
+    is_stopped = batches.take(terminal, "Pruning", found, _pruned(mfa, before, left), count)
     people = [f"Removed {counted(removed, 'event')} of {counted(len(users), 'user')}, of before {day}."]
     if is_stopped:
-        people.append("Stopped; every finished batch is kept. Run the same command to go on.")
+        people.append(batches.STOPPED)
     if left:
         people.append(f"Left alone, since they cannot be proven; look into {counted(len(left), 'user')}:")
         people += [f"  user {spelled(user_id)}: {problem}" for user_id, problem in left.items()]
     told = [{"user_id": user_id, "problem": problem} for user_id, problem in left.items()]
     result = {"is_dry_run": False, "before": before, "removed": removed, "users": len(users), "left": told}
     terminal.answer(result | {"is_stopped": is_stopped}, *people)
-    if is_stopped or left:
-        raise typer.Exit(INTERRUPTED if is_stopped else REFUSED)
+    batches.leave(is_stopped=is_stopped, has_left=bool(left))
 
 
 def _pruned(mfa: Operator, before: datetime, left: dict[UserId, str]) -> Iterator[tuple[UserId, int]]:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from twofold.cli.failures import INTERRUPTED, REFUSED
-from twofold.cli.shown import Table
+from twofold.cli import batches
+from twofold.cli.failures import REFUSED
+from twofold.cli.shown import Table, counted
 from twofold.cli.terminal import Terminal, command, noun
 from twofold.errors import ConfigurationError
 from twofold.keyring import generate_deployment, generate_key
 
 if TYPE_CHECKING:
-    from twofold.upkeep.rotation import KeyUse
+    from twofold.upkeep.rotation import KeyUse, Rotated
 
 app = noun("keys")
 
@@ -118,36 +119,27 @@ def rotate(
     """
     mfa = terminal.mfa
     pending = sum(use.states for use in mfa.keys.status() if not use.is_active)
-    done, skipped, after, is_stopped = 0, list[str](), 0, False
-    with terminal.progress("Re-sealing", pending) as step:
-        try:
-            while True:
-                moved = mfa.keys.rotate(after=after, limit=batch)
-                done += moved.done
-                skipped += moved.skipped
-                step(moved.done + len(moved.skipped))
-                if moved.last_id is None:
-                    break
-                after = moved.last_id
-        except KeyboardInterrupt:
-            is_stopped = True
+    done, skipped = 0, list[str]()
+
+    def count(moved: Rotated) -> int:
+        nonlocal done
+        done += moved.done
+        skipped.extend(moved.skipped)
+        return moved.done + len(moved.skipped)
+
+    moves = batches.each(lambda after: mfa.keys.rotate(after=after, limit=batch))
+    is_stopped = batches.take(terminal, "Re-sealing", pending, moves, count)
     uses = mfa.keys.status()
     people = [f"Re-sealed {counted(done, 'row')}."]
     if is_stopped:
-        people.append("Stopped; every finished batch is kept. Run the same command to go on.")
+        people.append(batches.STOPPED)
     if skipped:
         people.append(f"Left alone, since they do not open; look into {counted(len(skipped), 'user')}:")
         people += [f"  twofold users status {user}" for user in skipped]
     people += [verdict(use) for use in uses]
     result = {"done": done, "skipped": skipped, "is_stopped": is_stopped, "keys": [payload(use) for use in uses]}
     terminal.answer(result, *people)
-    if is_stopped or skipped:
-        raise typer.Exit(INTERRUPTED if is_stopped else REFUSED)
-
-
-def counted(number: int, what: str) -> str:
-    """`1 row`, `2 rows`."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    batches.leave(is_stopped=is_stopped, has_left=bool(skipped))
 
 
 def is_missing(use: KeyUse) -> bool:

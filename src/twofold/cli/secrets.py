@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import SecretStr
 
-from twofold.cli.failures import INTERRUPTED, REFUSED
-from twofold.cli.keys import counted
+from twofold.cli import batches
 from twofold.cli.operator import Operator
+from twofold.cli.shown import counted
 from twofold.cli.terminal import Terminal, command, noun
 from twofold.key_files import read_key_file
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from twofold.settings import Settings
-    from twofold.upkeep.legacy import Rowless
+    from twofold.upkeep.legacy import Adopted
 
 app = noun("secrets")
 
@@ -57,8 +57,7 @@ def import_legacy(
         people.append(f"{counted(remaining, 'short backup code')} of before work until they are regenerated.")
     result = {"done": done, "left": left, "is_stopped": is_stopped, "is_dry_run": dry_run, "backup_codes": remaining}
     terminal.answer(result, *people)
-    if is_stopped or left:
-        raise typer.Exit(INTERRUPTED if is_stopped else REFUSED)
+    batches.leave(is_stopped=is_stopped, has_left=bool(left))
 
 
 @dataclass(slots=True)
@@ -73,20 +72,16 @@ class Brought:
 def bring(terminal: Terminal, mfa: Operator, *, batch: int = 100, trial: bool = False) -> Brought:
     """Adopt every legacy row, batch by batch, with a bar."""
     brought = Brought()
-    after: int | Rowless = 0
-    with terminal.progress("Opening" if trial else "Sealing", mfa.legacy.survey().rows) as step:
-        try:
-            while True:
-                adopted = mfa.legacy.adopt(after=after, limit=batch, trial=trial)
-                brought.done += adopted.done
-                brought.left += adopted.left
-                step(adopted.done + len(adopted.left))
-                if adopted.last_id is None:
-                    return brought
-                after = adopted.last_id
-        except KeyboardInterrupt:
-            brought.is_stopped = True
-            return brought
+
+    def count(adopted: Adopted) -> int:
+        brought.done += adopted.done
+        brought.left += adopted.left
+        return adopted.done + len(adopted.left)
+
+    what, total = "Opening" if trial else "Sealing", mfa.legacy.survey().rows
+    adoptions = batches.each(lambda after: mfa.legacy.adopt(after=after, limit=batch, trial=trial))
+    brought.is_stopped = batches.take(terminal, what, total, adoptions, count)
+    return brought
 
 
 def told(brought: Brought, *, trial: bool = False) -> Iterator[str]:
@@ -94,7 +89,7 @@ def told(brought: Brought, *, trial: bool = False) -> Iterator[str]:
     rows = counted(brought.done, "row")
     yield f"{rows} would be adopted." if trial else f"Adopted {rows}."
     if brought.is_stopped:
-        yield "Stopped; every finished batch is kept. Run the same command to go on."
+        yield batches.STOPPED
     if brought.left:
         yield f"Left as they are, since their secret does not open: {counted(len(brought.left), 'user')}:"
         yield from (f"  {user}" for user in brought.left)

@@ -15,7 +15,7 @@ import typer
 
 from twofold.cli import checkpoints
 from twofold.cli.failures import REFUSED
-from twofold.cli.keys import counted
+from twofold.cli.shown import counted
 from twofold.cli.terminal import Terminal, command
 from twofold.errors import MissingKey, UnknownUser, WrongKey
 from twofold.outcomes import spelled

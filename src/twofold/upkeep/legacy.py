@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from twofold import provenance, trusted_devices
 from twofold.account import reading, sealed, store
-from twofold.account.attempt import BatchUnsupported, Conflict, Fact
+from twofold.account.attempt import Conflict, Fact
 from twofold.account.digests import as_older
 from twofold.account.row import Account
 from twofold.account.statements import HeldCode, HeldDevice
@@ -30,6 +31,7 @@ from twofold.kinds import Kind
 from twofold.outcomes import spelled
 from twofold.totp import factor as totp
 from twofold.totp.algorithm import named
+from twofold.upkeep import batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
 # RFC 4226 §4 asks for 128 bits; some applications made secrets of 80, and their users are not to be locked out.
 _SHORTEST_SECRET = 10
-_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,10 @@ class Unreadable(MFAError):
     """A secret of before Twofold is neither base32 nor opened by the Fernet keys that are configured."""
 
 
+# Why a user is left as it is.
+_LEFT = (Unreadable, UnknownUser, Tampered, NotAdopted, MissingKey)
+
+
 def survey(work: Attempt) -> Legacy:
     """Count what is left of before Twofold."""
     secrets, codes, devices, _ = work.schema.tables
@@ -97,17 +102,13 @@ def adopt(work: Attempt, *, after: int | Rowless = 0, limit: int = 100, trial: b
     """
     if after == 0 and not trial:
         provenance.require_keys(work)
-    limit = batch(limit, _BATCH)
+    limit = batch(limit, batches.LARGEST)
     if isinstance(after, Rowless):
         page = _rowless(work, after.after, limit)
     else:
         page = _legacy(work, whole("after", after), limit)
-    try:
-        with work.savepoint():
-            left = page.together(trial=trial)
-    except (Tampered, BatchUnsupported):
-        left = page.one_by_one(trial=trial)
-    return Adopted(len(page.users) - len(left), tuple(left), page.last_id)
+    left = batches.write(work, page.users, partial(page.together, trial=trial), partial(page.alone, trial=trial), _LEFT)
+    return Adopted(len(page.users) - len(left), left, page.last_id)
 
 
 def adopt_one(work: Attempt, user_id: UserId) -> Account:
@@ -149,7 +150,7 @@ class _Page:
         """Read, decide and write all of them with a handful of statements; returns the users who are left."""
         work, left, decided = self._work, list[str](), list[tuple[Account, Account]]()
         if not trial and not store.counts_many(work):
-            raise BatchUnsupported
+            raise batches.Unsupported
         seen = dict(self._accounts())
         for user_id in self.users:
             if user_id not in seen:
@@ -157,7 +158,7 @@ class _Page:
                     # A login was faster, and has adopted this user.
                     continue
                 # One who has no row is given one by itself: there is nothing to swap.
-                raise BatchUnsupported
+                raise batches.Unsupported
             account, has_traces = seen[user_id]
             try:
                 if has_traces:
@@ -183,27 +184,21 @@ class _Page:
         try:
             rows = work.rows(query)
         except sealed.UNREADABLE:
-            raise BatchUnsupported from None
+            raise batches.Unsupported from None
         for *state, traces in rows:
             account = Account(*state)
             yield account.user_id, (account, bool(traces))
 
-    def one_by_one(self, *, trial: bool) -> list[str]:
-        """Adopt each by itself, so that those who can be are; returns the users who are left."""
-        work, left = self._work, list[str]()
-        for user_id in self.users:
-            try:
-                with work.savepoint():
-                    if not is_legacy(work, user_id):
-                        # A login was faster, and has adopted this user; or the row is none that can be adopted.
-                        reading.find(work, user_id)
-                    elif trial:
-                        _opened(work, _unproven(work, user_id) or Account(user_id))
-                    else:
-                        adopt_one(work, user_id)
-            except (Unreadable, UnknownUser, Tampered, NotAdopted, MissingKey):
-                left.append(spelled(user_id))
-        return left
+    def alone(self, user_id: UserId, *, trial: bool) -> None:
+        """Adopt one user. Raises one of `_LEFT` where that cannot be."""
+        work = self._work
+        if not is_legacy(work, user_id):
+            # A login was faster, and has adopted this user; or the row is none that can be adopted.
+            reading.find(work, user_id)
+        elif trial:
+            _opened(work, _unproven(work, user_id) or Account(user_id))
+        else:
+            adopt_one(work, user_id)
 
 
 class _Beside:
@@ -229,7 +224,7 @@ class _Beside:
             for user, *columns in work.rows(device_query.order_by(devices.c.id)):
                 self._hear_device(user, HeldDevice(*columns))
         except sealed.UNREADABLE:
-            raise (Unreadable if len(accounts) == 1 else BatchUnsupported) from None
+            raise (Unreadable if len(accounts) == 1 else batches.Unsupported) from None
 
     def _hear_code(self, user: UserId, code: HeldCode) -> None:
         if user not in self._accounts:

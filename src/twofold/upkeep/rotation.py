@@ -9,29 +9,27 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from twofold import provenance
 from twofold.account import reading, sealed, store
-from twofold.account.attempt import BatchUnsupported, Fact
+from twofold.account.attempt import Fact
 from twofold.account.row import Account
 from twofold.account.store import Update
 from twofold.arguments import batch, whole
 from twofold.errors import MissingKey, Tampered
 from twofold.kinds import Kind
-from twofold.outcomes import spelled
 from twofold.totp import factor as totp
+from twofold.upkeep import batches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twofold.account.attempt import Attempt
     from twofold.outcomes import UserId
-
-
-_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,26 +118,22 @@ def rotate(work: Attempt, *, after: int = 0, limit: int = 100) -> Rotated:
     stale = sa.or_(*(~column.startswith(active, autoescape=True) for column in written))
     is_ours = ~work.schema.is_of_before | work.schema.traces_of(secrets.c.user_id)
     query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > whole("after", after), stale, is_ours)
-    rows = work.connection.execute(query.order_by(secrets.c.id).limit(batch(limit, _BATCH))).all()
+    rows = work.connection.execute(query.order_by(secrets.c.id).limit(batch(limit, batches.LARGEST))).all()
     users: list[UserId] = [row.user_id for row in rows]
-    try:
-        with work.savepoint():
-            skipped = _together(work, users)
-    except (BatchUnsupported, Tampered):
-        skipped = _one_by_one(work, users)
-    return Rotated(len(rows) - len(skipped), tuple(skipped), rows[-1].id if rows else None)
+    skipped = batches.write(work, users, partial(_together, work, users), partial(_alone, work), (MissingKey, Tampered))
+    return Rotated(len(rows) - len(skipped), skipped, rows[-1].id if rows else None)
 
 
 def _together(work: Attempt, users: Sequence[UserId]) -> list[str]:
     """Re-seal a batch with a handful of statements; returns the users whose rows do not open."""
     if not store.counts_many(work):
-        raise BatchUnsupported
+        raise batches.Unsupported
     secrets = work.schema.tables.secrets
     query = sa.select(*work.schema.state, secrets.c.state_mac).where(secrets.c.user_id.in_(users))
     try:
         rows = work.rows(query)
     except sealed.UNREADABLE:
-        raise BatchUnsupported from None
+        raise batches.Unsupported from None
     skipped, writings = list[str](), list[Update]()
     for *state, state_mac in rows:
         account = Account(*state)
@@ -152,18 +146,11 @@ def _together(work: Attempt, users: Sequence[UserId]) -> list[str]:
     return skipped
 
 
-def _one_by_one(work: Attempt, users: Sequence[UserId]) -> list[str]:
-    """Re-seal each by itself, so that those which can be are; returns the users whose rows do not open."""
-    skipped: list[str] = []
-    for user_id in users:
-        try:
-            with work.savepoint():
-                account = reading.find(work, user_id)
-                if account is not None:
-                    store.save(work, account, totp.resealed(work, account), Fact(Kind.RESEALED))
-        except (MissingKey, Tampered):
-            skipped.append(spelled(user_id))
-    return skipped
+def _alone(work: Attempt, user_id: UserId) -> None:
+    """Re-seal one row. Raises Tampered or MissingKey where it does not open."""
+    account = reading.find(work, user_id)
+    if account is not None:
+        store.save(work, account, totp.resealed(work, account), Fact(Kind.RESEALED))
 
 
 def _kids(

@@ -8,6 +8,7 @@ from twofold.account.runtime import read_keys
 from twofold.cli import keys
 from twofold.cli.checkpoints import private_key
 from twofold.cli.checks.check import Check
+from twofold.cli.shown import counted
 from twofold.key_files import exposed
 from twofold.settings import in_file
 from twofold.upkeep.legacy import read_fernet_keys
@@ -32,7 +33,7 @@ def key_settings(terminal: Terminal) -> Iterator[Check]:
             yield found
             return
     keyring = read_keys(settings)
-    yield Check("keys", "ok", f"{keys.counted(len(keyring.kids), 'key')} from {where}; {keyring.active} is active.")
+    yield Check("keys", "ok", f"{counted(len(keyring.kids), 'key')} from {where}; {keyring.active} is active.")
 
 
 def other_keys(terminal: Terminal) -> Iterator[Check]:
@@ -52,7 +53,7 @@ def fernet_keys(terminal: Terminal) -> Iterator[Check]:
     configured = terminal.settings.legacy_fernet_key
     if configured is not None:
         number = len(read_fernet_keys(configured.get_secret_value()))
-        yield Check("Fernet keys", "ok", f"{keys.counted(number, 'Fernet key')} for secrets of before Twofold.")
+        yield Check("Fernet keys", "ok", f"{counted(number, 'Fernet key')} for secrets of before Twofold.")
 
 
 def env_file(terminal: Terminal) -> Iterator[Check]:

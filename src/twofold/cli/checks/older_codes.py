@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twofold.budget import Budget
-from twofold.cli import keys
 from twofold.cli.checks.check import Check
 from twofold.cli.checks.policy import percent
+from twofold.cli.shown import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ def older_codes(terminal: Terminal) -> Iterator[Check]:
         for odds in (budget.odds, budget.odds_in_a_year)
     )
     message = (
-        f"{keys.counted(older.users, 'user')} with backup codes of before Twofold, at most {older.most} each. How long "
+        f"{counted(older.users, 'user')} with backup codes of before Twofold, at most {older.most} each. How long "
         "they are is not known from their hashes; where they are six digits, the shortest that are read, whoever has "
         f"the password guesses one of them or of the app with a chance of at most {ever} ever, and of at most "
         f"{in_a_year} in a year."

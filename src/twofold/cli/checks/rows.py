@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twofold.cli.checks.check import Check
-from twofold.cli.keys import counted
+from twofold.cli.shown import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from twofold.cli import keys
 from twofold.cli.checks.check import Check
+from twofold.cli.shown import counted
 from twofold.metadata import UsersColumn
 from twofold.schema import commands, history, place, spec
 from twofold.schema.referenced import obstacle
@@ -77,7 +77,7 @@ def schema(terminal: Terminal) -> Iterator[Check]:
         step = _ANEW if is_recorded else "twofold db upgrade"
         yield Check("schema", "wrong", "The four tables are not there.", step)
         return
-    number = keys.counted(len(report.drift), "difference")
+    number = counted(len(report.drift), "difference")
     named = "; ".join(f"{one.table}: {one.what}: {one.found}" for one in report.drift[:_NAMED])
     more = "; ..." if len(report.drift) > _NAMED else ""
     yield Check("schema", "wrong", f"The tables differ from the revision: {number}. {named}{more}", "twofold db verify")
