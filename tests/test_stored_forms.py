@@ -14,7 +14,6 @@ from uuid import UUID
 
 import pytest
 
-from twofold import trusted_devices
 from twofold.account import chain, digests
 from twofold.account.row import Account
 from twofold.backup_codes import codec
@@ -37,6 +36,7 @@ from twofold.tokens import (
 )
 from twofold.totp import factor
 from twofold.totp.algorithm import Parameters
+from twofold.trusted_devices import series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -231,9 +231,9 @@ def test_a_code_of_before_that_was_adopted_is_hashed_in_this_form() -> None:
 def test_the_token_of_a_device_is_hashed_in_this_form() -> None:
     work: Any = SimpleNamespace(keyring=RING)
     line = canonical("device line", 7, "line")
-    assert trusted_devices._series_digests(work, 7, "line.token") == (RING.mac("device tokens", line),)
+    assert series.series_digests(work, 7, "line.token") == (RING.mac("device tokens", line),)
     token = canonical("device token", 7, AT, LATER, "line.token")
-    hashes = trusted_devices._token_digests(work, Account(7, enabled_at=AT), "line.token", LATER)
+    hashes = series.token_digests(work, Account(7, enabled_at=AT), "line.token", LATER)
     assert hashes == (RING.mac("device tokens", token),)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from twofold import device_cookie, trusted_devices
 from twofold import proof as proofs
 from twofold.account.runtime import Runtime
 from twofold.backup_codes import factor as backup_codes
@@ -16,6 +15,8 @@ from twofold.events import log
 from twofold.login import lifecycle, login
 from twofold.operation import Awaited, Blocking, Operation
 from twofold.totp import factor as totp
+from twofold.trusted_devices import cookie, endings, listing
+from twofold.trusted_devices.trust import trust
 from twofold.upkeep import legacy, retention, rotation
 
 if TYPE_CHECKING:
@@ -65,12 +66,12 @@ class _TrustedDevices:
         Each user has another one, so that two who share a browser keep their trust. Asks no database, and is never
         awaited. Give the id as you give it to `challenge`.
         """
-        return device_cookie.name_for(self._runtime.settings, user_id)
+        return cookie.name_for(self._runtime.settings, user_id)
 
-    trust = Operation(trusted_devices.trust, writes="many")
-    list = Operation(trusted_devices.list_, writes="nothing")
-    revoke = Operation(trusted_devices.revoke, writes="many")
-    revoke_all = Operation(trusted_devices.revoke_all, writes="many")
+    trust = Operation(trust, writes="many")
+    list = Operation(listing.list_, writes="nothing")
+    revoke = Operation(endings.revoke, writes="many")
+    revoke_all = Operation(endings.revoke_all, writes="many")
 
 
 class _Events:

@@ -13,8 +13,8 @@ from starlette.testclient import TestClient
 from tests.people import Enrolment, add_user, enroll, log_in, plain_settings
 from tests.visitors import Ada, Browser
 from twofold import MFA
-from twofold.device_cookie import MOST
 from twofold.keyring import generate_key
+from twofold.trusted_devices.cookie import MOST
 from twofold.web.fastapi import device_token, forget_device, keep_device
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from twofold import proof as proofs
-from twofold import provenance, tokens, trusted_devices
+from twofold import provenance, tokens
 from twofold.account import reading, store
 from twofold.account.attempt import Evidence, Fact
 from twofold.account.row import Account, new_epoch
@@ -20,6 +20,7 @@ from twofold.kinds import Status as Log
 from twofold.outcomes import Enrolled, Erased, Status, UserId, Verified
 from twofold.request import printable
 from twofold.totp import factor as totp
+from twofold.trusted_devices import endings, listing
 
 if TYPE_CHECKING:
     from twofold.account.attempt import Attempt
@@ -51,7 +52,7 @@ def confirm(work: Attempt, user_id: UserId, code: str, *, session: str | None = 
         if isinstance(after, Reason):
             raise _refuse_setup(work, account, after, request)
     after, codes = backup_codes.replaced(work, after)
-    after = trusted_devices.ended(work, after, "the authenticator app was set up")
+    after = endings.ended(work, after, "the authenticator app was set up")
     fact = Fact(Kind.TOTP_CONFIRMED, details={"backup_codes": len(codes), "replaced": account.is_enabled})
     saved = store.save(work, account, after, fact, request)
     return Enrolled(codes, proofs.issue(work, user_id, saved, "totp"))
@@ -92,7 +93,7 @@ def status(work: Attempt, user_id: UserId) -> Status:
     waits = budget.remaining(account, work.now)
     level = budget.level(account.failure_level, account.failure_level_at, work.now)
     waiting_since = account.pending_at
-    codes, devices = backup_codes.count(work, account), trusted_devices.count(work, account)
+    codes, devices = backup_codes.count(work, account), listing.count(work, account)
     altered = (("mfa_backup_codes", codes), ("mfa_device_trusts", devices))
     return Status(
         user_id=user_id,
@@ -151,7 +152,7 @@ def repair(
     after = seen._replace(
         last_challenge=seen.version, proofs_after=seen.version, disabled_at=work.now, epoch=new_epoch()
     )
-    after = trusted_devices.ended(work, backup_codes.ended(work, after), "the second factor was reset")
+    after = endings.ended(work, backup_codes.ended(work, after), "the second factor was reset")
     store.save_over(work, seen, after, fact, request)
 
 
@@ -172,7 +173,7 @@ def password_changed(work: Attempt, user_id: UserId, *, verified: Verified | Non
         account = proofs.fresh(work, verified, "password_changed", request)
         if account.user_id != work.schema.stored(user_id):
             raise Stale
-    account, number = trusted_devices.tell_altered(work, account, request)
+    account, number = endings.tell_altered(work, account, request)
     after = account._replace(
         last_challenge=account.version,
         proofs_after=account.version,
@@ -182,7 +183,7 @@ def password_changed(work: Attempt, user_id: UserId, *, verified: Verified | Non
     )
     if verified is not None:
         after = emptied(after)
-    after = trusted_devices.ended(work, after, "the password was changed")
+    after = endings.ended(work, after, "the password was changed")
     store.save(work, account, after, Fact(Kind.PASSWORD_CHANGED, details={"devices": number}), request)
     return number
 
@@ -225,7 +226,7 @@ def _by_operator(kind: Kind, by: str, reason: str) -> Fact:
 
 def _tell_altered(work: Attempt, account: Account, request: Any) -> Account:
     account = backup_codes.tell_altered(work, account, request)
-    return trusted_devices.tell_altered(work, account, request)[0]
+    return endings.tell_altered(work, account, request)[0]
 
 
 def _end(work: Attempt, account: Account, fact: Fact, reason: str, request: Any) -> None:
@@ -246,5 +247,5 @@ def _end(work: Attempt, account: Account, fact: Fact, reason: str, request: Any)
         lines_today=account.lines_today,
         lines_day=account.lines_day,
     )
-    after = trusted_devices.ended(work, backup_codes.ended(work, after), reason)
+    after = endings.ended(work, backup_codes.ended(work, after), reason)
     store.save(work, account, after, fact, request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twofold import proof as proofs
-from twofold import tokens, trusted_devices
+from twofold import tokens
 from twofold.account import reading, store
 from twofold.account.attempt import Fact
 from twofold.budget import Budget
@@ -15,6 +15,8 @@ from twofold.log_volume import noted
 from twofold.login import factors
 from twofold.outcomes import Challenge, Cleared, UserId, Verified
 from twofold.refusal import Unspent, clock_set_right, refuse
+from twofold.trusted_devices.recognition import recognize
+from twofold.trusted_devices.series import is_token
 
 if TYPE_CHECKING:
     from twofold.account.attempt import Attempt
@@ -31,7 +33,7 @@ def challenge(
     Returns a Challenge, whose token is answered with `verify`; or Cleared, which is falsy, for a user who is not
     enrolled and for a trusted device, whose rotated token then goes back into its cookie. Raises UnknownUser.
     """
-    is_read = trusted_devices.is_token(device_token) and work.settings.device_limit > 0
+    is_read = is_token(device_token) and work.settings.device_limit > 0
     token = device_token if is_read else None
     seen = reading.read_login(work, user_id, None if token is None else "devices")
     account = seen.account
@@ -42,7 +44,7 @@ def challenge(
         store.save(work, account, after, fact, request)
         return Cleared(user_id, "not_enrolled")
     if token is not None:
-        recognition = trusted_devices.recognize(work, user_id, account, seen.devices, token, request)
+        recognition = recognize(work, user_id, account, seen.devices, token, request)
         if recognition.is_trusted:
             return Cleared(user_id, "trusted_device", recognition.device)
         account = recognition.account

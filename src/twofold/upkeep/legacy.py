@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from twofold import provenance, trusted_devices
+from twofold import provenance
 from twofold.account import reading, sealed, store
 from twofold.account.attempt import Conflict, Fact
 from twofold.account.digests import as_older
@@ -31,6 +31,7 @@ from twofold.kinds import Kind
 from twofold.outcomes import spelled
 from twofold.totp import factor as totp
 from twofold.totp.algorithm import named
+from twofold.trusted_devices import series as device_series
 from twofold.upkeep import batches
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ class _Beside:
         account = self._accounts.get(user)
         if account is None:
             return
-        hash_, series = trusted_devices.adopted(self._work, account, device.trust_token, device.trusted_until)
+        hash_, series = device_series.adopted(self._work, account, device.trust_token, device.trusted_until)
         self._tokens.append({"row": device.id, "raw": device.trust_token, "hash": hash_, "series": series})
         # Legacy rows spell browser and platform differently; clear them, the next login fills them in.
         plain = device._replace(

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from twofold import device_cookie
 from twofold import request as origins
 from twofold.mfa import MFA, AsyncMFA
+from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import cookies, forms, gate, rendering
 from twofold.web.forms import BadForm
 from twofold.web.pages import Site

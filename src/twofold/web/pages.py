@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from twofold import device_cookie
 from twofold.errors import EnrollmentExpired, MFAError, NotEnrolled, Reason, Rejected, Stale
+from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import forms, words
 from twofold.web.page import Page, error, redirect
 

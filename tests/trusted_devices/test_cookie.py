@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from tests.people import FIREFOX, Enrolment, Open, log_in, plain_settings
 from twofold import MFA, AsyncMFA, Cleared
 from twofold.database import create_async_engine, create_engine
-from twofold.device_cookie import MOST, crowded_out, name_for
 from twofold.keyring import generate_key
+from twofold.trusted_devices.cookie import MOST, crowded_out, name_for
 
 if TYPE_CHECKING:
     from twofold.outcomes import UserId
