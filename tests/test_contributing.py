@@ -1,0 +1,57 @@
+"""What CONTRIBUTING and ARCHITECTURE name is there: files, rooms, commands, and the variables of the environment."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.databases import ROOT
+
+PAGES = ("CONTRIBUTING.md", "ARCHITECTURE.md")
+HOMES = (ROOT, ROOT / "src" / "twofold", ROOT / "src" / "twofold" / "account", ROOT / "src" / "twofold" / "cli")
+
+
+def named(page: str, pattern: str) -> set[str]:
+    return set(re.findall(pattern, (ROOT / page).read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_is_named_is_there(page: str) -> None:
+    paths = named(page, r"`([a-z_.]+(?:/[a-z_*.]*)*)`") | named(page, r"\]\(([^)#]+)\)")
+    files = {path for path in paths if "/" in path or Path(path).suffix in {".py", ".md", ".toml"}}
+    assert len(files) > 3
+    missing = {path for path in files if not any(any(home.glob(path.rstrip("/"))) for home in HOMES)}
+    assert not missing
+
+
+def test_every_room_is_on_the_map() -> None:
+    told = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rooms = {path.parent.name for path in (ROOT / "src" / "twofold").glob("*/__init__.py")}
+    assert {room for room in rooms if f"`{room}/`" not in told} == set()
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md"])
+def test_every_target_of_make_is_there(page: str) -> None:
+    targets = named(page, r"(?m)(?:^|`)make ([a-z-]+)")
+    assert "test" in targets
+    assert targets <= named("Makefile", r"(?m)^([a-z-]+):")
+
+
+@pytest.mark.parametrize("command", named("CONTRIBUTING.md", r"python -m (pytest -n0 [^#\n]+)"))
+def test_every_test_that_is_named_is_found(command: str) -> None:
+    words = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', command)]
+    run = subprocess.run(
+        [sys.executable, "-m", *words, "--collect-only", "-q"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout
+
+
+def test_every_variable_of_the_environment_is_told() -> None:
+    files = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]
+    used = {name for file in files for name in re.findall(r'environ\.get\("([A-Z_]+)"', file.read_text("utf-8"))}
+    assert "QUICK" in used
+    assert used | {"PY"} == named("CONTRIBUTING.md", r"(?m)^\| `([A-Z_]+)=")
