@@ -15,7 +15,11 @@ test: .venv/.ready ## the whole suite, on SQLite, PostgreSQL and MariaDB
 
 .PHONY: quick
 quick: .venv/.ready ## the quick slice, in under a minute: the core and the pages, on SQLite
-	@$(BIN)/python -m pytest -q -k "not postgresql and not mariadb and not awaited" tests/totp tests/backup_codes tests/events tests/test_login.py tests/trusted_devices/test_devices.py tests/test_budget.py tests/test_keyring.py tests/test_stored_forms.py tests/test_docs.py tests/test_costs.py tests/web/test_login.py tests/web/test_management.py
+	@$(BIN)/python -m pytest -q @tests/quick.args
+
+.PHONY: versions
+versions: .venv/.ready ## the quick slice on Python 3.11 to 3.13, with the oldest and the newest libraries
+	@$(BIN)/python -m tests.versions
 
 .PHONY: attack
 attack: .venv/.ready ## the suite's races, crashes and adversaries at ten times the length
