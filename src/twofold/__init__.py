@@ -96,28 +96,20 @@ __all__ = [
     "tables",
 ]
 
-# What is asked for is imported then: a program that only tells what it can do does not wait for SQLAlchemy.
-_HOMES = {
-    "errors": "AlreadyEnrolled ConfigurationError DatabaseUnavailable EnrollmentExpired MFAError MissingKey "
-    "NotAdopted NotEnrolled Reason Rejected SchemaDrift Stale Tampered UnknownUser WrongKey",
-    "hosting": "include_name",
-    "metadata": "tables",
-    "mfa": "MFA AsyncMFA",
-    "outcomes": "ChainReport Challenge Cleared Device DeviceToken Enrolled Erased Event Status Verified",
-    "request": "Request",
-    "settings": "Settings",
-    "totp.provisioning": "Enrollment",
-}
-_HOME_OF = {name: f"twofold.{home}" for home, names in _HOMES.items() for name in names.split()}
+# What is asked for is imported then, from the first of these that has it, the lightest first: a program that only tells
+# what it can do does not wait for SQLAlchemy.
+_HOMES = ("errors", "outcomes", "request", "settings", "totp.provisioning", "metadata", "hosting", "mfa")
 
 
 if not TYPE_CHECKING:  # A type checker is to find what is not there.
 
     def __getattr__(name: str) -> Any:
-        if name not in _HOME_OF:
-            raise AttributeError(f"module 'twofold' has no attribute {name!r}")
-        found = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
-        return found
+        if name in __all__:
+            for home in _HOMES:
+                if (found := getattr(import_module(f"twofold.{home}"), name, None)) is not None:
+                    globals()[name] = found
+                    return found
+        raise AttributeError(f"module 'twofold' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
