@@ -6,9 +6,10 @@ Each runs in a short transaction of its own, and says here how much it writes.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from twofold import proof as proofs
+from twofold.account.joining import Joined
 from twofold.account.runtime import Runtime
 from twofold.backup_codes import factor as backup_codes
 from twofold.events import log
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import sqlalchemy as sa
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
+    from sqlalchemy.orm import Session, scoped_session
 
     from twofold.account.runtime import PoolOf
     from twofold.outcomes import UserId
@@ -160,7 +162,7 @@ class MFA(_Login, Blocking):
     ) -> None:
         self._open(Runtime.of(settings, clock, legacy.adopt_one, pool), engine)
 
-    def _open(self, runtime: Runtime, source: sa.Engine | sa.Connection) -> None:
+    def _open(self, runtime: Runtime, source: sa.Engine | Joined) -> None:
         super().__init__(runtime, source)
         self.totp = BlockingTotp(runtime, source)
         self.backup_codes = BlockingBackupCodes(runtime, source)
@@ -169,15 +171,21 @@ class MFA(_Login, Blocking):
         self.keys = BlockingKeys(runtime, source)
         self.legacy = BlockingLegacy(runtime, source)
 
-    def within(self, connection: sa.Connection, *, may_guess: bool = False) -> Self:
-        """The same operations in the caller's transaction: they count when the caller commits, failures too.
+    def within(self, source: sa.Connection | Session | scoped_session[Any], *, may_guess: bool = False) -> Self:
+        """The same operations in the transaction of the caller's `Session` or `Connection`, whose commit decides.
 
-        For "create the user and begin the enrolment in one go". A caller who rolls back forgets wrong codes, so
-        `verify`, `reverify` and `totp.confirm` raise ConfigurationError here, unless `may_guess` says that this is a
-        test.
+        For "create the user and begin the enrolment in one go". They see what was flushed and flush nothing; each runs
+        in a savepoint, and nothing of one that raises stays, but for a failure that was counted. Failures, too, count
+        when the caller commits. So `verify`, `reverify` and `totp.confirm` raise ConfigurationError here, unless
+        `may_guess` says that this is a test.
+
+        One transaction is joined: the one that is open, else the one that the first operation begins. Once it is over,
+        operations raise ConfigurationError; so they do on a connection that is closed or that commits each statement,
+        and on one to another database. Raises TypeError for anything else, an AsyncSession for example.
         """
         joined = type(self).__new__(type(self))
-        joined._open(replace(self._runtime, may_guess_within=may_guess), connection)  # noqa: SLF001
+        runtime = replace(self._runtime, may_guess_within=may_guess)
+        joined._open(runtime, Joined.blocking(source, self._engine))  # noqa: SLF001
         return joined
 
 
@@ -194,7 +202,7 @@ class AsyncMFA(_Login, Awaited):
     ) -> None:
         self._open(Runtime.of(settings, clock, legacy.adopt_one, pool), engine)
 
-    def _open(self, runtime: Runtime, source: AsyncEngine | AsyncConnection) -> None:
+    def _open(self, runtime: Runtime, source: AsyncEngine | Joined) -> None:
         super().__init__(runtime, source)
         self.totp = AwaitedTotp(runtime, source)
         self.backup_codes = AwaitedBackupCodes(runtime, source)
@@ -203,8 +211,14 @@ class AsyncMFA(_Login, Awaited):
         self.keys = AwaitedKeys(runtime, source)
         self.legacy = AwaitedLegacy(runtime, source)
 
-    def within(self, connection: AsyncConnection, *, may_guess: bool = False) -> Self:
-        """The same operations in the caller's transaction; see `MFA.within`."""
+    def within(
+        self, source: AsyncConnection | AsyncSession | async_scoped_session[Any], *, may_guess: bool = False
+    ) -> Self:
+        """The same operations in the transaction of the caller's `AsyncSession` or `AsyncConnection`.
+
+        See `MFA.within`. It is not awaited itself; the operations are.
+        """
         joined = type(self).__new__(type(self))
-        joined._open(replace(self._runtime, may_guess_within=may_guess), connection)  # noqa: SLF001
+        runtime = replace(self._runtime, may_guess_within=may_guess)
+        joined._open(runtime, Joined.awaited(source, self._engine))  # noqa: SLF001
         return joined

@@ -20,6 +20,7 @@ from sqlalchemy.pool import StaticPool
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from twofold import arguments
+from twofold.account.joining import Joined
 from twofold.account.transactions import run_in_callers_transaction, run_in_own_transaction
 from twofold.account.translation import raise_translated, without_frames
 from twofold.errors import ConfigurationError, MFAError
@@ -27,7 +28,7 @@ from twofold.errors import ConfigurationError, MFAError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from twofold.account.attempt import Attempt, Writes
     from twofold.account.runtime import Runtime
@@ -37,14 +38,15 @@ R = TypeVar("R")
 
 
 class Blocking:
-    """The face of an `Engine`, or of a `Connection` whose transaction the caller owns."""
+    """The face of an `Engine`, or of a transaction that the caller owns."""
 
-    def __init__(self, runtime: Runtime, source: sa.Engine | sa.Connection) -> None:
-        if not isinstance(source, sa.Connection | sa.Engine):
+    def __init__(self, runtime: Runtime, source: sa.Engine | Joined) -> None:
+        if not isinstance(source, Joined | sa.Engine):
             raise TypeError(f"MFA takes an Engine, not {type(source).__name__}; AsyncMFA takes an AsyncEngine.")
         _refuse_one_for_all(source)
         self._runtime = runtime
         self._source = source
+        self._engine = source.engine
 
     def _perform(
         self, function: Callable[Concatenate[Attempt, P], R], writes: Writes, /, *args: P.args, **kwargs: P.kwargs
@@ -59,17 +61,17 @@ class Blocking:
 
 
 class Awaited:
-    """The face of an `AsyncEngine`, or of an `AsyncConnection` whose transaction the caller owns. For asyncio."""
+    """The face of an `AsyncEngine`, or of a transaction that the caller owns. For asyncio."""
 
-    def __init__(self, runtime: Runtime, source: AsyncEngine | AsyncConnection) -> None:
-        from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    def __init__(self, runtime: Runtime, source: AsyncEngine | Joined) -> None:
+        from sqlalchemy.ext.asyncio import AsyncEngine
 
-        if not isinstance(source, AsyncConnection | AsyncEngine):
+        if not isinstance(source, Joined | AsyncEngine):
             raise TypeError(f"AsyncMFA takes an AsyncEngine, not {type(source).__name__}.")
         self._runtime = runtime
-        self._joined = source if isinstance(source, AsyncConnection) else None
-        self._engine = source.sync_engine
-        _refuse_one_for_all(None if self._joined else self._engine)
+        self._source = source if isinstance(source, Joined) else source.sync_engine
+        self._engine = self._source.engine
+        _refuse_one_for_all(self._source)
 
     async def _perform(
         self, function: Callable[Concatenate[Attempt, P], R], writes: Writes, /, *args: P.args, **kwargs: P.kwargs
@@ -77,13 +79,11 @@ class Awaited:
         arguments.check(kwargs)
         call: Callable[[Attempt], R] = lambda work: function(work, *args, **kwargs)  # noqa: E731
         try:
-            if self._joined is not None:
-                return await self._joined.run_sync(
-                    lambda connection: _run(self._runtime, connection, call, writes, _sleep)
-                )
+            if isinstance(self._source, Joined):
+                return await greenlet_spawn(_run, self._runtime, self._source, call, writes, _sleep)
             # A request that goes away must not leave a transaction half done, nor take back a guess that was made: what
             # has begun is finished, whoever still waits for it.
-            task = asyncio.ensure_future(greenlet_spawn(_run, self._runtime, self._engine, call, writes, _sleep))
+            task = asyncio.ensure_future(greenlet_spawn(_run, self._runtime, self._source, call, writes, _sleep))
             _UNDER_WAY.add(task)
             task.add_done_callback(_done)
             return await asyncio.shield(task)
@@ -94,14 +94,14 @@ class Awaited:
 
 def _run(
     runtime: Runtime,
-    source: sa.Engine | sa.Connection,
+    source: sa.Engine | Joined,
     call: Callable[[Attempt], R],
     writes: Writes,
     sleep: Callable[[float], None],
 ) -> R:
     try:
-        if isinstance(source, sa.Connection):
-            return run_in_callers_transaction(runtime, source, call, sleep)
+        if isinstance(source, Joined):
+            return run_in_callers_transaction(runtime, source.connection(), call, sleep)
         return run_in_own_transaction(runtime, source, call, writes, sleep)
     except (SQLAlchemyError, OSError) as error:
         raise_translated(error)

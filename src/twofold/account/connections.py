@@ -55,33 +55,33 @@ def _checked_out(engine: sa.Engine, pool: sa.Pool) -> sa.PoolProxiedConnection:
 
 def _of(engine: sa.Engine) -> dict[int, _Pools]:
     """The pools that live and die with an engine, whatever options it is used with, and however many faces it has."""
-    root = _root(engine)
-    pools: dict[int, _Pools] | None = vars(root).get(_NAME)
+    behind = root(engine)
+    pools: dict[int, _Pools] | None = vars(behind).get(_NAME)
     if pools is not None:
         # A lock that somebody holds in the moment of a fork is held for ever in the child.
         return pools
     with _LOCK:
-        pools = vars(root).get(_NAME)
+        pools = vars(behind).get(_NAME)
         if pools is None:
-            pools = vars(root)[_NAME] = {}
+            pools = vars(behind)[_NAME] = {}
             # To listen turns Core's slower path on, for events that are sent in any case.
-            heard = root._has_events  # noqa: SLF001
-            event.listen(root, "engine_disposed", _dispose)
-            root._has_events = heard  # noqa: SLF001
+            heard = behind._has_events  # noqa: SLF001
+            event.listen(behind, "engine_disposed", _dispose)
+            behind._has_events = heard  # noqa: SLF001
     return pools
 
 
-def _root(engine: sa.Engine) -> Any:
+def root(engine: sa.Engine) -> Any:
     """The engine behind those that only carry other options, which all have its pool."""
-    root: Any = engine
-    while (proxied := getattr(root, "_proxied", None)) is not None:
-        root = proxied
-    return root
+    behind: Any = engine
+    while (proxied := getattr(behind, "_proxied", None)) is not None:
+        behind = proxied
+    return behind
 
 
 def _dispose(engine: sa.Engine) -> None:
     """Close what is idle when the host disposes of its engine, or of one that carries other options."""
-    for pools in vars(_root(engine)).get(_NAME, {}).values():
+    for pools in vars(root(engine)).get(_NAME, {}).values():
         pools.close(engine)
 
 

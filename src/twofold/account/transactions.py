@@ -266,7 +266,7 @@ def run_in_callers_transaction(
         # Released outside a transaction, SQLite's savepoint would commit, and the caller could not roll back.
         if not _has_begun_on_sqlite(connection):
             _BEGIN_IMMEDIATE.count(connection, ())
-    elif connection.dialect.name in {"mysql", "mariadb"} and _is_autocommit(connection):
+    elif _is_autocommit(connection):
         raise ConfigurationError("This connection commits by itself; give within() one that has a transaction.")
     retries = Retries(runtime.settings.deadline, sleep)
     while True:
@@ -311,6 +311,7 @@ def _has_begun_on_sqlite(connection: sa.Connection) -> bool:
 
 def _is_autocommit(connection: sa.Connection) -> bool:
     """Whether the driver commits each statement, because the host's engine told it to."""
-    driver = connection.connection.driver_connection
-    told = getattr(driver, "get_autocommit", None)
-    return bool(told() if told else getattr(driver, "autocommit", False))
+    pooled: Any = connection.connection
+    told = getattr(pooled.driver_connection, "get_autocommit", None)
+    # asyncpg begins no transaction by itself; the adapter of SQLAlchemy does.
+    return bool(told() if told else getattr(pooled.dbapi_connection, "autocommit", False))
