@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from tests.people import plain_settings
 from twofold import MFA, AsyncMFA, ConfigurationError, DatabaseUnavailable, NotEnrolled, SchemaDrift, operation
-from twofold.account import transactions
+from twofold.account import beginning
 from twofold.account.attempt import Conflict, Writes
 from twofold.account.runtime import read_keys
 from twofold.database import create_async_engine
@@ -118,7 +118,7 @@ def test_a_connection_comes_back_as_the_host_made_it(migrated: Database, clock: 
     for hosted, expected in ((engine, False), (engine.execution_options(isolation_level="AUTOCOMMIT"), True)):
         MFA(hosted, plain_settings(keys=keys), clock=clock)._perform(lambda work: work.now, "nothing")
         with hosted.connect() as connection:
-            assert commits_each(connection) is transactions._is_autocommit(connection) is expected
+            assert commits_each(connection) is beginning.is_autocommit(connection) is expected
 
 
 @pytest.mark.backends("sqlite")

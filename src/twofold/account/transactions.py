@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from twofold.account.attempt import Conflict, NeedsLock
+from twofold.account.beginning import begin, begin_for_savepoint, end_what_has_begun, is_autocommit
 from twofold.account.connections import connecting
 from twofold.account.driver import Statement, Translated, needs_transaction
 from twofold.account.retries import Retries, is_lock_timeout, is_lost, is_passing
 from twofold.account.settlement import settle
-from twofold.account.statements import LOCK_WAIT
 from twofold.account.translation import raise_translated
 from twofold.alone import Taken, alone, is_for_all
 from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError
@@ -33,15 +33,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_BEGIN = Statement(sa.text("BEGIN"), ())
-_BEGIN_IMMEDIATE = Statement(sa.text("BEGIN IMMEDIATE"), ())
-_MARK = Statement(sa.text("SAVEPOINT twofold"), ())
 _UNMARK = Statement(sa.text("RELEASE twofold"), ())
-# For this transaction alone: behind a pooler, a session is not ours.
-_WAIT_A_WHILE = Statement(sa.text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"), ())
-_WRITE_NOTHING = Statement(sa.delete(sa.table("user_mfa_secrets")).where(sa.false()), ())
-# PQTRANS_IDLE: the driver's own name for it would need the driver.
-_IDLE = 0
 _IN_TRANSACTION = nullcontext()
 _HELD = (
     "Somebody holds a lock, and did not let go in time; nothing was spent. If it is your own transaction of this "
@@ -96,9 +88,9 @@ def run_in_own_transaction(
             with _IN_TRANSACTION if locked else alone(engine), locked or _connected(connect) as connection:
                 in_transaction = in_transaction or needs_transaction(connection)
                 if in_transaction and locked is None:
-                    _begin(connection, is_reading=writes == "nothing" and not is_locking)
+                    begin(connection, is_reading=writes == "nothing" and not is_locking)
                 locked = None
-                finding_out = partial(settle, connect, _begin, retries)
+                finding_out = partial(settle, connect, begin, retries)
                 answer = _attempted(
                     runtime, connection, call, finding_out, is_locking=is_locking, in_transaction=in_transaction
                 )
@@ -158,41 +150,6 @@ def _attempted(
     return answer
 
 
-def _begin(connection: sa.Connection, *, is_reading: bool = False) -> None:
-    """Begin, or go on in what a listener of the host has begun: what it has set may hold for that alone."""
-    dialect = connection.dialect.name
-    if dialect == "postgresql":
-        if not (needs_transaction(connection) and _has_begun(connection)):
-            with Translated(connection):
-                _end_what_has_begun(connection)
-                connection.execution_options(isolation_level="READ COMMITTED")
-    elif dialect != "sqlite" and _is_autocommit(connection):
-        with Translated(connection):
-            connection.execution_options(isolation_level="READ COMMITTED")
-    if not connection.in_transaction():
-        connection.begin()
-    if dialect == "sqlite":
-        _begin_on_sqlite(connection, is_reading=is_reading)
-    elif dialect == "postgresql":
-        _WAIT_A_WHILE.count(connection, ())
-
-
-def _has_begun(connection: sa.Connection) -> bool:
-    """Whether a transaction of PostgreSQL is under way on this connection, in Core or in the driver."""
-    pooled: Any = connection.connection
-    # psycopg knows what the server has begun; the adapter of asyncpg begins it.
-    told = getattr(pooled.driver_connection, "info", None)
-    has_driver = told.transaction_status != _IDLE if told else getattr(pooled.dbapi_connection, "_transaction", None)
-    return connection.in_transaction() or bool(has_driver)
-
-
-def _end_what_has_begun(connection: sa.Connection) -> None:
-    """Commit what the host did with a fresh connection: it may have begun a transaction, which nobody would commit."""
-    if _has_begun(connection):
-        driver: Any = connection.connection.dbapi_connection
-        driver.commit()
-
-
 def _commit(attempt: Attempt) -> None:
     connection = attempt.connection
     if is_for_all(connection.engine):
@@ -236,7 +193,7 @@ class _Autocommit:
 
     def __enter__(self) -> Self:
         with Translated(self._connection):
-            _end_what_has_begun(self._connection)
+            end_what_has_begun(self._connection)
             if self._is_ours:
                 self._driver.autocommit = True
         return self
@@ -263,10 +220,8 @@ def run_in_callers_transaction(
     Every read locks, since the caller may have taken a snapshot long ago.
     """
     if connection.dialect.name == "sqlite":
-        # Released outside a transaction, SQLite's savepoint would commit, and the caller could not roll back.
-        if not _has_begun_on_sqlite(connection):
-            _BEGIN_IMMEDIATE.count(connection, ())
-    elif _is_autocommit(connection):
+        begin_for_savepoint(connection)
+    elif is_autocommit(connection):
         raise ConfigurationError("This connection commits by itself; give within() one that has a transaction.")
     retries = Retries(runtime.settings.deadline, sleep)
     while True:
@@ -290,28 +245,3 @@ def run_in_callers_transaction(
                 raise_translated(error)
         if not retries.wait():
             raise DatabaseUnavailable("The row is written by somebody else; end this transaction and try again.")
-
-
-def _begin_on_sqlite(connection: sa.Connection, *, is_reading: bool = False) -> None:
-    """Begin as a writer, since a reader that becomes one fails at once when another was faster; as a reader to read.
-
-    A listener of the host's engine may have begun already, as a reader: a write of nothing takes the lock then.
-    """
-    if not _has_begun_on_sqlite(connection):
-        (_BEGIN if is_reading else _BEGIN_IMMEDIATE).count(connection, ())
-    elif not is_reading:
-        _WRITE_NOTHING.count(connection, ())
-    if is_for_all(connection.engine):
-        _MARK.count(connection, ())
-
-
-def _has_begun_on_sqlite(connection: sa.Connection) -> bool:
-    return bool(getattr(connection.connection.driver_connection, "in_transaction", False))
-
-
-def _is_autocommit(connection: sa.Connection) -> bool:
-    """Whether the driver commits each statement, because the host's engine told it to."""
-    pooled: Any = connection.connection
-    told = getattr(pooled.driver_connection, "get_autocommit", None)
-    # asyncpg begins no transaction by itself; the adapter of SQLAlchemy does.
-    return bool(told() if told else getattr(pooled.dbapi_connection, "autocommit", False))
