@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 import twofold
 from tests import reference
 from tests.databases import ROOT
-from tests.people import FIREFOX, Clock
+from tests.people import FIREFOX, Clock, plain_settings
 from twofold import MFA, Reason, Rejected, Settings, Stale
 from twofold.cli.checks import server
 from twofold.errors import MFAError
@@ -97,12 +97,15 @@ def test_the_login_of_the_readme_works(
     assert answers[-1][1]["device"].token != cookie
 
 
-def test_the_library_page_runs_from_top_to_bottom(migrated: Database, ada: int, mfa: MFA, clock: Clock) -> None:
+def test_the_library_page_runs_from_top_to_bottom(
+    migrated: Database, ada: int, mfa: MFA, clock: Clock, keys: str
+) -> None:
     names: dict[str, Any] = {
         "mfa": mfa,
         "user_id": ada,
         "clock": clock,
         "engine": migrated.engine(),
+        "settings": plain_settings(keys=keys),
         "firefox": FIREFOX,
         "TOTP": TOTP,
         "twofold": twofold,

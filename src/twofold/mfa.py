@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
     from sqlalchemy.orm import Session, scoped_session
 
-    from twofold.account.runtime import PoolOf
+    from twofold.account.runtime import OnConnection, PoolOf
     from twofold.outcomes import UserId
     from twofold.settings import Settings
 
@@ -149,6 +149,11 @@ class MFA(_Login, Blocking):
     (TWOFOLD_POOL_SIZE), so that a request that holds one of the engine's never waits for itself; `pool="host"` takes
     them from the engine's. SQLite, and pools of another kind than QueuePool, are always shared.
 
+    `on_connection` is called with the `Connection` of each transaction, before its first statement, and says there what
+    the host's own transactions say: `SET LOCAL app.tenant`, a role, a search path. Every operation then runs in one
+    real transaction. An error of its own leaves as it is, and nothing was decided. In `within` it is not called: that
+    transaction is the caller's.
+
     `clock` returns the moment, aware; it is there for tests. Raises ConfigurationError where keys are missing or weak.
     """
 
@@ -158,9 +163,10 @@ class MFA(_Login, Blocking):
         settings: Settings,
         *,
         pool: PoolOf = "own",
+        on_connection: OnConnection | None = None,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self._open(Runtime.of(settings, clock, legacy.adopt_one, pool), engine)
+        self._open(Runtime.of(settings, clock, legacy.adopt_one, pool, on_connection), engine)
 
     def _open(self, runtime: Runtime, source: sa.Engine | Joined) -> None:
         super().__init__(runtime, source)
@@ -190,7 +196,12 @@ class MFA(_Login, Blocking):
 
 
 class AsyncMFA(_Login, Awaited):
-    """Multi-factor authentication over an SQLAlchemy `AsyncEngine`: the operations of `MFA`, awaited."""
+    """Multi-factor authentication over an SQLAlchemy `AsyncEngine`: the operations of `MFA`, awaited.
+
+    `on_connection` is a plain function here, too, called with the `Connection` inside of the `AsyncConnection` as the
+    engine's listeners are: what it executes does not block the event loop, and it sees the context variables of the
+    task that awaits.
+    """
 
     def __init__(
         self,
@@ -198,9 +209,10 @@ class AsyncMFA(_Login, Awaited):
         settings: Settings,
         *,
         pool: PoolOf = "own",
+        on_connection: OnConnection | None = None,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self._open(Runtime.of(settings, clock, legacy.adopt_one, pool), engine)
+        self._open(Runtime.of(settings, clock, legacy.adopt_one, pool, on_connection), engine)
 
     def _open(self, runtime: Runtime, source: AsyncEngine | Joined) -> None:
         super().__init__(runtime, source)

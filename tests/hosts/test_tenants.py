@@ -1,4 +1,4 @@
-"""A host that says in a listener which tenant holds: every statement of ours runs where its own do."""
+"""A host that says which tenant holds, in a listener or on_connection: our statements run where its own do."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.people import Blocked, Clock, Enrolment, add_user, enroll, log_in, plain_settings
-from twofold import MFA, AsyncMFA, ConfigurationError, Rejected
+from tests.people import Blocked, Clock, Enrolment, enroll, log_in, plain_settings
+from twofold import MFA, AsyncMFA, Rejected
 from twofold.database import create_engine
-from twofold.metadata import NAMES
 from twofold.schema.commands import upgrade
 
 if TYPE_CHECKING:
@@ -29,60 +28,72 @@ DRIVERS = {
 AWAITED = frozenset({"postgresql+psycopg_async", "postgresql+asyncpg", "mysql+asyncmy"})
 
 
+How = dict[str, Any]
+
+
 def execute(raw: Any, statement: str) -> None:
     cursor = raw.cursor()
     cursor.execute(statement)
     cursor.close()
 
 
-def at_begin(engine: sa.Engine, statement: str) -> None:
+def at_begin(engine: sa.Engine, statement: str) -> How:
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(statement))
+    return {}
 
 
-def at_checkout(engine: sa.Engine, statement: str) -> None:
+def at_checkout(engine: sa.Engine, statement: str) -> How:
     event.listen(engine, "checkout", lambda raw, _record, _proxy: execute(raw, statement))
+    return {}
 
 
-def before_each_statement(engine: sa.Engine, statement: str) -> None:
+def before_each_statement(engine: sa.Engine, statement: str) -> How:
     event.listen(engine, "before_cursor_execute", lambda _connection, cursor, *_: cursor.execute(statement))
+    return {}
 
 
-def as_connection_is_made(engine: sa.Engine, statement: str) -> None:
+def as_connection_is_made(engine: sa.Engine, statement: str) -> How:
     event.listen(engine, "engine_connect", lambda connection: connection.exec_driver_sql(statement))
+    return {}
 
 
-def as_the_driver_is_called(engine: sa.Engine, statement: str) -> None:
+def as_the_driver_is_called(engine: sa.Engine, statement: str) -> How:
     def say(cursor: Any, *_: Any) -> None:
         cursor.execute(statement)
 
     event.listen(engine, "do_execute", say)
     event.listen(engine, "do_execute_no_params", say)
+    return {}
 
 
-WAYS: dict[str, Callable[[sa.Engine, str], None]] = {
+def on_connection(_engine: sa.Engine, statement: str) -> How:
+    return {"on_connection": lambda connection: connection.exec_driver_sql(statement)}
+
+
+WAYS: dict[str, Callable[[sa.Engine, str], How]] = {
     "begin": at_begin,
     "checkout": at_checkout,
     "checkout, for one transaction": at_checkout,
     "each statement": before_each_statement,
     "do_execute": as_the_driver_is_called,
     "engine_connect": as_connection_is_made,
+    "on_connection": on_connection,
 }
 
 
 @contextlib.contextmanager
-def opened(url: sa.URL, driver: str, keys: str, clock: Clock, prepare: Callable[[sa.Engine], None]) -> Iterator[MFA]:
+def opened(url: sa.URL, driver: str, keys: str, clock: Clock, prepare: Callable[[sa.Engine], How]) -> Iterator[MFA]:
     """The library on an engine of the host's, which the host has prepared."""
     url, settings = url.set(drivername=driver), plain_settings(keys=keys)
     with asyncio.Runner() as runner:
         if driver not in AWAITED:
             engine = sa.create_engine(url)
-            prepare(engine)
-            yield MFA(engine, settings, clock=clock)
+            yield MFA(engine, settings, clock=clock, **prepare(engine))
             engine.dispose()
         else:
             awaited = create_async_engine(url)
-            prepare(awaited.sync_engine)
-            yield cast("MFA", Blocked(AsyncMFA(awaited, settings, clock=clock), runner))
+            how = prepare(awaited.sync_engine)
+            yield cast("MFA", Blocked(AsyncMFA(awaited, settings, clock=clock, **how), runner))
             runner.run(awaited.dispose())
 
 
@@ -180,34 +191,3 @@ def test_the_tenant_that_a_listener_sets_is_the_one_that_is_asked(
         with opened(url, driver, keys, clock, lambda engine: WAYS[way](engine, statement)) as mfa:
             here = a_life(mfa, here, tenants.people["a"], clock)
     assert tenants.lines("a") == before
-
-
-@pytest.mark.backends("postgresql")
-def test_a_row_that_a_policy_hides_is_never_not_enrolled(migrated: Database, ada: int, keys: str, clock: Clock) -> None:
-    enrolled = enroll(MFA(migrated.engine(), plain_settings(keys=keys), clock=clock), ada, clock)
-    other = add_user(migrated, "grace@example.com")
-    role = f"app_{sa.make_url(migrated.url).database}"
-    with migrated.engine().begin() as connection:
-        connection.exec_driver_sql(f"CREATE ROLE {role}")
-        for kind in ("TABLES", "SEQUENCES"):
-            connection.exec_driver_sql(f"GRANT ALL ON ALL {kind} IN SCHEMA public TO {role}")
-        for name in NAMES:
-            connection.exec_driver_sql(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
-            connection.exec_driver_sql(
-                f"CREATE POLICY ours ON {name} TO {role} USING (current_setting('app.tenant', true) = 'a')"
-            )
-    url = sa.make_url(migrated.url).update_query_dict({"options": f"-crole={role}"})
-    engine = sa.create_engine(url)
-    mfa = MFA(engine, plain_settings(keys=keys), clock=clock)
-    for user_id in (ada, other):
-        with pytest.raises(ConfigurationError, match="BYPASSRLS"):
-            mfa.challenge(user_id)
-    # What a listener says, everybody sees, and so does who joins the host's transaction.
-    with engine.begin() as connection:
-        connection.exec_driver_sql("SET LOCAL app.tenant = 'a'")
-        assert mfa.within(connection).challenge(ada)
-        assert not mfa.within(connection).challenge(other)
-    at_begin(engine, "SET LOCAL app.tenant = 'a'")
-    assert log_in(mfa, ada, enrolled.phone.code())
-    assert not mfa.challenge(other)
-    engine.dispose()

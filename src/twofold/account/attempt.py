@@ -70,7 +70,8 @@ class Attempt:
     """A connection, the moment, and what was saved so far.
 
     `is_locking` reads lock the rows they read. Without `in_transaction` every statement commits by itself. `adopt`
-    takes a user of before Twofold into care, where the settings allow it. `settle` finds out whether a statement that
+    takes a user of before Twofold into care, where the settings allow it. It `is_told` by the host whose rows are asked
+    for in the host's own transaction, and by `on_connection`. `settle` finds out whether a statement that
     commits by itself arrived, when the connection broke over it; nothing more is written where that `is_settled`.
     `proven` is the state that was read last, with its columns as the MAC covers them.
     """
@@ -84,6 +85,7 @@ class Attempt:
     settle: Callable[[Attempt, DBAPIError | OSError], None] | None = None
     is_locking: bool = False
     in_transaction: bool = True
+    is_told: bool = True
     may_guess: bool = True
     is_saved: bool = False
     is_settled: bool = False

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from twofold.account.driver import Statement, Translated, needs_transaction
 from twofold.account.statements import LOCK_WAIT
 from twofold.alone import is_for_all
+
+if TYPE_CHECKING:
+    from twofold.account.runtime import Runtime
 
 _BEGIN = Statement(sa.text("BEGIN"), ())
 _BEGIN_IMMEDIATE = Statement(sa.text("BEGIN IMMEDIATE"), ())
@@ -20,8 +23,11 @@ _WRITE_NOTHING = Statement(sa.delete(sa.table("user_mfa_secrets")).where(sa.fals
 _IDLE = 0
 
 
-def begin(connection: sa.Connection, *, is_reading: bool = False) -> None:
-    """Begin, or go on in what a listener of the host has begun: what it has set may hold for that alone."""
+def begin(runtime: Runtime, connection: sa.Connection, *, is_reading: bool = False) -> None:
+    """Begin, or go on in what a listener of the host has begun: what it has set may hold for that alone.
+
+    Then the host may say on the connection what else holds.
+    """
     dialect = connection.dialect.name
     if dialect == "postgresql":
         if not (needs_transaction(connection) and _has_begun(connection)):
@@ -35,7 +41,8 @@ def begin(connection: sa.Connection, *, is_reading: bool = False) -> None:
         connection.begin()
     if dialect == "sqlite":
         _begin_on_sqlite(connection, is_reading=is_reading)
-    elif dialect == "postgresql":
+    runtime.hear(connection)
+    if dialect == "postgresql":
         _WAIT_A_WHILE.count(connection, ())
 
 

@@ -170,8 +170,17 @@ def needs_transaction(connection: sa.Connection) -> bool:
         return True
     if not (connection._has_events or engine._has_events):  # noqa: SLF001
         return False
-    heard: Any = (engine.dispatch, connection.dispatch)
-    listeners = (one for dispatch in heard for name in _HEARD for one in getattr(dispatch, name))
+    return _listens(connection, _HEARD)
+
+
+def says_whose(connection: sa.Connection) -> bool:
+    """Whether the host listens where tenants are told, and those who trace or count do not listen."""
+    return _listens(connection, ("begin", "engine_connect"))
+
+
+def _listens(connection: sa.Connection, names: Iterable[str]) -> bool:
+    heard: Any = (connection.engine.dispatch, connection.dispatch)
+    listeners = (one for name in names for dispatch in heard for one in getattr(dispatch, name))
     return any(getattr(one, "__module__", None) != _CORE_ITSELF for one in listeners)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from twofold.account import sealed
 from twofold.account.attempt import Conflict
-from twofold.account.driver import needs_transaction
+from twofold.account.driver import says_whose
 from twofold.account.row import Account
 from twofold.account.statements import HeldCode, HeldDevice
 from twofold.errors import ConfigurationError, DatabaseUnavailable, MissingKey, NotAdopted, Tampered, UnknownUser
@@ -121,8 +121,7 @@ def _missing(work: Attempt, stored: UserId, statement: Statement[Any]) -> Accoun
     if is_standby:
         raise DatabaseUnavailable(_STANDBY)
     if not is_any:
-        # In the caller's transaction, and where a listener speaks, the host has said whose rows are to be seen.
-        if may_hide and work.settle is not None and not needs_transaction(work.connection):
+        if may_hide and not (work.is_told or says_whose(work.connection)):
             raise ConfigurationError(_HIDDEN)
         return None
     # The row may have been made since it was looked for.
@@ -156,7 +155,8 @@ def find_current(work: Attempt, user_id: UserId) -> Account | None:
 
 _HIDDEN = (
     "Row security of user_mfa_secrets binds this role, so that nobody knows whether a row is hidden or not there: name "
-    "the tenant in a listener of the engine, or give Twofold a role with BYPASSRLS."
+    "the tenant in a listener of the engine or in on_connection=, join your transaction with mfa.within(session), or "
+    "give Twofold a role with BYPASSRLS."
 )
 _STANDBY = "This is a standby, which may not know yet what was written; read from the primary."
 

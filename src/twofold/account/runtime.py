@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, get_args
+
+import sqlalchemy as sa
 
 from twofold.account.attempt import Attempt
 from twofold.account.driver import needs_transaction
@@ -15,16 +19,15 @@ from twofold.keyring import Keyring
 from twofold.schema import place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import sqlalchemy as sa
-
     from twofold.account.row import Account
     from twofold.outcomes import UserId
     from twofold.settings import Settings
 
 PoolOf = Literal["own", "host"]
 """Whose pool connections are taken from."""
+
+OnConnection = Callable[[sa.Connection], object]
+"""What the host says on a connection, in its transaction and before any statement of ours."""
 
 
 @dataclass(slots=True)
@@ -36,6 +39,7 @@ class Runtime:
     clock: Callable[[], datetime]
     adopt: Callable[[Attempt, UserId], Account]
     pool_size: int
+    on_connection: OnConnection | None = None
     schemas: dict[str | None, Schema] = field(default_factory=dict[str | None, Schema])
     may_guess_within: bool = False
 
@@ -46,12 +50,35 @@ class Runtime:
         clock: Callable[[], datetime] | None,
         adopt: Callable[[Attempt, UserId], Account],
         pool: PoolOf,
+        on_connection: OnConnection | None,
     ) -> Runtime:
-        """Make the runtime. Raises ConfigurationError where keys are missing or weak, TypeError for another `pool`."""
+        """Make the runtime. Raises ConfigurationError where keys are missing or weak, TypeError for another `pool`.
+
+        And TypeError for an `on_connection` that is no plain function.
+        """
         if pool not in get_args(PoolOf):
             raise TypeError('pool is "own" or "host".')
+        if on_connection is not None and (not callable(on_connection) or inspect.iscoroutinefunction(on_connection)):
+            raise TypeError(_PLAIN)
         pool_size = settings.pool_size if pool == "own" else 0
-        return cls(settings, read_keys(settings), clock or (lambda: datetime.now(UTC)), adopt, pool_size)
+        clock = clock or (lambda: datetime.now(UTC))
+        return cls(settings, read_keys(settings), clock, adopt, pool_size, on_connection)
+
+    def hears_host(self, connection: sa.Connection) -> bool:
+        """Whether the host says on its connections what may hold for one transaction alone: a tenant, or a role."""
+        return self.on_connection is not None or needs_transaction(connection)
+
+    def hear(self, connection: sa.Connection) -> None:
+        """Let the host speak in the transaction that has begun. Raises what it raises."""
+        if self.on_connection is None:
+            return
+        said = self.on_connection(connection)
+        if inspect.isawaitable(said):
+            if inspect.iscoroutine(said):
+                said.close()
+            raise TypeError(_PLAIN)
+        if not connection.in_transaction():
+            raise ConfigurationError("on_connection has ended the transaction that it was called in; leave it open.")
 
     def attempt(
         self,
@@ -63,7 +90,7 @@ class Runtime:
         is_callers: bool = False,
     ) -> Attempt:
         """Begin one attempt on a connection."""
-        schema = self._schema(connection, is_callers=is_callers)
+        schema = self._schema(connection, is_open=is_callers or self.hears_host(connection))
         now = self.clock()
         if now.tzinfo is None:
             raise ConfigurationError("The clock gives a moment without a time zone.")
@@ -76,22 +103,28 @@ class Runtime:
             self.adopt,
             is_locking=is_locking,
             in_transaction=in_transaction,
+            is_told=is_callers or self.on_connection is not None,
             may_guess=may_guess,
         )
 
-    def _schema(self, connection: sa.Connection, *, is_callers: bool) -> Schema:
+    def _schema(self, connection: sa.Connection, *, is_open: bool) -> Schema:
         """The live tables, read once for each schema in which the host lets statements run.
 
         Where the host may have changed the search path, it is asked for what is current: a tenant without tables of
         its own would find another one's further along.
         """
         where = place.translated(connection, None)
-        is_open = where is None and connection.dialect.name == "postgresql"
-        if is_open and (is_callers or needs_transaction(connection)):
+        if is_open and where is None and connection.dialect.name == "postgresql":
             where = place.ours(connection)
         if (found := self.schemas.get(where)) is None:
             found = self.schemas[where] = Schema.of(connection, self.settings.users)
         return found
+
+
+_PLAIN = (
+    "on_connection is a plain function of a Connection, for AsyncMFA too: it runs where the connection does, as "
+    "listeners of an AsyncEngine do."
+)
 
 
 def read_keys(settings: Settings) -> Keyring:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from twofold.account.attempt import Conflict, NeedsLock
 from twofold.account.beginning import begin, begin_for_savepoint, end_what_has_begun, is_autocommit
 from twofold.account.connections import connecting
-from twofold.account.driver import Statement, Translated, needs_transaction
+from twofold.account.driver import Statement, Translated
 from twofold.account.retries import Retries, is_lock_timeout, is_lost, is_passing
 from twofold.account.settlement import settle
 from twofold.account.translation import raise_translated
@@ -86,11 +86,11 @@ def run_in_own_transaction(
         cause: DBAPIError | OSError | None = None
         try:
             with _IN_TRANSACTION if locked else alone(engine), locked or _connected(connect) as connection:
-                in_transaction = in_transaction or needs_transaction(connection)
+                in_transaction = in_transaction or runtime.hears_host(connection)
                 if in_transaction and locked is None:
-                    begin(connection, is_reading=writes == "nothing" and not is_locking)
+                    begin(runtime, connection, is_reading=writes == "nothing" and not is_locking)
                 locked = None
-                finding_out = partial(settle, connect, begin, retries)
+                finding_out = partial(settle, connect, partial(begin, runtime), retries)
                 answer = _attempted(
                     runtime, connection, call, finding_out, is_locking=is_locking, in_transaction=in_transaction
                 )
