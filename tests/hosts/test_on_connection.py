@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from tests.people import Clock, enroll, log_in, plain_settings
 from twofold import MFA, AsyncMFA, ConfigurationError, DatabaseUnavailable
@@ -150,3 +150,29 @@ def test_anything_but_a_plain_function_is_refused(keys: str) -> None:
     with pytest.raises(TypeError, match="on_connection is a plain function"):
         MFA(engine, settings, on_connection=Said()).status(7)
     engine.dispose()
+
+
+@pytest.mark.parametrize("of", ["all Sessions", "those of a sessionmaker"])
+def test_a_listener_of_sessions_is_told_of_unless_the_host_is_heard(
+    engine: sa.Engine, ada: int, keys: str, clock: Clock, of: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, maker = plain_settings(keys=keys), sessionmaker(engine)
+    MFA(engine, settings, clock=clock).status(ada)
+    assert "after_begin" not in caplog.text
+
+    def say(_session: Session, _begun: object, connection: sa.Connection) -> None:
+        connection.exec_driver_sql("SELECT 1")
+
+    target: Any = Session if of == "all Sessions" else maker
+    event.listen(target, "after_begin", say)
+    try:
+        MFA(engine, settings, clock=clock, on_connection=lambda _: None).status(ada)
+        with maker() as session:
+            MFA(engine, settings, clock=clock).within(session).status(ada)
+        assert "after_begin" not in caplog.text
+        mfa = MFA(engine, settings, clock=clock)
+        for _ in range(2):
+            mfa.status(ada)
+        assert caplog.text.count("A listener of Session at after_begin is not heard") == 1
+    finally:
+        event.remove(target, "after_begin", say)

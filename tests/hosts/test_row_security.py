@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
@@ -172,3 +173,31 @@ def test_what_is_said_on_the_session_holds_for_whoever_joins_it(
         assert not joined.challenge(guarded.other)
         session.commit()
     closed(engine, runner)
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_what_is_not_heard_is_told_at_the_start(
+    guarded: Guarded, keys: str, clock: Clock, runner: asyncio.Runner, caplog: pytest.LogCaptureFixture
+) -> None:
+    for driver in DRIVERS:
+        engine = guarded.engine(driver)
+        caplog.clear()
+        mfa = opened(engine, keys, clock, runner)
+        for _ in range(2):
+            with pytest.raises(ConfigurationError):
+                mfa.status(guarded.ada.user_id)
+        (told,) = warnings(caplog)
+        assert told.startswith(f"Row security of {', '.join(sorted(NAMES))} binds this role")
+        assert "on_connection=" in told
+        assert "mfa.within(session)" in told
+
+        caplog.clear()
+        how = on_connection(engine, guarded.words["SET LOCAL"])
+        assert opened(engine, keys, clock, runner, **how).status(guarded.ada.user_id).is_enrolled
+        at_begin(getattr(engine, "sync_engine", engine), guarded.words["SET LOCAL"])
+        assert opened(engine, keys, clock, runner).status(guarded.ada.user_id).is_enrolled
+        assert warnings(caplog) == []
+        closed(engine, runner)

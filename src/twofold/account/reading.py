@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from twofold.account import sealed
+from twofold.account import hiding, sealed
 from twofold.account.attempt import Conflict
 from twofold.account.driver import says_whose
 from twofold.account.row import Account
@@ -155,8 +155,7 @@ def find_current(work: Attempt, user_id: UserId) -> Account | None:
 
 _HIDDEN = (
     "Row security of user_mfa_secrets binds this role, so that nobody knows whether a row is hidden or not there: name "
-    "the tenant in a listener of the engine or in on_connection=, join your transaction with mfa.within(session), or "
-    "give Twofold a role with BYPASSRLS."
+    f"the tenant {hiding.WAYS}, or give Twofold a role with BYPASSRLS."
 )
 _STANDBY = "This is a standby, which may not know yet what was written; read from the primary."
 

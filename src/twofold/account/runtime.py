@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import sqlalchemy as sa
 
+from twofold.account import unheard
 from twofold.account.attempt import Attempt
 from twofold.account.driver import needs_transaction
 from twofold.account.statements import Schema
@@ -90,7 +91,8 @@ class Runtime:
         is_callers: bool = False,
     ) -> Attempt:
         """Begin one attempt on a connection."""
-        schema = self._schema(connection, is_open=is_callers or self.hears_host(connection))
+        is_told = is_callers or self.on_connection is not None
+        schema = self._schema(connection, is_told=is_told)
         now = self.clock()
         if now.tzinfo is None:
             raise ConfigurationError("The clock gives a moment without a time zone.")
@@ -103,21 +105,24 @@ class Runtime:
             self.adopt,
             is_locking=is_locking,
             in_transaction=in_transaction,
-            is_told=is_callers or self.on_connection is not None,
+            is_told=is_told,
             may_guess=may_guess,
         )
 
-    def _schema(self, connection: sa.Connection, *, is_open: bool) -> Schema:
+    def _schema(self, connection: sa.Connection, *, is_told: bool) -> Schema:
         """The live tables, read once for each schema in which the host lets statements run.
 
         Where the host may have changed the search path, it is asked for what is current: a tenant without tables of
         its own would find another one's further along.
         """
         where = place.translated(connection, None)
-        if is_open and where is None and connection.dialect.name == "postgresql":
+        is_open = where is None and connection.dialect.name == "postgresql"
+        if is_open and (is_told or needs_transaction(connection)):
             where = place.ours(connection)
         if (found := self.schemas.get(where)) is None:
             found = self.schemas[where] = Schema.of(connection, self.settings.users)
+            if not is_told:
+                unheard.warn(connection)
         return found
 
 

@@ -121,7 +121,9 @@ def _(sick: Sick) -> None:
     "row security",
     "wrong",
     "Row security of user_mfa_secrets binds the role",
-    "ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or a role with BYPASSRLS for Twofold.",
+    "ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or a role with BYPASSRLS for Twofold. Where the role is that of your "
+    "application, name the tenant there in a listener of the engine at begin or in on_connection=, or join your "
+    "transaction with mfa.within(session).",
     on=("postgresql",),
 )
 def _(sick: Sick) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from twofold.account import hiding
 from twofold.cli.checks.check import Check
 from twofold.cli.shown import counted
 from twofold.metadata import UsersColumn
@@ -24,10 +25,6 @@ _NAMED = 3
 _OWN_USERS = {"id", "subject", "created_at"}
 _OURS = {"users", "alembic_version", spec.VERSION_TABLE, *spec.NAMES}
 _ANEW = f"DELETE FROM {spec.VERSION_TABLE}; then twofold db upgrade"  # noqa: S608 -- A person reads it.
-_BOUND = sa.text(
-    "SELECT row_security_active(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-    "WHERE n.nspname = :schema AND c.relname = :name"
-)
 
 
 def users(terminal: Terminal) -> Iterator[Check]:
@@ -110,11 +107,13 @@ def row_security(terminal: Terminal) -> Iterator[Check]:
         return
     with as_mfa_errors(), terminal.engine.connect() as connection:
         role = connection.scalar(sa.text("SELECT current_user"))
-        schema = place.ours(connection)
-        bound = [name for name in spec.NAMES if connection.scalar(_BOUND, {"name": name, "schema": schema})]
+        bound = hiding.bound(connection)
     if bound:
         message = f"Row security of {', '.join(bound)} binds the role {role}: a hidden row is as good as none."
-        step = "ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or a role with BYPASSRLS for Twofold."
+        step = (
+            "ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or a role with BYPASSRLS for Twofold. Where the role is that "
+            f"of your application, name the tenant there {hiding.WAYS}."
+        )
         yield Check("row security", "wrong", message, step)
     else:
         yield Check("row security", "ok", "No row is hidden from this role.")
