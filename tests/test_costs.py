@@ -25,6 +25,7 @@ from twofold.operation import Operation
 
 if TYPE_CHECKING:
     from tests.databases import Database
+    from twofold import Settings
 
 # psycopg prepares what is executed for the sixth time, and tells the server so with one more round trip.
 WARM_UP = 7
@@ -37,7 +38,7 @@ _BEGINS_OR_ENDS = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK", "SET LOCAL lock_
 class Counted:
     """A database on one connection, ada who has everything, and the operations that are counted.
 
-    Each method makes what its operation needs, and returns the call.
+    Each method makes what its operation needs, and returns the call. `face` makes what the operations are of.
     """
 
     def __init__(self, url: sa.URL, keys: str, clock: Clock, user_id: int) -> None:
@@ -48,15 +49,18 @@ class Counted:
         if url.get_backend_name() == "sqlite":
             enforce_foreign_keys(self.engine)
         self._clock = clock
-        self._mfa = MFA(self.engine, plain_settings(keys=keys, backup_code_count=50), clock=clock)
+        self._mfa = self.face(plain_settings(keys=keys, backup_code_count=50))
         # As many users are served as operations are counted; those of all others have ten codes.
-        self._plain = MFA(self.engine, plain_settings(keys=keys), clock=clock)
+        self._plain = self.face(plain_settings(keys=keys))
         rotating = plain_settings(keys=f"{generate_key('k2')},{keys}")
-        self._rotating = MFA(self.engine, rotating, clock=clock)
+        self._rotating = self.face(rotating)
         self._ada: Enrolment = enroll(self._mfa, user_id, clock)
         self._device = self._mfa.trusted_devices.trust(self._ada.verified, request=FIREFOX).token
         self._codes = iter(self._ada.backup_codes)
         self._last = user_id
+
+    def face(self, settings: Settings) -> MFA:
+        return MFA(self.engine, settings, clock=self._clock)
 
     def challenge(self) -> Perform:
         def perform() -> None:
