@@ -29,6 +29,7 @@ from twofold import (
     SchemaDrift,
     Tampered,
 )
+from twofold.account import lock_wait
 from twofold.account.driver import Statement, _has_listeners
 from twofold.account.row import Account
 from twofold.account.statements import Schema
@@ -159,7 +160,7 @@ def test_what_is_sent_is_what_core_would_send(driven: Driven, migrated: Database
             event.listen(connection.engine, "before_cursor_execute", seen)
             # What is sent is what counts: most of these values fit no row.
             with contextlib.suppress(DBAPIError):
-                connection.execute(statement.core, statement.named(given))
+                lock_wait.execute(connection, statement.core, statement.named(given))
             event.remove(connection.engine, "before_cursor_execute", seen)
             savepoint.rollback()
             assert sent == [(text.words, text.bound(given))]

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.people import Clock, Enrolment, challenged, enroll, plain_settings
+from tests.people import Clock, Enrolment, add_user, challenged, enroll, plain_settings
+from tests.test_costs import TABLE, Counted, named
 from twofold import MFA, AsyncMFA, DatabaseUnavailable
+from twofold.database import enforce_foreign_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.databases import Database
+    from tests.test_costs import Told
 
-# MariaDB's own bound is 50 s.
-IMPATIENT = {
+# MariaDB is known by either name, and its own bound is 50 s. SQLAlchemy's driver of SQLite waits five seconds.
+DRIVERS = {
+    "sqlite": ("sqlite+pysqlite", {"timeout": 1}),
     "postgresql": ("postgresql+psycopg", {}),
-    "mariadb": ("mysql+pymysql", {"init_command": "SET SESSION innodb_lock_wait_timeout = 2"}),
+    "mariadb": ("mysql+pymysql", {}),
+}
+AWAITED = {
+    "postgresql": ("postgresql+asyncpg", "postgresql+psycopg_async"),
+    "mariadb": ("mysql+asyncmy", "mariadb+asyncmy"),
 }
 HELD = {
     "the user, changed": "UPDATE users SET subject = 'new' WHERE id = {}",
@@ -39,8 +50,9 @@ def face() -> str:
 
 @pytest.fixture
 def engine(migrated: Database) -> Iterator[sa.Engine]:
-    driver, arguments = IMPATIENT[migrated.backend]
+    driver, arguments = DRIVERS[migrated.backend]
     engine = sa.create_engine(sa.make_url(migrated.url).set(drivername=driver), connect_args=arguments)
+    enforce_foreign_keys(engine)
     yield engine
     engine.dispose()
 
@@ -73,11 +85,8 @@ def test_a_lock_of_the_callers_own_is_not_waited_for_without_end(
 def test_an_awaited_call_does_not_wait_for_its_caller_without_end_either(
     migrated: Database, ada: Enrolment, keys: str, clock: Clock
 ) -> None:
-    drivers = {"postgresql": ("postgresql+asyncpg", "postgresql+psycopg_async"), "mariadb": ("mysql+asyncmy",)}
-
     async def story(driver: str) -> None:
-        url, (_, arguments) = sa.make_url(migrated.url).set(drivername=driver), IMPATIENT[migrated.backend]
-        engine = create_async_engine(url, connect_args=arguments)
+        engine = create_async_engine(sa.make_url(migrated.url).set(drivername=driver))
         mfa = AsyncMFA(engine, plain_settings(keys=keys, deadline=1), clock=clock)
         async with engine.connect() as host:
             await host.exec_driver_sql(HELD["the user, locked"].format(ada.user_id))
@@ -87,8 +96,74 @@ def test_an_awaited_call_does_not_wait_for_its_caller_without_end_either(
         assert await mfa.challenge(ada.user_id)
         await engine.dispose()
 
-    for driver in drivers[migrated.backend]:
+    for driver in AWAITED[migrated.backend]:
+        begun = time.monotonic()
         asyncio.run(story(driver))
+        assert time.monotonic() - begun < 8
+
+
+@pytest.mark.backends("sqlite")
+def test_a_file_of_sqlite_is_waited_for_as_long_as_its_driver_is_told(
+    engine: sa.Engine, ada: Enrolment, keys: str, clock: Clock
+) -> None:
+    mfa = MFA(engine, plain_settings(keys=keys, deadline=1), clock=clock)
+    with engine.connect() as host:
+        host.exec_driver_sql(f"UPDATE users SET subject = 'new' WHERE id = {ada.user_id}")
+        for call in (lambda: mfa.challenge(ada.user_id), lambda: mfa.reset(ada.user_id, by="grace", reason="lost")):
+            begun = time.monotonic()
+            with pytest.raises(DatabaseUnavailable, match=r"commit it first, or join it with mfa\.within"):
+                call()
+            assert time.monotonic() - begun < 4
+        assert mfa.within(host).challenge(ada.user_id)
+        host.rollback()
+    assert mfa.verify(challenged(mfa, ada.user_id), ada.phone.code())
+
+
+@on_servers
+def test_a_lock_that_is_let_go_before_the_deadline_is_waited_for(
+    engine: sa.Engine, ada: Enrolment, keys: str, clock: Clock
+) -> None:
+    mfa = MFA(engine, plain_settings(keys=keys), clock=clock)
+    with engine.connect() as host:
+        host.exec_driver_sql(HELD["the user, locked"].format(ada.user_id))
+        # Longer than one wait, and shorter than TWOFOLD_DEADLINE.
+        letting_go = threading.Timer(3, host.rollback)
+        letting_go.start()
+        assert mfa.challenge(ada.user_id)
+        letting_go.join()
+    assert mfa.events.verify(ada.user_id).is_intact
+
+
+@pytest.mark.backends("mariadb")
+@pytest.mark.parametrize("told", TABLE, ids=named)
+def test_whatever_may_wait_for_a_lock_says_how_long(migrated: Database, keys: str, clock: Clock, told: Told) -> None:
+    counted = Counted(sa.make_url(migrated.url), keys, clock, add_user(migrated, "grace@example.com"))
+    perform, waiting = told.make(counted), list[str]()
+
+    def hear(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if re.match("INSERT|UPDATE|DELETE|.* FOR UPDATE$", statement, re.DOTALL):
+            waiting.append(statement)
+
+    event.listen(counted.engine, "after_cursor_execute", hear)
+    perform()
+    counted.engine.dispose()
+    assert [one for one in waiting if not one.startswith("SET STATEMENT innodb_lock_wait_timeout = 2 FOR ")] == []
+
+
+@pytest.mark.backends("mariadb")
+@pytest.mark.parametrize("name", ["mysql", "mariadb"])
+def test_the_bound_holds_for_each_statement_and_stays_with_no_connection(
+    migrated: Database, ada: Enrolment, keys: str, clock: Clock, name: str
+) -> None:
+    engine = sa.create_engine(sa.make_url(migrated.url).set(drivername=f"{name}+pymysql"), pool_size=1, max_overflow=0)
+    mfa = MFA(engine, plain_settings(keys=keys), clock=clock, pool="host")
+    challenged(mfa, ada.user_id)
+    mfa.backup_codes.regenerate(ada.verified)
+    with engine.connect() as connection:
+        mfa.within(connection).password_changed(ada.user_id)
+        assert connection.exec_driver_sql("SELECT @@innodb_lock_wait_timeout").scalar_one() == 50
+        connection.commit()
+    engine.dispose()
 
 
 @pytest.mark.backends("postgresql")

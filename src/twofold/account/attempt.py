@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from twofold.account.lock_wait import execute
 from twofold.errors import MFAError
 from twofold.kinds import Kind, Status
 
@@ -94,7 +95,13 @@ class Attempt:
 
     def rows(self, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
         """Read what a decision rests on, as it stands now: locked where the row of the user is."""
-        return self.connection.execute(query.with_for_update() if self.is_locking else query).all()
+        if not self.is_locking:
+            return self.connection.execute(query).all()
+        return execute(self.connection, query.with_for_update()).all()
+
+    def write(self, statement: sa.UpdateBase, values: Any = None) -> sa.CursorResult[Any]:
+        """Execute a statement that writes, with a bound to its waits for locks."""
+        return execute(self.connection, statement, values)
 
     def need_lock(self) -> None:
         """Start again with a lock on the user's row where this attempt has none."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from twofold.account.driver import Statement, Translated, needs_transaction
-from twofold.account.statements import LOCK_WAIT
+from twofold.account.lock_wait import LOCK_WAIT
 from twofold.alone import is_for_all
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _BEGIN = Statement(sa.text("BEGIN"), ())
 _BEGIN_IMMEDIATE = Statement(sa.text("BEGIN IMMEDIATE"), ())
 _MARK = Statement(sa.text("SAVEPOINT twofold"), ())
 # For this transaction alone: behind a pooler, a session is not ours.
-_WAIT_A_WHILE = Statement(sa.text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"), ())
+_WAIT_A_WHILE = Statement(sa.text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}s'"), ())
 _WRITE_NOTHING = Statement(sa.delete(sa.table("user_mfa_secrets")).where(sa.false()), ())
 # PQTRANS_IDLE: the driver's own name for it would need the driver.
 _IDLE = 0

@@ -13,6 +13,8 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy.exc import DBAPIError, StatementError
 
+from twofold.account.lock_wait import bounded, execute
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -36,7 +38,7 @@ class Statement(Generic[C]):
     def first(self, connection: sa.Connection, values: tuple[Any, ...]) -> Sequence[Any] | None:
         """Execute; the first row, or None."""
         if _has_listeners(connection):
-            return connection.execute(self.core, self.named(values)).first()
+            return execute(connection, self.core, self.named(values)).first()
         text = self._text(connection)
         cursor = _sent(connection, text, values)
         try:
@@ -50,7 +52,7 @@ class Statement(Generic[C]):
     def all(self, connection: sa.Connection, values: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
         """Execute; every row."""
         if _has_listeners(connection):
-            return connection.execute(self.core, self.named(values)).all()
+            return execute(connection, self.core, self.named(values)).all()
         text = self._text(connection)
         cursor = _sent(connection, text, values)
         try:
@@ -63,7 +65,7 @@ class Statement(Generic[C]):
     def count(self, connection: sa.Connection, values: tuple[Any, ...]) -> int:
         """Execute; how many rows were written."""
         if _has_listeners(connection):
-            return connection.execute(self.core, self.named(values)).rowcount
+            return execute(connection, self.core, self.named(values)).rowcount
         cursor = _sent(connection, self._text(connection), values)
         try:
             return cursor.rowcount
@@ -85,7 +87,7 @@ class _Text:
     """A statement in the words of one database, and what its driver gives and takes."""
 
     def __init__(self, core: Any, names: tuple[str, ...], dialect: sa.Dialect) -> None:
-        compiled: Any = core.compile(dialect=dialect)
+        compiled: Any = bounded(core, dialect).compile(dialect=dialect)
         self.words = str(compiled)
         # A value of the caller stands at its place among them; one that the statement itself holds follows after.
         places: dict[str, int] = compiled.construct_params({name: place for place, name in enumerate(names)})

@@ -12,6 +12,7 @@ from twofold.account import digests
 from twofold.account.chain import Link
 from twofold.account.driver import Statement
 from twofold.account.hiding import MayHide
+from twofold.account.lock_wait import LOCK_WAIT
 from twofold.account.row import LOGIN, Account
 from twofold.account.standby import IsStandby
 from twofold.errors import ConfigurationError, SchemaDrift, UnknownUser
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 STATE: Final = (*Account._fields[1:], "state_mac", "updated_at")
 """What a swap writes."""
-
-LOCK_WAIT: Final = "2s"
-"""How long a statement on PostgreSQL waits for a lock: the caller itself may hold it, in a transaction of its own."""
 
 EVENT: Final = (*Link._fields[1:], "mac")
 """What an event holds beside the user's id."""
@@ -299,7 +297,7 @@ def _waits_a_while() -> sa.ColumnElement[bool]:
     It has no column in it, so it is evaluated once, before any row is looked for.
     """
     # Written out: a value would be sent each time.
-    bound = sa.literal_column(f"(SELECT set_config('lock_timeout', '{LOCK_WAIT}', true))", sa.String())
+    bound = sa.literal_column(f"(SELECT set_config('lock_timeout', '{LOCK_WAIT}s', true))", sa.String())
     return bound.is_not(None)
 
 

@@ -134,18 +134,14 @@ def save_over(work: Attempt, seen: Account, after: Account, fact: Fact, request:
     """
     work.need_lock()
     work.is_saved = False
-    update, connection, secrets = (
-        build_update(work, seen, after, fact, request),
-        work.connection,
-        work.schema.tables.secrets,
-    )
+    update, secrets = build_update(work, seen, after, fact, request), work.schema.tables.secrets
     work.evidence = update.evidence
     row = update.first_row
     over = {name: value for name, value in row.items() if name not in {"user_id", "created_at"}}
     over_it = sa.update(secrets).where(secrets.c.user_id == after.user_id).values(over)
-    if connection.execute(over_it).rowcount == 0:
-        connection.execute(sa.insert(secrets), row)
-    connection.execute(sa.insert(work.schema.tables.events), update.first_line)
+    if work.write(over_it).rowcount == 0:
+        work.write(sa.insert(secrets), row)
+    work.write(sa.insert(work.schema.tables.events), update.first_line)
     work.is_saved = True
     return update.after
 
@@ -153,9 +149,9 @@ def save_over(work: Attempt, seen: Account, after: Account, fact: Fact, request:
 def _write(work: Attempt, seen: Account | None, update: Update, change: Change | None) -> None:
     connection, schema = work.connection, work.schema
     if seen is None:
-        connection.execute(sa.insert(schema.tables.secrets), update.first_row)
+        work.write(sa.insert(schema.tables.secrets), update.first_row)
         # There was no line of this user a moment ago.
-        connection.execute(sa.insert(schema.tables.events), update.first_line)
+        work.write(sa.insert(schema.tables.events), update.first_line)
         return
     statement = change.statement if change else None
     swap = schema.swap_at_login[statement] if update.is_login(schema, seen, statement) else schema.swap
@@ -275,11 +271,11 @@ def save_all(work: Attempt, updates: Sequence[Update]) -> None:
         return
     connection, schema = work.connection, work.schema
     try:
-        swapped = connection.execute(schema.swap.core, [schema.swap.named(one.swap(schema.swap)) for one in updates])
+        swapped = work.write(schema.swap.core, [schema.swap.named(one.swap(schema.swap)) for one in updates])
         if swapped.rowcount != len(updates):
             raise Conflict
         # In one statement where the driver can; the look for later lines is one for all of them, and comes after it.
-        connection.execute(sa.insert(schema.tables.events), [one.first_line for one in updates])
+        work.write(sa.insert(schema.tables.events), [one.first_line for one in updates])
     except IntegrityError:
         raise Tampered from None
     if connection.execute(_longer_logs(schema, [one.link.user_id for one in updates])).first() is not None:

@@ -107,8 +107,8 @@ def replaced(work: Attempt, account: Account) -> tuple[Account, tuple[str, ...]]
         }
         for code in issued
     ]
-    written = work.connection.execute(sa.insert(codes).returning(codes.c.id, codes.c.code_hash), rows)
-    held = sorted(HeldCode(id_, hash_, None, is_used=False) for id_, hash_ in written)
+    written = work.write(sa.insert(codes).returning(codes.c.id, codes.c.code_hash), rows)
+    held = sorted(HeldCode(row.id, row.code_hash, None, is_used=False) for row in written)
     if {code.code_hash for code in held} != {row["code_hash"] for row in rows}:
         # A trigger of somebody else changed what was written.
         raise Tampered("The backup codes that the database wrote are not the ones that it was given.")
@@ -119,7 +119,7 @@ def ended(work: Attempt, account: Account) -> Account:
     """Remove every code of a user; the state that says so."""
     work.need_lock()
     codes = work.schema.tables.codes
-    work.connection.execute(sa.delete(codes).where(codes.c.user_id == account.user_id))
+    work.write(sa.delete(codes).where(codes.c.user_id == account.user_id))
     return account._replace(codes_digest=None)
 
 

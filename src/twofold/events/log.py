@@ -193,7 +193,7 @@ def set_aside(work: Attempt, stored: UserId) -> None:
     """Take the number from lines behind which no other fits: somebody wrote them to end the log for ever."""
     events = work.schema.tables.events
     endless = sa.update(events).where(events.c.user_id == stored, events.c.seq >= LARGEST)
-    work.connection.execute(endless.values(seq=None))
+    work.write(endless.values(seq=None))
 
 
 def tombstone(work: Attempt, user_id: UserId) -> Tombstone:

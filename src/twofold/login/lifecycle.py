@@ -200,7 +200,7 @@ def erase(work: Attempt, user_id: UserId) -> Erased:
     if not tombstone.is_intact:
         provenance.require_keys(work, user_id)
     for table in reversed(tuple(work.schema.tables)):
-        work.connection.execute(sa.delete(table).where(table.c.user_id == stored))
+        work.write(sa.delete(table).where(table.c.user_id == stored))
     work.evidence = Evidence(stored, "erasure")
     return Erased(user_id, tombstone.count, work.now, tokens.write_tombstone(work.keyring, tombstone))
 
@@ -211,10 +211,9 @@ def _lock(work: Attempt, user_id: UserId) -> int | None:
     stored, secrets = work.schema.stored(user_id), work.schema.tables.secrets
     if stored not in work.connection.execute(work.schema.known, {"user": stored}).scalars().all():
         raise UnknownUser
-    query = sa.select(secrets.c.version).where(secrets.c.user_id == stored).with_for_update()
-    row = work.connection.execute(query).first()
+    rows = work.rows(sa.select(secrets.c.version).where(secrets.c.user_id == stored))
     # SQLite keeps whatever is written into a column.
-    return None if row is None else row[0] if isinstance(row[0], int) else 0
+    return None if not rows else rows[0][0] if isinstance(rows[0][0], int) else 0
 
 
 def _by_operator(kind: Kind, by: str, reason: str) -> Fact:

@@ -83,7 +83,7 @@ def ended(work: Attempt, account: Account, reason: str) -> Account:
     devices = work.schema.tables.devices
     statement = sa.update(devices).where(devices.c.user_id == account.user_id, devices.c.revoked_at.is_(None))
     why = printable(reason, NAME_LIMIT)
-    work.connection.execute(statement.values(revoked_at=work.now, revoked_reason=why))
+    work.write(statement.values(revoked_at=work.now, revoked_reason=why))
     return account._replace(devices_digest=None)
 
 

@@ -65,11 +65,11 @@ def trust(
     }
     del row["id"]
     if before is None:
-        written = work.connection.execute(sa.insert(devices).values(row))
+        written = work.write(sa.insert(devices).values(row))
         held = held._replace(id=written.inserted_primary_key[0])  # type: ignore[index]
         after = account._replace(devices_digest=sealed.devices_digest([*others, held]))
     else:
-        work.connection.execute(sa.update(devices).where(devices.c.id == before.id).values(row))
+        work.write(sa.update(devices).where(devices.c.id == before.id).values(row))
         after = account._replace(devices_digest=sealed.devices_digest(replaced(others, held)))
     details: dict[str, Any] = {"device": held.device_name, "trusted_until": until.isoformat(timespec="seconds")}
     if before is not None:
@@ -98,7 +98,7 @@ def _room_for_one(
     if expired := [device.id for device in devices if device not in left]:
         table, reason = work.schema.tables.devices, "expired"
         ending = sa.update(table).where(table.c.id.in_(expired))
-        work.connection.execute(ending.values(revoked_at=work.now, revoked_reason=reason))
+        work.write(ending.values(revoked_at=work.now, revoked_reason=reason))
         after = account._replace(devices_digest=sealed.devices_digest(left))
         fact = Fact(Kind.DEVICE_REVOKED, details={"devices": len(expired), "reason": reason})
         account = store.save(work, account, after, fact, request)

@@ -289,7 +289,7 @@ class _Beside:
         work = self._work
         at_once = len(changes) if store.counts_many(work) else 1
         parts = [changes[first : first + at_once] for first in range(0, len(changes), max(at_once, 1))]
-        if sum(work.connection.execute(statement, part).rowcount for part in parts) != len(changes):
+        if sum(work.write(statement, part).rowcount for part in parts) != len(changes):
             raise Conflict
 
 

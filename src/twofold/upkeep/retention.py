@@ -199,5 +199,5 @@ def _delete(work: Attempt, ids: Sequence[int]) -> None:
     one_by_one = work.connection.dialect.name in {"mysql", "mariadb"}
     parts = [[line] for line in ids] if one_by_one else [ids]
     delete = sa.delete(column.table).where(column.in_(sa.bindparam("ids", expanding=True)))
-    if sum(work.connection.execute(delete, {"ids": part}).rowcount for part in parts) != len(ids):
+    if sum(work.write(delete, {"ids": part}).rowcount for part in parts) != len(ids):
         raise Conflict
