@@ -6,6 +6,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from starlette import requests
 
 from tests.people import FIREFOX, SAFARI
 from twofold.request import Request, printable
@@ -73,6 +74,20 @@ def test_the_requests_of_web_frameworks_are_understood() -> None:
     assert Request.of(nowhere) == Request.of(odd) == Request()
 
 
+@pytest.mark.requirement("R98")
+@pytest.mark.parametrize(
+    ("client", "address"), [(("192.0.2.7", 50000), "192.0.2.7"), (("2001:db8::1", 1), "2001:db8::1"), (None, None)]
+)
+def test_a_request_of_starlette_is_read(client: tuple[str, int] | None, address: str | None) -> None:
+    agent = str(FIREFOX.user_agent).encode()
+    headers = [(b"user-agent", agent), (b"x-forwarded-for", b"203.0.113.9"), (b"forwarded", b"for=203.0.113.9")]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers, "client": client}
+    assert Request.of(requests.Request(scope)) == Request(address, FIREFOX.user_agent)
+    # Where what is asked for is a socket, so is what asks.
+    assert Request.of(requests.HTTPConnection(scope | {"type": "websocket"})).ip_address == address
+
+
+# The shapes of Django 5.2, aiohttp 3.14, Sanic 25.12, Tornado 6.6 and Flask 3.1, which the tests do without.
 @pytest.mark.requirement("R98")
 @pytest.mark.parametrize(
     "attributes",
