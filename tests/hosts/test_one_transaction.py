@@ -64,6 +64,22 @@ SOME = tuple(
         Counted.recent,
     }
 )
+LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "AUTOCOMMIT")
+OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
+    **{
+        f"isolation_level, {level}": {
+            "sqlite": {"isolation_level": level if level == "AUTOCOMMIT" else "SERIALIZABLE"},
+            "postgresql": {"isolation_level": level},
+            "mariadb": {"isolation_level": level},
+        }
+        for level in LEVELS
+    },
+    "schema_translate_map": {
+        "sqlite": {"schema_translate_map": {"unused": "other"}},
+        "postgresql": {"schema_translate_map": {None: "public"}},
+        "mariadb": {"schema_translate_map": {"unused": "other"}},
+    },
+}
 # What writes much begins with a lock in any case.
 IN_TRANSACTION = {Counted.begin, Counted.trust}
 Watch = Callable[..., Iterator["Watched"]]
@@ -78,11 +94,14 @@ class Watched(Counted):
 
     def __init__(self, database: Database, driver: str, keys: str, clock: Clock, first: int, **how: Any) -> None:
         url = sa.make_url(database.url)
+        options = how.pop("options", {})
         self._how, self._runner = how, asyncio.Runner()
         made = url.set(drivername=driver)
         create: Any = create_async_engine if driver in AWAITED else sa.create_engine
         self.hosts = create(made)
         enforce_foreign_keys(self.hosts)
+        if options:
+            self.hosts = self.hosts.execution_options(**options)
         self.listened: Any = getattr(self.hosts, "sync_engine", self.hosts)
         self.seen: list[Any] = []
         super().__init__(url, keys, clock, add_user(database, driver))
@@ -172,6 +191,25 @@ def test_every_operation_is_in_one_transaction_where_a_listener_is_told_of_its_b
 def test_every_operation_is_in_one_transaction_where_the_host_speaks_on_each_connection(watch: Watch) -> None:
     for watched in watch(on_connection=nothing):
         assert apart(watched, TABLE) == []
+
+
+def test_a_listener_of_all_engines_counts_too(watch: Watch) -> None:
+    # What is said of the class stays there, and has Core take its slower path for every engine of the process.
+    heard = sa.Engine._has_events
+    event.listen(sa.Engine, "begin", nothing)
+    try:
+        for watched in watch():
+            assert apart(watched, SOME) == []
+    finally:
+        event.remove(sa.Engine, "begin", nothing)
+        sa.Engine._has_events = heard
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_options_of_the_engine_change_nothing_of_it(watch: Watch, backend: str, option: str) -> None:
+    for watched in watch(options=OPTIONS[option][backend]):
+        event.listen(watched.listened, "begin", nothing)
+        assert apart(watched, SOME) == []
 
 
 @pytest.mark.backends("postgresql")
