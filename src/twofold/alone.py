@@ -47,7 +47,7 @@ def alone(engine: sa.Engine) -> Iterator[None]:
         if _is_in_transaction(pool):
             raise ConfigurationError(
                 "This SQLite engine has one connection for all, and a transaction of yours is open on it: commit it "
-                "first, join it with mfa.within(connection), or use a file. Nothing was decided."
+                "first, join it with mfa.within(session), or use a file. Nothing was decided."
             )
         _TAKEN.add(pool)
     try:

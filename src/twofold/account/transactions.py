@@ -37,7 +37,7 @@ _UNMARK = Statement(sa.text("RELEASE twofold"), ())
 _IN_TRANSACTION = nullcontext()
 _HELD = (
     "Somebody holds a lock, and did not let go in time; nothing was spent. If it is your own transaction of this "
-    "request, commit it first, or join it with mfa.within(connection)."
+    "request, commit it first, or join it with mfa.within(session)."
 )
 
 
