@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from twofold.account.attempt import Conflict
 from twofold.account.translation import raise_translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from twofold.account.attempt import Attempt, Evidence
     from twofold.account.retries import Retries
@@ -43,18 +44,28 @@ def settle(
                 raise_translated(error, is_unknown=True)
             continue
         try:
-            begin(connection)
-            if _has_arrived(connection, attempt.schema, evidence):
-                connection.close()
-                return
+            with _given_back(connection):
+                begin(connection)
+                if _has_arrived(connection, attempt.schema, evidence):
+                    connection.close()
+                    return
         except (SQLAlchemyError, OSError) as error:
-            if not isinstance(error, DBAPIError):
-                connection.invalidate(error)
-            connection.close()
             if not retries.wait():
                 raise_translated(error, is_unknown=True)
         else:
             raise Conflict(cause, connection)
+
+
+@contextmanager
+def _given_back(connection: sa.Connection) -> Iterator[None]:
+    """Give the connection back where the block fails, whoever raises: the host's own function may."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, DBAPIError):
+            connection.invalidate(error)
+        connection.close()
+        raise
 
 
 def _has_arrived(connection: sa.Connection, schema: Schema, evidence: Evidence) -> bool:
