@@ -55,11 +55,12 @@ def test_the_whole_story_works_beside_a_session_that_has_only_read(engine: sa.En
     with Session(engine) as session:
         assert session.scalar(sa.text("SELECT count(*) FROM users")) == 1
         ada = enroll(mfa, 7, clock)
+        code = ada.backup_codes[0]
         assert session.scalar(sa.text("SELECT count(*) FROM user_mfa_secrets")) == 1
         verified = log_in(mfa, 7, ada.phone.code())
         assert mfa.proof(verified.token).user_id == 7
         with pytest.raises(Rejected):
-            log_in(mfa, 7, ada.backup_codes[0][:-1] + "Z")
+            log_in(mfa, 7, code[:-1] + ("Y" if code.endswith("Z") else "Z"))
         session.execute(sa.text(NEW))
         session.commit()
     assert people(engine) == [7, 8]
