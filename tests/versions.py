@@ -22,7 +22,8 @@ PYTHONS = ("3.11", "3.12", "3.13")
 RESOLUTIONS = {
     "newest": ["--resolution", "highest"],
     "SQLAlchemy 2.0": ["--resolution", "highest", "sqlalchemy>=2.0,<2.1"],
-    "lowest": ["--resolution", "lowest-direct"],
+    # The test client of an old Starlette is written for httpx.
+    "lowest": ["--resolution", "lowest-direct", "httpx>=0.28"],
 }
 UV = str(Path(sys.executable).with_name("uv"))
 
