@@ -25,6 +25,8 @@ RESOLUTIONS = {
     # The test client of an old Starlette is written for httpx.
     "lowest": ["--resolution", "lowest-direct", "httpx>=0.28"],
 }
+# An old Starlette takes a name from anyio that a new anyio warns of.
+OLD = ["-W", "ignore:The anyio.abc.BlockingPortal alias"]
 UV = str(Path(sys.executable).with_name("uv"))
 
 
@@ -73,7 +75,8 @@ def tested(python: str, version: str, resolution: str) -> bool:
     ]
     subprocess.run([*install, *RESOLUTIONS[resolution]], cwd=ROOT, check=True)
     subprocess.run([UV, "pip", "install", "-q", "--python", str(own), "--no-deps", "-e", "."], cwd=ROOT, check=True)
-    return subprocess.run([str(own), "-m", "pytest", "-q", "@tests/quick.args"], cwd=ROOT, check=False).returncode == 0
+    quick = [str(own), "-m", "pytest", "-q", *(OLD if resolution == "lowest" else []), "@tests/quick.args"]
+    return subprocess.run(quick, cwd=ROOT, check=False).returncode == 0
 
 
 def main() -> int:
