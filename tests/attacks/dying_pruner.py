@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 # Every child would import it anew.
+from twofold.account.lock_wait import BOUND
 from twofold.cli import events as events  # noqa: PLC0414
 from twofold.cli import main
 from twofold.database import create_engine
@@ -33,7 +34,7 @@ def die_at(place: int) -> NoReturn:
 
     def executed(_connection: Any, _cursor: Any, statement: str, *_: object) -> None:
         nonlocal has_written
-        if statement.startswith(("INSERT", "UPDATE", "DELETE")):
+        if statement.removeprefix(BOUND).startswith(("INSERT", "UPDATE", "DELETE")):
             has_written = True
             reached()
 

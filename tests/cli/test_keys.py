@@ -161,7 +161,7 @@ def test_an_interrupted_rotation_keeps_what_is_done_and_goes_on(
 
     def interrupt(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         nonlocal swaps
-        swaps += statement.startswith("UPDATE user_mfa_secrets")
+        swaps += "UPDATE user_mfa_secrets SET" in statement
         if swaps == 2:
             swaps += 1
             raise KeyboardInterrupt

@@ -16,7 +16,8 @@ from sqlalchemy.sql.visitors import InternalTraversal
 LOCK_WAIT: Final = 2
 """Seconds. InnoDB counts in whole ones."""
 
-_BOUND = f"SET STATEMENT innodb_lock_wait_timeout = {LOCK_WAIT} FOR "
+BOUND: Final = f"SET STATEMENT innodb_lock_wait_timeout = {LOCK_WAIT} FOR "
+"""What stands before a statement of MariaDB."""
 
 
 class _Bounded(sa.Executable, sa.ClauseElement):
@@ -48,7 +49,7 @@ def _as_it_is(element: _Bounded, compiler: Any, **how: Any) -> str:
 @compiles(_Bounded, "mysql", "mariadb")
 def _for_one_statement(element: _Bounded, compiler: Any, **how: Any) -> str:
     # MySQL, which has no such words, is seen by its answer to the first connection.
-    return (_BOUND if compiler.dialect.is_mariadb else "") + _as_it_is(element, compiler, **how)
+    return (BOUND if compiler.dialect.is_mariadb else "") + _as_it_is(element, compiler, **how)
 
 
 def bounded(statement: Any, dialect: sa.Dialect) -> Any:
