@@ -45,6 +45,6 @@ def _listening() -> Iterator[bool]:
     kinds: list[Any] = [orm.Session] if orm else []
     for kind in kinds:
         # What is listened to on a class shows on what is made of it.
-        listeners = kind.__new__(kind).dispatch.after_begin
+        listeners = object.__new__(kind).dispatch.after_begin
         yield any(not str(getattr(one, "__module__", "")).startswith("sqlalchemy.") for one in listeners)
         kinds.extend(kind.__subclasses__())
