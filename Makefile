@@ -52,7 +52,7 @@ adopt-bench: .venv/.ready ## how long logins wait while a million users' tables 
 
 .PHONY: bench-peers bench-scale bench-log
 bench-peers: .venv/.ready ## verifications and races beside django-otp, allauth, Flask-Security and privacyIDEA
-	@$(BIN)/python -m bench.peers
+	@$(BIN)/python -m bench.peers.contest
 
 bench-scale: .venv/.ready ## every operation among a million users and ten million events
 	@$(BIN)/python -m bench.scale

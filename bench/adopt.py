@@ -3,88 +3,233 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import hashlib
+import itertools
+import math
 import os
 import re
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from pyotp.totp import TOTP
 from sqlalchemy.exc import SQLAlchemyError
 
-from bench import incident, report, server, stalls
-from bench.logins import Application, Older, Ours, going_on
-from bench.stalls import Span
-from twofold import Settings
+from bench import server
+from bench.population import BROWSER
+from bench.report import Options, load, machine, markdown, run, tell
+from tests.schema.incident import models, stamp
+from twofold import MFA, MFAError, Settings
 from twofold.keyring import generate_key
+from twofold.schema import spec
 
-if TYPE_CHECKING:
-    import contextlib
-    from collections.abc import Callable, Iterator, Sequence
-
-    from bench.logins import Login
-
-_RESULTS = Path(__file__).with_name("results") / "adopt.json"
 _BASELINE = 5.0
 _LIMIT = 1.0
+# The command line, with its log on standard error and a moment before each line.
+_CLI_WITH_LOG = """import logging; from twofold.cli import main
+logging.basicConfig(level=logging.INFO, format="%(created)f %(message)s"); main()"""
 # Behind the last step the ordinary upgrade has its turn, and Alembic speaks first.
 _STEP = re.compile(r"(?P<moment>[\d.]+) (Adopting: (?P<step>.+)|Context impl .+)")
+_TABLES = ("users", *spec.NAMES)
+
+
+def make_people(engine: sa.Engine, **numbers: int) -> None:
+    """Leave tables as `create_all()` and a blind stamp do, with rows for so many `people`.
+
+    Each has so many `codes` and `events`. Every row belongs to a user who exists, which the server is not asked to
+    prove row by row.
+    """
+    with engine.begin() as connection:
+        models().create_all(connection)
+        stamp(connection)
+    for statement in Path(__file__).with_suffix(".sql").read_text(encoding="utf-8").strip().rstrip(";").split(";\n\n"):
+        with engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            connection.execute(sa.text(statement), numbers)
+
+
+def rows(engine: sa.Engine) -> dict[str, int]:
+    """Count the rows of each table."""
+    with engine.connect() as connection:
+        counts = {name: sa.select(sa.func.count()).select_from(sa.table(name)) for name in _TABLES}
+        return {name: int(connection.execute(count).scalar_one()) for name, count in counts.items()}
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """One login: the moment at which it began, the seconds that it took, and what it failed by."""
+
+    began: float
+    took: float
+    error: str | None = None
+
+    def within(self, begin: float, end: float) -> float:
+        """For how many seconds of a span it was under way."""
+        return max(0.0, min(self.began + self.took, end) - max(self.began, begin))
+
+
+class Older:
+    """An application of before Twofold: it reads the user, the row, the browser and a code, counts, and writes a line.
+
+    Its moments are UTC without a zone, so it tells the server that its session is in UTC. Either it prepares statements
+    and takes back no column whose type will change, since a plan that was prepared must not change what it returns
+    (SQLSTATE 0A000); or it takes back everything, as ORMs do, and prepares nothing.
+    """
+
+    _COUNT = (
+        "UPDATE user_mfa_secrets SET failed_attempts = 0, last_used_at = %(now)s, updated_at = %(now)s "
+        "WHERE user_id = %(user)s"
+    )
+    _SEEN = (
+        "UPDATE mfa_device_trusts SET usage_count = usage_count + 1, last_used_at = %(now)s "
+        "WHERE trust_token = %(cookie)s"
+    )
+    _LOG = (
+        "INSERT INTO mfa_events (user_id, event_type, event_status, event_details, ip_address, user_agent, created_at) "
+        "VALUES (%(user)s, 'login', 'success', '{}', '192.0.2.1', 'Firefox', %(now)s)"
+    )
+
+    def __init__(self, url: str, *, prepares: bool) -> None:
+        self._connection = psycopg.connect(url, options="-c timezone=UTC")
+        self.close = self._connection.close
+        narrow = ("subject", "secret, is_enabled, failed_attempts", "device_name", "is_used")
+        user, row, device, code = narrow if prepares else ("*",) * 4
+        self._statements = (
+            f"SELECT {user} FROM users WHERE id = %(user)s",  # noqa: S608 - names from here.
+            f"SELECT {row} FROM user_mfa_secrets WHERE user_id = %(user)s",  # noqa: S608
+            f"SELECT {device} FROM mfa_device_trusts WHERE trust_token = %(cookie)s",  # noqa: S608
+            f"SELECT {code} FROM mfa_backup_codes WHERE code_hash = %(code)s",  # noqa: S608
+            self._COUNT,
+            self._SEEN,
+            self._LOG if prepares else f"{self._LOG} RETURNING id",
+        )
+        if not prepares:
+            self._connection.prepare_threshold = None
+
+    def log_in(self, user_id: int) -> None:
+        """One login, from the beginning to the commit."""
+        values = {
+            "user": user_id,
+            "now": datetime.now(UTC).replace(tzinfo=None),
+            "cookie": _md5(f"cookie{user_id}"),
+            "code": hashlib.sha256(f"1-{user_id}".encode()).hexdigest(),
+        }
+        with self._connection.transaction():
+            for statement in self._statements:
+                self._connection.execute(statement.encode(), values)
+
+
+class Ours:
+    """An application with Twofold, which adopts at their login those whom the import has not come to yet."""
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self._engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), pool_size=1)
+        self._mfa, self.close = MFA(self._engine, settings), self._engine.dispose
+
+    def log_in(self, user_id: int) -> None:
+        """A challenge, answered by the app that the user has had all the time."""
+        challenge = self._mfa.challenge(user_id, request=BROWSER)
+        if not challenge:
+            raise AssertionError("an enrolled user was not challenged")
+        secret = _md5(f"secret{user_id}").upper().translate(str.maketrans("0189", "WXYZ"))
+        self._mfa.verify(challenge.token, TOTP(secret).now(), request=BROWSER)
+
+
+@contextmanager
+def going_on(applications: Sequence[Older | Ours], people: int, pause: float) -> Iterator[list[Login]]:
+    """Log in for the length of the block, in a thread for each application, with so many seconds between two logins.
+
+    Everybody's turn comes once before anybody's comes again. The logins are in the value, also behind the block.
+    """
+    # A stride that has no factor in common with the number of people meets all of them, far from one another.
+    stride = next(one for one in itertools.count(people * 3 // 5) if math.gcd(one, people) == 1)
+    turns = ((number * stride) % people + 1 for number in itertools.count(1))
+    turn, over, logins = threading.Lock(), threading.Event(), list[Login]()
+
+    def loop(application: Older | Ours) -> None:
+        while not over.wait(pause):
+            with turn:
+                user_id = next(turns)
+            began, error = time.time(), None
+            try:
+                application.log_in(user_id)
+            except (psycopg.Error, SQLAlchemyError, MFAError, AssertionError) as caught:
+                error = f"{type(caught).__name__}: {str(caught).partition(chr(10))[0]}"
+            logins.append(Login(began, time.time() - began, error))
+
+    with ThreadPoolExecutor(len(applications)) as threads:
+        try:
+            loops = [threads.submit(loop, application) for application in applications]
+            yield logins
+        finally:
+            over.set()
+    for each in loops:
+        each.result()
+    for application in applications:
+        application.close()
 
 
 class Run:
     """A database of before Twofold, and the commands that bring it along, watched by logins."""
 
-    def __init__(self, options: argparse.Namespace, url: str, told: Callable[[str], None]) -> None:
-        self._options, self._url, self._told = options, url, told
-        keys = generate_key("bench")
+    def __init__(self, options: argparse.Namespace, url: str) -> None:
+        self._options, self._url, keys = options, url, generate_key("bench")
         made: dict[str, Any] = {"_env_file": None, "keys": keys, "legacy_rows": True}
         self._settings = Settings(**made)
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("TWOFOLD_")},
-            "TWOFOLD_DATABASE_URL": url,
-            "TWOFOLD_KEYS": keys,
-        }
+        others = {name: value for name, value in os.environ.items() if not name.startswith("TWOFOLD_")}
+        self._environment = others | {"TWOFOLD_DATABASE_URL": url, "TWOFOLD_KEYS": keys}
 
-    def structure(self) -> list[Span]:
-        """`twofold db adopt`, beside the logins of the application of before."""
+    def structure(self) -> list[dict[str, Any]]:
+        """Run `twofold db adopt`, beside the logins of the application of before; return what each step cost."""
         older = [Older(self._url, prepares=number % 2 == 0) for number in range(self._options.threads)]
-        with self._going_on(older) as logins:
+        with self._going_on(older) as seen:
             before = time.time()
             time.sleep(_BASELINE)
             arguments = ["db", "adopt", "--apply", "--yes", "--allow", "heavy", "--data", "later", "--json"]
             marks = [("before: logins alone", before), ("plan", time.time()), *self._steps(arguments)]
             end = time.time()
         ends = [*(begin for _, begin in marks[1:]), end]
-        return [Span(what, begin, end, logins) for (what, begin), end in zip(marks, ends, strict=True)]
+        return [lock_waits(what, begin, end, seen) for (what, begin), end in zip(marks, ends, strict=True)]
 
-    def rows(self) -> Span:
-        """`twofold secrets import-legacy`, beside logins through Twofold."""
-        with self._going_on([Ours(self._url, self._settings) for _ in range(self._options.threads)]) as logins:
+    def rows(self) -> dict[str, Any]:
+        """Run `twofold secrets import-legacy`, beside logins through Twofold; return what it cost."""
+        with self._going_on([Ours(self._url, self._settings) for _ in range(self._options.threads)]) as seen:
             begin = time.time()
-            self._told("secrets import-legacy")
+            tell("secrets import-legacy")
             list(self._steps(["secrets", "import-legacy", "--json"]))
             end = time.time()
-        return Span("secrets import-legacy", begin, end, logins)
+        return lock_waits("secrets import-legacy", begin, end, seen)
 
-    def _going_on(self, applications: Sequence[Application]) -> contextlib.AbstractContextManager[list[Login]]:
+    def _going_on(self, applications: Sequence[Older | Ours]) -> contextlib.AbstractContextManager[list[Login]]:
         return going_on(applications, self._options.users, self._options.pause / 1000)
 
     def _steps(self, arguments: Sequence[str]) -> Iterator[tuple[str, float]]:
         """Run a command to its end; each step that it takes, and the moment at which it began. Raises RuntimeError."""
-        command = [sys.executable, "-m", "bench.told", *arguments]
-        said: list[str] = []
+        program, said = [sys.executable, "-c", _CLI_WITH_LOG, *arguments], list[str]()
         with subprocess.Popen(
-            command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            program, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
             for line in process.stdout or ():
                 if begun := _STEP.fullmatch(line.strip()):
                     what = begun["step"] or "verify and record"
-                    self._told(what)
+                    tell(what)
                     yield what, float(begun["moment"])
                 else:
                     said.append(line)
@@ -92,69 +237,63 @@ class Run:
             raise RuntimeError(f"twofold {' '.join(arguments)}: exit {process.returncode}\n{''.join(said)}")
 
 
-def measure(options: argparse.Namespace, told: Callable[[str], None]) -> tuple[list[Span], dict[str, Any]]:
+def lock_waits(what: str, begin: float, end: float, seen: Sequence[Login]) -> dict[str, Any]:
+    """Return what the logins saw of a piece of the run. One that waited through two pieces waited in both."""
+    begun = [login for login in seen if begin <= login.began < end]
+    return {
+        "what": what,
+        "seconds": round(end - begin, 3),
+        "longest_stall_seconds": round(max((login.within(begin, end) for login in seen), default=0.0), 3),
+        "longest_login_seconds": round(max((login.took for login in begun), default=0.0), 3),
+        "logins": len(begun),
+        "errors": dict(Counter(login.error for login in begun if login.error)),
+    }
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Start the server, make the tables, bring them along, and prove that no row is gone."""
     with server.started() as running:
-        url = running.empty("adoption")
-        engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
-        began = time.monotonic()
-        numbers = {"people": options.users, "codes": options.codes, "events": options.events}
-        incident.happen(engine, lambda table: told(f"rows of {table}"), **numbers)
-        told("settling")
+        url = running.create("adoption", migrated=False)
+        engine, began = sa.create_engine(running.database("adoption", "postgresql+psycopg")), time.monotonic()
+        tell(f"{options.users:,} people of before")
+        make_people(engine, people=options.users, codes=options.codes, events=options.events)
+        tell("settling")
         running.settle("adoption")
-        seeding = time.monotonic() - began
-        before = incident.rows(engine)
-        run = Run(options, url, told)
-        spans = run.structure()
-        if options.rows:
-            spans.append(run.rows())
-        after = incident.rows(engine)
+        seeding, before, watched = time.monotonic() - began, rows(engine), Run(options, url)
+        spans = [*watched.structure(), *([watched.rows()] if options.rows else [])]
+        after = rows(engine)
         engine.dispose()
-        if any(after[table] < number for table, number in before.items()):
+        if any(after[name] < number for name, number in before.items()):
             raise RuntimeError(f"rows are gone: {before} became {after}")
-        about = {
-            "people": options.users,
-            "rows": before,
-            "seeding_seconds": round(seeding, 1),
-            "load": round(os.getloadavg()[0], 1),
-            **report.machine(running.version()),
-        }
-        return spans, about
+        about = {"people": options.users, "rows": before, "seeding_seconds": round(seeding, 1), "load": load()}
+        longest = max(span["longest_login_seconds"] for span in spans)
+        errors = sum((Counter[str](span["errors"]) for span in spans), Counter[str]())
+        about["notes"] = [f"The longest login took {longest:.3f} s; {sum(errors.values())} failed."]
+        about["notes"] += [f"{number} times: {error}" for error, number in errors.most_common(5)]
+        return about | machine(running.version()) | {"longest_login_seconds": longest, "spans": spans}
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.adopt", description=__doc__)
-    parser.add_argument("--users", type=int, default=100_000, help="people in the tables (default: %(default)s)")
-    parser.add_argument("--codes", type=int, default=2, help="backup codes of each (default: %(default)s)")
-    parser.add_argument("--events", type=int, default=3, help="events of each (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=4, help="logins at the same time (default: %(default)s)")
-    parser.add_argument(
-        "--pause", type=float, default=10, help="milliseconds between two logins of a thread (default: %(default)s)"
-    )
-    parser.add_argument("--rows", action="store_true", help="bring the rows along too, which takes longer")
-    options = parser.parse_args()
-    if min(options.users, options.codes, options.events, options.threads, options.pause) <= 0:
-        parser.error("every number is positive")
-    return options
+def table(found: dict[str, Any]) -> str:
+    """Return what was measured as a page has it."""
+    title = "{people:,} people, {cpus} CPUs with a load of {load}, Python {python}, PostgreSQL {postgresql}"
+    rows: list[tuple[object, ...]] = []
+    for one in found["spans"]:
+        stall, failed = f"{one['longest_stall_seconds'] * 1000:,.0f} ms", sum(one["errors"].values()) or ""
+        rows.append((one["what"], f"{one['seconds']:,.2f}", stall, f"{one['logins']:,}", failed))
+    return markdown(title.format(**found), ("step", "seconds", "longest stall", "logins", "errors"), rows)
 
 
 def main() -> int:
     """Measure and print; 0 when every login succeeded and none waited longer than a second."""
-    options = _options()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    try:
-        with Progress(*columns, console=Console(stderr=True), refresh_per_second=2) as progress:
-            task = progress.add_task("Starting PostgreSQL", total=None)
-            spans, about = measure(options, lambda what: progress.update(task, description=what))
-    except KeyboardInterrupt:
-        return 130
-    except (RuntimeError, OSError, psycopg.Error, SQLAlchemyError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    _RESULTS.parent.mkdir(exist_ok=True)
-    _RESULTS.write_text(stalls.as_json(spans, about))
-    Console(width=None if sys.stdout.isatty() else 140).print(stalls.as_table(spans, about))
-    return int(stalls.longest(spans) > _LIMIT or any(span.errors for span in spans))
+    options = Options("python -m bench.adopt", description=__doc__)
+    options.number("users", "people in the tables", 100_000, 10_000)
+    options.number("codes", "backup codes of each", 2)
+    options.number("events", "events of each", 3)
+    options.number("threads", "logins at the same time", 4)
+    options.number("pause", "milliseconds between two logins of a thread", 10.0)
+    options.add_argument("--rows", action="store_true", help="bring the rows along too, which takes longer")
+    found = run("adopt", partial(measure, options.read()), table)
+    return int(found["longest_login_seconds"] > _LIMIT or any(span["errors"] for span in found["spans"]))
 
 
 if __name__ == "__main__":

@@ -1,24 +1,24 @@
-"""Clients of the library: so many threads on `MFA`, or so many tasks on `AsyncMFA`, each with jobs of its own."""
+"""Clients that work at the same time: in threads on `MFA`, in tasks on `AsyncMFA`, or over HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
+import subprocess
+import sys
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol
 
-import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import create_async_engine
+from tests.servers import free_port
+from twofold import Rejected, Settings
 
-from twofold import MFA, AsyncMFA, Rejected
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from twofold import Settings
+_STARTS_WITHIN = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,23 @@ class Measured:
         """Operations per second."""
         return self.operations / self.seconds
 
+    @property
+    def cpu_each(self) -> float:
+        """Microseconds of the client's CPU for one operation."""
+        return self.cpu / self.operations * 1e6
+
+
+def stopwatch() -> Callable[[int], Measured]:
+    """Start; what comes back tells what it took to do so many operations, in wall time and CPU time of this process."""
+    began, cpu = time.perf_counter(), time.process_time()
+    return lambda operations: Measured(operations, time.perf_counter() - began, time.process_time() - cpu)
+
 
 class Job(Protocol):
-    """One call of the library, and what its answer must be."""
+    """One piece of work on a face or a connection."""
 
-    def begin(self, mfa: Any) -> Any:
-        """Call an operation of a face; on `AsyncMFA` what comes back is awaited."""
+    def begin(self, face: Any) -> Any:
+        """Do it; in tasks what comes back is awaited."""
         ...
 
     def end(self, answer: Any) -> None:
@@ -47,118 +58,136 @@ class Job(Protocol):
         ...
 
 
-class Clients(Protocol):
-    """A number of clients that work at the same time, on as many connections."""
-
-    def run(self, jobs: Sequence[Job]) -> Measured:
-        """Do all jobs; raise where one is answered otherwise than it should be."""
-        ...
-
-    def statements(self) -> contextlib.AbstractContextManager[list[str]]:
-        """The statements that are sent in the block."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        ...
+def seconds(job: Job, face: Any) -> float:
+    """Do a job; return how long it took. Raises where it is answered otherwise than it should be."""
+    began = time.perf_counter()
+    try:
+        answer = job.begin(face)
+    except Rejected as rejected:
+        answer = rejected
+    taken = time.perf_counter() - began
+    job.end(answer)
+    return taken
 
 
 class Threads:
-    """Clients of the blocking face."""
+    """A thread for each face, which may be the same for all."""
 
-    def __init__(self, engine: sa.Engine, clients: int, settings: Settings, clock: Any) -> None:
-        self._clients, self._engine = clients, engine
-        self._mfa = MFA(engine, settings, clock=clock)
-        self._threads = ThreadPoolExecutor(clients)
+    def __init__(self, faces: Sequence[Any], close: Callable[[], object]) -> None:
+        self._faces, self._close, self._threads = faces, close, ThreadPoolExecutor(len(faces))
 
-    def run(self, jobs: Sequence[Job]) -> Measured:
-        """Do all jobs; raise where one is answered otherwise than it should be."""
+    def run(self, jobs: Sequence[Any]) -> Measured:
+        def client(number: int) -> None:
+            for job in jobs[number :: len(self._faces)]:
+                seconds(job, self._faces[number])
 
-        def client(mine: Sequence[Job]) -> None:
-            for job in mine:
-                try:
-                    answer = job.begin(self._mfa)
-                except Rejected as rejected:
-                    answer = rejected
-                job.end(answer)
-
-        with Stopwatch() as watch:
-            list(self._threads.map(client, shares(jobs, self._clients)))
-        return watch.measured(len(jobs))
-
-    def statements(self) -> contextlib.AbstractContextManager[list[str]]:
-        """The statements that are sent in the block."""
-        return _statements(self._engine)
+        watch = stopwatch()
+        list(self._threads.map(client, range(len(self._faces))))
+        return watch(len(jobs))
 
     def close(self) -> None:
-        """Let go of the connections."""
         self._threads.shutdown()
-        self._engine.dispose()
+        self._close()
 
 
 class Tasks:
-    """Clients of the awaited face."""
+    """A task for each face, all in the loop of one runner."""
 
-    def __init__(self, url: sa.URL, clients: int, settings: Settings, clock: Any) -> None:
-        self._clients = clients
-        self._engine = create_async_engine(url, pool_size=clients, max_overflow=0)
-        self._mfa = AsyncMFA(self._engine, settings, clock=clock)
-        self._runner = asyncio.Runner()
+    def __init__(self, runner: asyncio.Runner, faces: Sequence[Any], close: Callable[[], Awaitable[None]]) -> None:
+        self.runner, self._faces, self._close = runner, faces, close
 
-    def run(self, jobs: Sequence[Job]) -> Measured:
-        """Do all jobs; raise where one is answered otherwise than it should be."""
-
-        async def client(mine: Sequence[Job]) -> None:
-            for job in mine:
+    def run(self, jobs: Sequence[Any]) -> Measured:
+        async def client(number: int) -> None:
+            for job in jobs[number :: len(self._faces)]:
                 try:
-                    answer = await job.begin(self._mfa)
+                    answer = await job.begin(self._faces[number])
                 except Rejected as rejected:
                     answer = rejected
                 job.end(answer)
 
         async def all_clients() -> Measured:
-            with Stopwatch() as watch:
-                await asyncio.gather(*map(client, shares(jobs, self._clients)))
-            return watch.measured(len(jobs))
+            watch = stopwatch()
+            await asyncio.gather(*map(client, range(len(self._faces))))
+            return watch(len(jobs))
 
-        return self._runner.run(all_clients())
-
-    def statements(self) -> contextlib.AbstractContextManager[list[str]]:
-        """The statements that are sent in the block."""
-        return _statements(self._engine.sync_engine)
+        return self.runner.run(all_clients())
 
     def close(self) -> None:
-        """Let go of the connections."""
-        self._runner.run(self._engine.dispose())
-        self._runner.close()
+        async def closed() -> None:
+            await self._close()
+
+        self.runner.run(closed())
+        self.runner.close()
 
 
-class Stopwatch:
-    """Wall time, and CPU time of this process, of a block."""
+class Browsers:
+    """Connections that are kept to one worker, `bench/worker.py`, each with one verification at a time, as JSON."""
 
-    def __enter__(self) -> Self:
-        self._began, self._cpu_before = time.perf_counter(), time.process_time()
-        return self
+    def __init__(self, url: str, clients: int, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._clock, self._port, runner = clock, free_port(), asyncio.Runner()
+        keys = settings.keys.get_secret_value() if settings.keys else ""
+        variables = {"TWOFOLD_KEYS": keys, "TWOFOLD_FIRST_WAIT": "1", "TWOFOLD_LONGEST_WAIT": "1"}
+        command = [sys.executable, "-m", "bench.worker", url, str(self._port)]
+        self._worker = subprocess.Popen(command, env=os.environ | variables)
+        self._connections = [runner.run(self._connection()) for _ in range(clients)]
+        self._tasks = Tasks(runner, self._connections, self._hang_up)
 
-    def __exit__(self, *_: object) -> None:
-        self._seconds, self._cpu = time.perf_counter() - self._began, time.process_time() - self._cpu_before
+    def run(self, jobs: Sequence[Any]) -> Measured:
+        asked = (json.dumps({"challenge": job.challenge, "code": job.code}) for job in jobs)
+        wanted = (b" 200 " if job.is_right else b" 401 " for job in jobs)
+        before = self._at()
+        measured = self._tasks.run(
+            [_Asked(_request("/verify", body), is_) for body, is_ in zip(asked, wanted, strict=True)]
+        )
+        # The CPU time is the worker's.
+        return replace(measured, cpu=self._at() - before)
 
-    def measured(self, operations: int) -> Measured:
-        """What it took to do so many operations."""
-        return Measured(operations, self._seconds, self._cpu)
+    def close(self) -> None:
+        self._tasks.close()
+        self._worker.terminate()
+        self._worker.wait(10)
+
+    def _at(self) -> float:
+        """Set the worker's clock; return the seconds of CPU that it has used."""
+        asked = _Asked(_request("/at", self._clock().isoformat()), b" 200 ")
+        return float(self._tasks.runner.run(asked.begin(self._connections[0])).partition(b"\r\n\r\n")[2])
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        until = time.monotonic() + _STARTS_WITHIN
+        while True:
+            with contextlib.suppress(OSError):
+                return await asyncio.open_connection("127.0.0.1", self._port)
+            if self._worker.poll() is not None or time.monotonic() > until:
+                raise RuntimeError("the HTTP worker did not start")
+            await asyncio.sleep(0.1)
+
+    async def _hang_up(self) -> None:
+        for _, writer in self._connections:
+            writer.close()
 
 
-def shares(jobs: Sequence[Job], clients: int) -> list[Sequence[Job]]:
-    """The jobs of each client."""
-    return [jobs[number::clients] for number in range(clients)]
+Clients = Threads | Tasks | Browsers
+"""Clients that work at the same time; `run` raises where a job is answered otherwise than it should be."""
 
 
-@contextlib.contextmanager
-def _statements(engine: sa.Engine) -> Iterator[list[str]]:
-    seen: list[str] = []
-    listener: Callable[..., None] = lambda _connection, _cursor, statement, *_: seen.append(statement)  # noqa: E731
-    event.listen(engine, "after_cursor_execute", listener)
-    try:
-        yield seen
-    finally:
-        event.remove(engine, "after_cursor_execute", listener)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request. The client looks for the end of the answer, and no more: it shares the cores with the worker."""
+
+    request: bytes
+    status: bytes
+
+    async def begin(self, face: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bytes:
+        reader, writer = face
+        writer.write(self.request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        return head + await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r")[0]))
+
+    def end(self, answer: bytes) -> None:
+        if self.status not in answer.partition(b"\r")[0]:
+            raise AssertionError(f"a code was judged wrongly: {answer!r}")
+
+
+def _request(path: str, body: str) -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body.encode())}\r\n\r\n{body}".encode()

@@ -5,20 +5,23 @@ Its text is compiled from the library's `Schema`, and its values are those of a 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import resource
 import subprocess
+import time
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 
 from bench.clients import Measured
+from bench.server import Server
 from twofold.account.statements import Schema
-
-if TYPE_CHECKING:
-    from bench.server import Server
 
 # What differs from one verification to the next is computed by pgbench from the row that it has just read.
 _COMPUTED = frozenset({"user", "seen", "new_version", "new_event_count"})
@@ -29,12 +32,14 @@ _SCRIPT = """\\set user :first + :client_id * :each + random(0, :each - 1)
 \\set new_event_count :event_count + 1
 {write};
 """
+_CLIENTS = 4
+_SLICES = 4
 
 
 class Pgbench:
     """pgbench on a copy of the measured database. Every client has users of its own, so every write succeeds."""
 
-    def __init__(self, server: Server, url: str, ids: list[int]) -> None:
+    def __init__(self, server: Server, url: str, ids: Sequence[int]) -> None:
         self._program, self._url, self._ids = server.programs / "pgbench", url, ids
         self._engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
         with self._engine.connect() as connection:
@@ -42,6 +47,7 @@ class Pgbench:
             values = _written(connection, schema)
         self._events = schema.tables.events
         self._script, self._variables = _script(schema, values)
+        self.close = self._engine.dispose
 
     def run(self, clients: int, operations: int) -> Measured:
         """Run about so many transactions. Raises where a transaction failed or did not write its row."""
@@ -62,10 +68,6 @@ class Pgbench:
             raise RuntimeError(f"pgbench made {each * clients} transactions and wrote {written} events.")
         return Measured(written, written / float(rate[1]), cpu)
 
-    def close(self) -> None:
-        """Let go of the database."""
-        self._engine.dispose()
-
     def _count(self) -> int:
         with self._engine.connect() as connection:
             return connection.execute(sa.select(sa.func.count()).select_from(self._events)).scalar_one()
@@ -77,7 +79,7 @@ def _children_cpu() -> float:
 
 
 def _written(connection: sa.Connection, schema: Schema) -> dict[str, Any]:
-    """The values of the last verification in the database, under the names of the statement's parameters."""
+    """Return the values of the last verification in the database, under the names of the statement's parameters."""
     secrets, events = schema.tables.secrets, schema.tables.events
     event = connection.execute(sa.select(events).order_by(events.c.id.desc()).limit(1)).mappings().one()
     row = connection.execute(sa.select(secrets).where(secrets.c.user_id == event["user_id"])).mappings().one()
@@ -85,17 +87,39 @@ def _written(connection: sa.Connection, schema: Schema) -> dict[str, Any]:
 
 
 def _script(schema: Schema, values: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    """The script, and its variables. A variable cannot be NULL, so the values that are stand in the text."""
+    """Return the script, and its variables. A variable cannot be NULL, so the values that are stand in the text."""
     dialect = sa.create_engine("postgresql+psycopg://", paramstyle="named").dialect
     read, write = schema.read.core.compile(dialect=dialect), schema.at_once[None].core.compile(dialect=dialect)
-    given = {name: values[name] for name in write.params if name not in _COMPUTED}
-    nulls = [name for name, value in given.items() if value is None]
-    text = str(write)
-    for name in nulls:
-        text = re.sub(rf"(?<!:):{name}\b", "NULL", text)
-    variables = {
-        name: value.isoformat() if isinstance(value, datetime) else str(value)
-        for name, value in given.items()
-        if value is not None
-    }
+    text, variables = str(write), dict[str, str]()
+    for name in write.params.keys() - _COMPUTED:
+        value = values[name]
+        if value is None:
+            text = re.sub(rf"(?<!:):{name}\b", "NULL", text)
+        else:
+            variables[name] = value.isoformat() if isinstance(value, datetime) else str(value)
     return _SCRIPT.format(read=read, write=text), variables
+
+
+def hot_updates(server: Server, template: str, people: int, fillfactor: int) -> list[float]:
+    """Return the shares of a login's updates that stay within their page, so that no index is written: HOT.
+
+    A database is copied, its table rewritten with a fillfactor, and four times a code is verified for each user. Pages
+    are as full as the fillfactor lets them be when the load begins, the worst case for HOT.
+    """
+    table, name, counted = "user_mfa_secrets", f"hot_{fillfactor}", [(0, 0)]
+    url = server.create(name, migrated=False, template=template)
+    query = f"SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = '{table}'".encode()  # noqa: S608
+    pgbench = Pgbench(server, url, range(1, people + 1))
+    with contextlib.closing(pgbench), psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"ALTER TABLE {table} SET (fillfactor = {fillfactor})".encode())
+        connection.execute(f"CLUSTER {table} USING uq_{table}_user_id".encode())
+        server.settle(name)
+        for _ in range(_SLICES):
+            expected, deadline = counted[-1][0] + pgbench.run(_CLIENTS, people).operations, time.monotonic() + 30
+            # The server counts a moment later.
+            while (found := connection.execute(query).fetchall()[0])[0] < expected:
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"The server counted {found[0]} of {expected} updates.")
+                time.sleep(0.1)
+            counted.append((found[0], found[1]))
+    return [round((hot - hot_before) / (all_ - before), 3) for (before, hot_before), (all_, hot) in pairwise(counted)]

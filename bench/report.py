@@ -1,46 +1,46 @@
-"""What was measured, as a table for people and as JSON for programs."""
+"""What every program of the bench does: it reads options, judges figures, writes results down and shows them."""
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import platform
 import statistics
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rich.table import Table
+import psycopg
+from rich.console import Console
+from rich.markdown import Markdown
+from sqlalchemy.exc import SQLAlchemyError
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from bench.clients import Measured
+from twofold import MFAError
 
-    from bench.clients import Measured
-
-NOTE = (
-    "The ratio is the figure: each is taken against the limit in the same round, then the median (lowest-highest) over "
-    "the rounds. The rates are those of this machine at this hour, with client and server on the same cores."
-)
+RESULTS = Path(__file__).with_name("results")
+IS_QUICK = bool(os.environ.get("QUICK"))
+_FAILURES = (RuntimeError, OSError, AssertionError, MFAError, psycopg.Error, SQLAlchemyError)
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What a figure must reach, and what it would be good to reach; a ratio is at least so high, a time at most."""
+    """What a figure must reach and what would be good: at least so much, or at most where lower is better."""
 
-    least: float
+    bound: float
     stretch: float | None = None
-    is_time: bool = False
+    lower_is_better: bool = False
 
     def judge(self, figure: float) -> str:
-        """How far it is reached."""
-        sign = -1 if self.is_time else 1
+        """Say how far it is reached."""
+        sign = -1 if self.lower_is_better else 1
         if self.stretch is not None and figure * sign >= self.stretch * sign:
             return "stretch"
-        return "yes" if figure * sign >= self.least * sign else "NO"
-
-    def __str__(self) -> str:
-        sign = "≤" if self.is_time else "≥"
-        return f"{sign} {self.least:g}" + (f" ({self.stretch:g})" if self.stretch is not None else "")
+        return "yes" if figure * sign >= self.bound * sign else "NO"
 
 
 @dataclass
@@ -60,93 +60,88 @@ class Row:
         self.measured.append(measured)
         self.figures.append(measured.rate / limit.rate)
 
-    @property
-    def figure(self) -> float:
-        """The median of the rounds."""
-        return statistics.median(self.figures)
-
-    @property
-    def rate(self) -> float | None:
-        """Operations per second, the median of the rounds."""
-        return statistics.median(each.rate for each in self.measured) if self.measured else None
-
-    @property
-    def cpu(self) -> float | None:
-        """Microseconds of the client's CPU for one operation, the median of the rounds."""
-        return statistics.median(each.cpu / each.operations * 1e6 for each in self.measured) if self.measured else None
-
     def plain(self) -> dict[str, Any]:
-        """The row as JSON has it."""
+        """Return the row as JSON has it; rates and the client's CPU are medians of the rounds."""
+        figure, goal, all_ = statistics.median(self.figures), self.goal, self.measured
         return {
             "path": self.path,
             "clients": self.clients,
             "unit": self.unit,
-            "figure": round(self.figure, 3),
+            "figure": round(figure, 3),
             "figures": [round(figure, 3) for figure in self.figures],
-            "goal": self.goal.least if self.goal else None,
-            "stretch": self.goal.stretch if self.goal else None,
-            "reached": self.goal.judge(self.figure) if self.goal else None,
-            "operations_per_second": round(self.rate, 1) if self.rate else None,
-            "client_cpu_us": round(self.cpu, 1) if self.cpu else None,
+            "goal": goal.bound if goal else None,
+            "stretch": goal.stretch if goal else None,
+            "lower_is_better": goal.lower_is_better if goal else None,
+            "reached": goal.judge(figure) if goal else None,
+            "operations_per_second": round(statistics.median(one.rate for one in all_), 1) if all_ else None,
+            "client_cpu_us": round(statistics.median(one.cpu_each for one in all_), 1) if all_ else None,
             "statements": self.statements,
         }
 
 
+def markdown(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table for people, as a page has it."""
+    head, *body = (f"| {' | '.join(map(str, row))} |" for row in (columns, *rows))
+    return "\n".join([title, "", head, "|" + "---|" * len(columns), *body])
+
+
+def span(figures: Sequence[float]) -> str:
+    """Return the median, and in brackets the lowest and the highest."""
+    return f"{statistics.median(figures):.2f} ({min(figures):.2f}-{max(figures):.2f})"
+
+
+def load() -> float:
+    """Return the load of the last minute."""
+    return round(os.getloadavg()[0], 1)
+
+
 def machine(postgresql: str) -> dict[str, Any]:
-    """What the figures depend on."""
-    described: dict[str, Any] = {
-        "cpus": os.cpu_count(),
-        "cpu": _cpu(),
-        "python": platform.python_version(),
-        "postgresql": postgresql,
-    }
-    for package in ("sqlalchemy", "psycopg", "asyncpg"):
-        try:
-            described[package] = version(package)
-        except PackageNotFoundError:
-            described[package] = None
-    return described
+    """Return what the figures depend on."""
+    cpus, cpu = Path("/proc/cpuinfo"), platform.processor()
+    if cpus.exists():
+        lines = (line.partition(":") for line in cpus.read_text(encoding="utf-8").splitlines())
+        cpu = next((value.strip() for name, _, value in lines if name.strip() == "model name"), platform.machine())
+    about = {"cpus": os.cpu_count(), "cpu": cpu, "python": platform.python_version(), "postgresql": postgresql}
+    return about | {package: version(package) for package in ("sqlalchemy", "psycopg", "asyncpg")}
 
 
-def _cpu() -> str:
+class Options(argparse.ArgumentParser):
+    """Options of a program; a number may have another default where QUICK is set in the environment."""
+
+    def number(self, name: str, what: str, default: float, quick: float | None = None) -> None:
+        """Add a number, which must be positive."""
+        number = quick if IS_QUICK and quick is not None else default
+        self.add_argument(f"--{name}", type=type(default), default=number, help=f"{what} (default: %(default)s)")
+
+    def read(self) -> argparse.Namespace:
+        """Read the command line."""
+        options = self.parse_args()
+        if any(value <= 0 for value in vars(options).values() if type(value) in {int, float}):
+            self.error("every number is positive")
+        return options
+
+
+def tell(what: str) -> None:
+    """Say what begins now."""
+    print(what, file=sys.stderr, flush=True)
+
+
+def run(
+    name: str, measure: Callable[[], dict[str, Any]], table: Callable[[dict[str, Any]], str], *, as_json: bool = False
+) -> dict[str, Any]:
+    """Measure, write down as `results/NAME.json`, and print. Exits with 1 where an answer was not the right one."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def as_plain(rows: Sequence[Row], about: dict[str, Any]) -> dict[str, Any]:
-    """What is written down."""
-    return {"machine": about, "note": NOTE, "rows": [row.plain() for row in rows]}
-
-
-def as_table(rows: Sequence[Row], about: dict[str, Any]) -> Table:
-    """A table for people."""
-    title = "{rounds} rounds, {cpus} CPUs, load {load} at the beginning, Python {python}, PostgreSQL {postgresql}"
-    title += ", SQLAlchemy {sqlalchemy}, psycopg {psycopg}, asyncpg {asyncpg}"
-    rounds = max(len(row.figures) for row in rows)
-    table = Table(
-        title=title.format(**about, rounds=rounds), caption=NOTE, caption_justify="left", title_justify="left"
-    )
-    for name in ("path", "clients", "figure", "goal (stretch)", "reached", "operations/s", "CPU", "statements"):
-        table.add_column(name, justify="left" if name == "path" else "right", no_wrap=name == "path")
-    for row in rows:
-        goal = (str(row.goal), row.goal.judge(row.figure)) if row.goal else ("", "")
-        table.add_row(
-            row.path,
-            str(row.clients),
-            _shown(row),
-            *goal,
-            f"{row.rate:,.0f}" if row.rate else "",
-            f"{row.cpu:,.0f} µs" if row.cpu else "",
-            f"{row.statements:g}" if row.statements else "",
-        )
-    return table
-
-
-def _shown(row: Row) -> str:
-    low, high = min(row.figures), max(row.figures)
-    if row.unit == "ratio":
-        return f"{row.figure:.2f} ({low:.2f}-{high:.2f})"
-    return f"{row.figure:.0f} ({low:.0f}-{high:.0f}) {row.unit}"
+        text = json.dumps(measure(), indent=1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except _FAILURES as error:
+        sys.exit(f"error: {error}")
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        shown = "\n\n".join([table(found), *found.get("notes", [found.get("note", "")])])
+        Console(width=None if sys.stdout.isatty() else 150).print(Markdown(shown))
+    return found

@@ -3,265 +3,225 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
+import itertools
+import random
 import statistics
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import psycopg
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from sqlalchemy.exc import SQLAlchemyError
+import sqlalchemy as sa
 
-from bench import report, server
-from bench.crowd import CHANCE, EVENTS, LEGACY, LONG, Crowd, challenged
-from bench.hot import Filled, filled
-from bench.people import BROWSER, Clock
-from bench.plot import Line, drawn
-from bench.scaled import as_json, as_table, hot_table
-from twofold import Cleared, MFAError
+from bench import server
+from bench.pgbench import hot_updates
+from bench.population import BROWSER, Clock, enrol, settings
+from bench.report import IS_QUICK, Options, load, machine, markdown, run, tell
+from twofold import MFA, tables
+from twofold.keyring import generate_key
+from twofold.schema import spec
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from twofold.upkeep.legacy import Rowless
-
-_RESULTS = Path(__file__).with_name("results") / "scale.json"
-_PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "scale.svg"
+RESULT = "scale"
+_EVENTS = 10
+_LONG = 100_000
+_LEGACY = 2000
 _BATCH = 100
 _PRUNED = 50
 _FILLFACTORS = (100, 90, 85, 80)
+_CHANCE = random.SystemRandom()
+_NOTE = (
+    "One client, milliseconds: the median of each round, then the median over the rounds. The databases are on one "
+    "server and take turns in every round, so the last column is the figure."
+)
 
 
-@dataclass
-class Operation:
-    """One line of the figures: what is done, and the seconds that it took in each round, by the number of users."""
+class Crowd:
+    """A database of one size: most users are rows of the server's making, some were enrolled by the library."""
 
-    name: str
-    perform: Callable[[Scene], Sequence[float]]
-    rounds: dict[int, list[float]] = field(default_factory=dict[int, list[float]])
-
-    def measure(self, scene: Scene) -> None:
-        """Add a round: the median of what was done in it."""
-        self.rounds.setdefault(scene.crowd.people, []).append(statistics.median(self.perform(scene)))
-
-    def milliseconds(self, people: int) -> list[float]:
-        """The medians of the rounds."""
-        return [seconds * 1000 for seconds in self.rounds[people]]
-
-
-class Scene:
-    """A crowd that is measured, and how far adoption and rotation have come in it."""
-
-    def __init__(self, crowd: Crowd, clock: Clock, samples: int) -> None:
-        self.crowd, self._clock, self._samples = crowd, clock, samples
+    def __init__(self, running: server.Server, people: int, options: argparse.Namespace, clock: Clock) -> None:
+        self.people, self._clock, self._samples = people, clock, options.samples
+        self.name, self._stride, began = f"crowd_{people}", people // options.members, time.monotonic()
+        running.create(self.name)
+        self.engine = sa.create_engine(running.database(self.name, "postgresql+psycopg"))
+        keys = generate_key("k1"), generate_key("k2")
+        there, back = (
+            MFA(self.engine, settings(keys=",".join(order), backup_code_count=10), clock=clock)
+            for order in (keys, keys[::-1])
+        )
+        # Rotation goes to and fro between the two keys, so that there is always something to re-seal.
+        self._mfa, self._turns = there, itertools.cycle([back, there])
+        *seeds, events, legacy = (
+            Path(__file__).with_suffix(".sql").read_text("utf-8").strip().rstrip(";").split(";\n\n")
+        )
+        tell(f"{people:,} users")
+        for statement in seeds:
+            self._execute(statement)
+        # Indexes that are built when the rows are there take a fraction of the time.
+        self._execute("UPDATE pg_index SET indisready = false WHERE indrelid = 'mfa_events'::regclass")
+        for number in range(1, _EVENTS + 1):
+            tell(f"{people:,} users: events, {number} of {_EVENTS} of each")
+            self._execute(events, number=number)
+        self._execute("REINDEX TABLE mfa_events")
+        tell(f"{people:,} users: {options.members} of the library")
+        members = enrol(self._mfa, clock, range(self._stride, people + 1, self._stride))
+        clock.forward()
+        rows = tables(sa.MetaData()).secrets
+        first = sa.select(sa.func.min(rows.c.id))
+        self._first_row, self._rows = self._number(first.where(rows.c.user_id % self._stride == 0)), len(members)
+        self._execute(legacy)
+        self._adopted = self._number(first.where(rows.c.state_mac.is_(None))) - 1
+        # The members are to lie among all others, and not together at the end of the table.
+        self._execute("CLUSTER user_mfa_secrets USING uq_user_mfa_secrets_user_id")
+        running.settle(self.name)
         # Whose log is pruned has no trusted device in it any more, which is then looked up elsewhere.
-        self._pruned, self._members = crowd.members[:_PRUNED], crowd.members[_PRUNED:]
-        self._adopted: int | Rowless = crowd.first_legacy_row - 1
-        self._rotating, self._rotated = next(crowd.rotating), crowd.first_row - 1
+        self._pruned, self._members = members[:_PRUNED], members[_PRUNED:]
+        self._rotating, self._rotated = next(self._turns), self._first_row - 1
+        self.seeding = round(time.monotonic() - began, 1)
 
-    def verify(self) -> Sequence[float]:
-        """Right codes of members, each with a challenge issued beforehand."""
-        members = self._some()
-        challenges = [challenged(self.crowd, member) for member in members]
-        self._clock.forward()
-        return [
-            _timed(self.crowd.mfa.verify, token, member.app.at(self._clock.now), request=BROWSER)
-            for token, member in zip(challenges, members, strict=True)
-        ]
+    def rows(self) -> dict[str, int]:
+        """Count the rows of each table, and the bytes that all of them take with their indexes."""
+        counts = {name: sa.select(sa.func.count()).select_from(sa.table(name)) for name in ("users", *spec.NAMES)}
+        counts["bytes"] = sa.select(sa.func.pg_database_size(sa.func.current_database()))
+        return {name: self._number(count) for name, count in counts.items()}
 
-    def challenge(self) -> Sequence[float]:
-        """Logins that are asked for a code."""
-        return [_timed(challenged, self.crowd, member) for member in self._some()]
-
-    def recognize(self) -> Sequence[float]:
-        """Logins with the cookie of a trusted device, which is changed by it."""
-        taken: list[float] = []
-        for member in self._some():
-            began = time.perf_counter()
-            cleared = self.crowd.mfa.challenge(member.user_id, device_token=member.device_token, request=BROWSER)
-            taken.append(time.perf_counter() - began)
-            if not isinstance(cleared, Cleared) or cleared.device is None:
-                raise TypeError("a trusted device was not recognized")
-            member.device_token = cleared.device.token
-        return taken
-
-    def newest_events(self) -> Sequence[float]:
-        """The first page of users with as many events as most have."""
-        return [_timed(self.crowd.mfa.events.recent, self.crowd.anybody) for _ in range(self._samples)]
-
-    def oldest_events(self) -> Sequence[float]:
-        """Pages far back of the user with very many events."""
-        befores = [CHANCE.randint(100, LONG // 10) for _ in range(self._samples)]
-        return [_timed(self.crowd.mfa.events.recent, self.crowd.long, before=before) for before in befores]
-
-    def adopt(self) -> Sequence[float]:
-        """One batch of rows of before Twofold."""
-        began = time.perf_counter()
-        batch = self.crowd.mfa.legacy.adopt(after=self._adopted, limit=_BATCH)
-        taken = time.perf_counter() - began
-        if batch.done != _BATCH or batch.last_id is None:
-            raise RuntimeError(f"{batch.done} of {_BATCH} rows were adopted")
-        self._adopted = batch.last_id
-        return [taken]
-
-    def rotate(self) -> Sequence[float]:
-        """One batch of rows that another key has sealed; behind the last batch, back to the key of before."""
-        if self._rotated + _BATCH >= self.crowd.first_row + len(self.crowd.members):
-            self._rotating, self._rotated = next(self.crowd.rotating), self.crowd.first_row - 1
-        began = time.perf_counter()
-        batch = self._rotating.keys.rotate(after=self._rotated, limit=_BATCH)
-        taken = time.perf_counter() - began
-        if batch.done != _BATCH or batch.last_id is None:
-            raise RuntimeError(f"{batch.done} of {_BATCH} rows were re-sealed")
-        self._rotated = batch.last_id
-        return [taken]
-
-    def nothing_old(self) -> Sequence[float]:
-        """The search for events that are old enough to go, where none is."""
-        before = self._clock.now - timedelta(days=3650)
-        return [_timed(self.crowd.mfa.events.prunable, before) for _ in range(self._samples)]
-
-    def prune(self) -> Sequence[float]:
-        """All events of one member, a few of them."""
-        members = CHANCE.sample(self._pruned, min(self._samples, len(self._pruned)))
+    def operations(self) -> Iterator[tuple[str, list[float]]]:
+        """Do all that is measured; each operation, and the seconds that each of its samples took."""
+        mfa, clock, samples = self._mfa, self._clock, range(self._samples)
+        for name, called in (
+            ("verify", "verify a code"),
+            ("challenge", "challenge"),
+            ("challenge, trusted device", "challenge, trusted device"),
+        ):
+            members = _CHANCE.sample(self._members, min(len(samples), len(self._members)))
+            clock.forward()
+            yield called, [member.seconds(name, mfa, clock.now) for member in members]
+        # Users with as many events as most have, and whose lines lie where all lines lie.
+        anybody = [_CHANCE.randint(1, self.people) for _ in samples]
+        users = [user if user % self._stride else user - 1 for user in anybody]
+        yield "newest events of a user", [_seconds(mfa.events.recent, user) for user in users]
+        # The user behind the last has very many; the pages are far back.
+        pages = [partial(mfa.events.recent, before=_CHANCE.randint(100, _LONG // 10)) for _ in samples]
+        yield f"old events of {_LONG:,}", [_seconds(page, self.people + 1) for page in pages]
+        ancient = clock.now - timedelta(days=3650)
+        yield "search, nothing to prune", [_seconds(mfa.events.prunable, ancient) for _ in samples]
+        members = _CHANCE.sample(self._pruned, min(len(samples), len(self._pruned)))
         for member in members:
-            challenged(self.crowd, member)
-        self._clock.forward()
-        return [_timed(self.crowd.mfa.events.prune, member.user_id, self._clock.now) for member in members]
+            member.challenged(mfa)
+        clock.forward()
+        yield "prune the events of a user", [_seconds(mfa.events.prune, each.user_id, clock.now) for each in members]
+        taken, self._adopted = _batch(mfa.legacy.adopt, self._adopted)
+        yield f"adopt {_BATCH} rows", taken
+        # Behind the last batch, back to the key of before.
+        if self._rotated + _BATCH >= self._first_row + self._rows:
+            self._rotating, self._rotated = next(self._turns), self._first_row - 1
+        taken, self._rotated = _batch(self._rotating.keys.rotate, self._rotated)
+        yield f"rotate {_BATCH} rows", taken
 
-    def _some(self) -> list[Any]:
-        return CHANCE.sample(self._members, min(self._samples, len(self._members)))
+    def _execute(self, statement: str, **more: int) -> None:
+        """Run a statement. The server is not asked to prove row by row that each user exists."""
+        text, gap = sa.text(statement), max(1, self.people * _EVENTS // _LONG)
+        numbers = {"people": self.people, "events": _EVENTS, "codes": 2, "stride": self._stride, "gap": gap}
+        values = {"kid": "v1:k1:00000000:", "browser": BROWSER.user_agent, "legacy": _LEGACY} | numbers | more
+        with self.engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            connection.execute(text, {name: values[name] for name in text.compile().params})
 
-
-def operations() -> list[Operation]:
-    """All that is measured; a new line is one more here."""
-    return [
-        Operation("verify a code", Scene.verify),
-        Operation("challenge", Scene.challenge),
-        Operation("challenge, trusted device", Scene.recognize),
-        Operation("newest events of a user", Scene.newest_events),
-        Operation(f"old events of {LONG:,}", Scene.oldest_events),
-        Operation("search, nothing to prune", Scene.nothing_old),
-        Operation("prune the events of a user", Scene.prune),
-        Operation(f"adopt {_BATCH} rows", Scene.adopt),
-        Operation(f"rotate {_BATCH} rows", Scene.rotate),
-    ]
-
-
-def measure(
-    options: argparse.Namespace, told: Callable[[str], None]
-) -> tuple[list[Operation], list[Filled], dict[str, Any]]:
-    """Start the server, make a crowd of every size, and measure every operation on each in every round."""
-    load, clock, found = os.getloadavg()[0], Clock(), operations()
-    told("Starting PostgreSQL")
-    with server.started() as running:
-        with _roomy(running):
-            crowds = [Crowd(running, people, options.members, clock, told) for people in options.people]
-        about: dict[str, Any] = {
-            "rows": {crowd.people: crowd.rows() for crowd in crowds},
-            "seeding_seconds": {crowd.people: crowd.seconds for crowd in crowds},
-            "rounds": options.rounds,
-            "samples": options.samples,
-            **report.machine(running.version()),
-        }
-        scenes = [Scene(crowd, clock, options.samples) for crowd in crowds]
-        for number in range(options.rounds + 1):
-            told(f"Round {number} of {options.rounds}" if number else "Warming up")
-            for scene in reversed(scenes) if number % 2 else scenes:
-                for operation in found:
-                    operation.measure(scene) if number else operation.perform(scene)
-        for crowd in crowds:
-            crowd.engine.dispose()
-        smallest = crowds[0]
-        hot = [filled(running, smallest.name, smallest.people, factor, told) for factor in _FILLFACTORS]
-        about["load"] = [round(load, 1), round(os.getloadavg()[0], 1)]
-        return found, hot, about
+    def _number(self, query: sa.Executable) -> int:
+        with self.engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
 
 
-def picture(found: Sequence[Operation]) -> str:
-    """The medians as a drawing."""
-    lines = [
-        Line(each.name, [(people, statistics.median(each.milliseconds(people))) for people in sorted(each.rounds)])
-        for each in found
-    ]
-    return drawn(lines, across="users", up="milliseconds")
-
-
-def _timed(call: Callable[..., Any], *args: Any, **kwargs: Any) -> float:
+def _seconds(call: Callable[..., object], *args: object) -> float:
     began = time.perf_counter()
-    call(*args, **kwargs)
+    call(*args)
     return time.perf_counter() - began
 
 
-@contextlib.contextmanager
-def _roomy(running: server.Server) -> Iterator[None]:
-    """Let the server write a crowd without a checkpoint every few seconds; what is measured has the usual settings."""
-    with psycopg.connect(running.url, autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET max_wal_size = '8GB'")
-        connection.execute("SELECT pg_reload_conf()")
-        yield
-        connection.execute("ALTER SYSTEM RESET max_wal_size")
-        connection.execute("SELECT pg_reload_conf()")
+def _batch(call: Callable[..., Any], after: int) -> tuple[list[float], int]:
+    """Do a batch behind a row; return the seconds that it took, and its last row."""
+    began = time.perf_counter()
+    batch = call(after=after, limit=_BATCH)
+    taken = time.perf_counter() - began
+    if batch.done != _BATCH or batch.last_id is None:
+        raise RuntimeError(f"{batch.done} of {_BATCH} rows were written")
+    return [taken], batch.last_id
 
 
-def _options() -> argparse.Namespace:
-    quick = bool(os.environ.get("QUICK"))
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.scale", description=__doc__, epilog="With QUICK=1 in the environment it takes a minute."
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Start the server, make a crowd of every size, and measure every operation on each in every round."""
+    before, clock, rounds = load(), Clock(), dict[str, dict[int, list[float]]]()
+    with server.started() as running:
+        crowds = [Crowd(running, people, options, clock) for people in options.people]
+        sizes = {crowd.people: crowd.rows() for crowd in crowds}
+        for number in range(options.rounds + 1):
+            tell(f"Round {number} of {options.rounds}" if number else "Warming up")
+            for crowd in reversed(crowds) if number % 2 else crowds:
+                for name, taken in crowd.operations():
+                    found = rounds.setdefault(name, {}).setdefault(crowd.people, [])
+                    found += [round(statistics.median(taken) * 1000, 3)] if number else []
+        for crowd in crowds:
+            crowd.engine.dispose()
+        tell("HOT updates")
+        shares = {each: hot_updates(running, crowds[0].name, crowds[0].people, each) for each in _FILLFACTORS}
+        about = machine(running.version()) | {"rounds": options.rounds, "samples": options.samples}
+    operations = [
+        {
+            "operation": name,
+            "milliseconds": {
+                people: {"median": round(statistics.median(found), 3), "rounds": found}
+                for people, found in each.items()
+            },
+        }
+        for name, each in rounds.items()
+    ]
+    notes = [
+        f"{crowd.people:,} users: {sizes[crowd.people]['mfa_events']:,} events, "
+        f"{sizes[crowd.people]['bytes'] / 1e9:.1f} GB, made in {crowd.seeding:.0f} s."
+        for crowd in crowds
+    ]
+    notes += [
+        f"Fillfactor {factor}: {', '.join(f'{share:.1%}' for share in slices)} of the updates in four slices were HOT."
+        for factor, slices in shares.items()
+    ]
+    about |= {"rows": sizes, "seeding_seconds": {crowd.people: crowd.seeding for crowd in crowds}}
+    about["load"] = [before, load()]
+    hot = [{"fillfactor": factor, "hot_shares": slices} for factor, slices in shares.items()]
+    return {"machine": about, "notes": [_NOTE, *notes], "operations": operations, "hot": hot}
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return the operations as a page has them."""
+    people = sorted(found["operations"][0]["milliseconds"], key=int)
+    title = (
+        "{cpus} cores, load {load[0]} at the beginning, Python {python}, PostgreSQL {postgresql}, {rounds} rounds; "
+        "milliseconds of one client."
     )
-    parser.add_argument(
-        "--people",
-        type=int,
-        nargs="+",
-        default=[10_000] if quick else [10_000, 100_000, 1_000_000],
-        help=f"users of each database, {EVENTS} events each (default: %(default)s)",
-    )
-    parser.add_argument("--members", type=int, default=500, help="users whom the library enrols (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=2 if quick else 9, help="rounds (default: %(default)s)")
-    parser.add_argument(
-        "--samples", type=int, default=100, help="operations of a kind in a round (default: %(default)s)"
-    )
-    options = parser.parse_args()
-    if options.members < _BATCH or min(options.people) < 10 * options.members or options.samples <= 0:
-        parser.error(f"there are at least {_BATCH} members, ten times as many users, and one sample")
-    if not 0 < options.rounds < LEGACY // _BATCH:
-        parser.error(f"there are rows of before Twofold for {LEGACY // _BATCH - 1} rounds")
-    options.people = sorted(set(options.people))
-    return options
+    rows: list[list[str]] = []
+    for row in found["operations"]:
+        medians = [row["milliseconds"][each]["median"] for each in people]
+        rows.append([row["operation"], *(f"{each:.2f}" for each in (*medians, medians[-1] / medians[0]))])
+    columns = ("operation", *(f"{int(each):,} users" for each in people), "largest / smallest")
+    return markdown(title.format(**found["machine"]), columns, rows)
 
 
 def main() -> int:
-    """Measure, print and draw; 0 when every operation did what it should."""
-    options = _options()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    try:
-        with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as progress:
-            task = progress.add_task("", total=None)
-
-            def told(what: str) -> None:
-                progress.update(task, description=what)
-                progress.refresh()
-
-            found, hot, about = measure(options, told)
-    except KeyboardInterrupt:
-        return 130
-    except (RuntimeError, OSError, MFAError, psycopg.Error, SQLAlchemyError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    _RESULTS.parent.mkdir(exist_ok=True)
-    _RESULTS.write_text(as_json(found, hot, about))
-    if len(options.people) > 1:
-        _PICTURE.parent.mkdir(exist_ok=True)
-        _PICTURE.write_text(picture(found))
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(as_table(found, about))
-    console.print(hot_table(hot))
+    """Measure and print; 0 when every operation did what it should."""
+    options = Options("python -m bench.scale", description=__doc__)
+    sizes = [10_000] if IS_QUICK else [10_000, 100_000, 1_000_000]
+    options.add_argument("--people", type=int, nargs="+", default=sizes, help="users of each database")
+    options.number("members", "users whom the library enrols", 500)
+    options.number("rounds", "rounds", 9, 2)
+    options.number("samples", "operations of a kind in a round", 100)
+    chosen = options.read()
+    chosen.people = sorted(set(chosen.people))
+    if chosen.members < _BATCH or min(chosen.people) < 10 * chosen.members:
+        options.error(f"there are at least {_BATCH} members, and ten times as many users")
+    if chosen.rounds >= _LEGACY // _BATCH:
+        options.error(f"there are rows of before Twofold for {_LEGACY // _BATCH - 1} rounds")
+    run(RESULT, partial(measure, chosen), table)
     return 0
 
 

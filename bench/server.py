@@ -1,59 +1,50 @@
-"""A PostgreSQL server that writes to the disk and waits for it, as in production, and the database to measure on."""
+"""Databases that write to the disk and wait for it, as in production: what is measured stands in them."""
 
 from __future__ import annotations
 
 import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psycopg
 import sqlalchemy as sa
 
 # The servers of the tests live in memory, where a commit waits for nothing; what installs one serves here too.
 from tests.databases import Database, migrate
-from tests.servers import installed_postgresql
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.servers import installed_mariadb, installed_postgresql
+from twofold.database import create_engine
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: its programs, and the URL of its `postgres` database."""
+    """A running PostgreSQL server: its programs, and the URL of its `postgres` database."""
 
     programs: Path
     url: str
 
-    def database(self, name: str) -> str:
-        """The URL of another database on it."""
-        return sa.make_url(self.url).set(database=name).render_as_string(hide_password=False)
+    def database(self, name: str, driver: str = "postgresql") -> sa.URL:
+        """Return the URL of another database on it."""
+        return sa.make_url(self.url).set(database=name, drivername=driver)
 
-    def empty(self, name: str) -> str:
-        """Make a database with nothing in it; return its URL."""
-        self._execute(f"CREATE DATABASE {name}")
-        return self.database(name)
-
-    def create(self, name: str) -> str:
-        """Make a database that the revision has been through; return its URL."""
-        self.empty(name)
-        migrate(Database(self.database(name), "postgresql"))
-        return self.database(name)
-
-    def copy(self, name: str, template: str) -> str:
-        """Make a database with the rows of another, to which nobody is connected; return its URL."""
+    def create(self, name: str, *, migrated: bool = True, template: str = "template1") -> str:
+        """Make a database, with the rows of a template to which nobody is connected; return its URL."""
         self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        return self.database(name)
+        url = self.database(name).render_as_string(hide_password=False)
+        if migrated:
+            migrate(Database(url, "postgresql"))
+        return url
 
     def settle(self, *names: str) -> None:
         """Do at once what the server would do in the background a moment later, in the midst of a measurement."""
         for name in names:
-            with psycopg.connect(self.database(name), autocommit=True) as connection:
+            with psycopg.connect(self.database(name).render_as_string(), autocommit=True) as connection:
                 connection.execute("VACUUM ANALYZE")
         self._execute("CHECKPOINT")
 
     def version(self) -> str:
-        """Which PostgreSQL this is."""
+        """Say which PostgreSQL this is."""
         with psycopg.connect(self.url) as connection:
             return str(connection.execute("SHOW server_version").fetchall()[0][0])
 
@@ -67,3 +58,33 @@ def started() -> Iterator[Server]:
     """Run a server with the settings that PostgreSQL ships: every commit is on the disk before it is answered."""
     with installed_postgresql(max_connections="300") as server, server.running():
         yield Server(Path(server.command[0]).parent, server.url)
+
+
+@contextlib.contextmanager
+def _sqlite() -> Iterator[sa.Engine]:
+    with tempfile.TemporaryDirectory(prefix="twofold-bench-") as folder:
+        url = f"sqlite:///{folder}/twofold.db"
+        migrate(Database(url, "sqlite"))
+        yield create_engine(url)
+
+
+@contextlib.contextmanager
+def _postgresql() -> Iterator[sa.Engine]:
+    with started() as running:
+        running.create("twofold")
+        yield sa.create_engine(running.database("twofold", "postgresql+psycopg"))
+
+
+@contextlib.contextmanager
+def _mariadb() -> Iterator[sa.Engine]:
+    with installed_mariadb() as installed, installed.running():
+        migrate(Database(installed.url, "mariadb"))
+        yield sa.create_engine(sa.make_url(installed.url).set(drivername="mariadb+pymysql"))
+
+
+ENGINES: dict[str, tuple[str, Callable[[], contextlib.AbstractContextManager[sa.Engine]]]] = {
+    "sqlite": ("SQLite", _sqlite),
+    "postgresql": ("PostgreSQL", _postgresql),
+    "mariadb": ("MariaDB", _mariadb),
+}
+"""Each database by the name of its backend: what it is called, and a block with an engine on a migrated one."""

@@ -3,277 +3,226 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
-import json
-import os
 import shutil
 import sys
-import tempfile
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-import psycopg
 import sqlalchemy as sa
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from bench import report, server
-from bench.bare import Asyncpg, Psycopg
-from bench.browsers import Browsers
-from bench.clients import Tasks, Threads
-from bench.lanes import Lane, Recognizing, Verifying
-from bench.limits import Loop, Served
-from bench.own import Own
-from bench.people import Clock, People, settings
+from bench import server
+from bench.clients import Browsers, Clients, Measured, Tasks, Threads
 from bench.pgbench import Pgbench
-from bench.report import Goal, Row
-from tests.databases import Database, migrate
-from twofold import MFA, MFAError
+from bench.population import Clock, Population, settings
+from bench.raw_drivers import Driver, SQLite, own_microseconds, own_verification
+from bench.report import Goal, Options, Row, load, machine, markdown, run, span, tell
+from twofold import MFA, AsyncMFA, Settings
 from twofold.database import create_engine
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bench.clients import Clients
-    from bench.limits import Limit
-
-_RESULTS = Path(__file__).with_name("results") / "latest.json"
+RESULT = "latest"
+_NOTE = (
+    "The ratio is the figure: each is taken against the limit in the same round, then the median (lowest-highest) over "
+    "the rounds. The rates are those of this machine at this hour, with client and server on the same cores."
+)
 # psycopg prepares a statement when it is executed for the sixth time on a connection.
 _WARM_UP = 8
 _OWN = 1000
+# Does a number of operations, whose preparation is not counted.
+Run = Callable[[int], Measured]
 
 
 @dataclass
 class Heat:
-    """Lanes that are measured by turns against one limit."""
+    """Paths that are measured by turns, by as many clients; the first is the limit of the others."""
 
-    limit: Limit
-    limit_row: Row
-    lanes: list[tuple[Lane, Row]] = field(default_factory=list[tuple["Lane", Row]])
+    clients: int
+    paths: list[tuple[Run, Row]]
     rates: list[float] = field(default_factory=list[float])
-    limit_rate: float = 0.0
 
-    def warm_up(self, clients: int, most: int) -> None:
-        """Prepare the statements on every connection, and learn how fast each lane is."""
-        number = min(_WARM_UP * clients, most)
-        self.limit_rate = self.limit.run(number).rate
-        for lane, _ in self.lanes:
-            lane.run(number)
-            self.rates.append(lane.run(number).rate)
+    def warm_up(self, most: int) -> None:
+        """Prepare the statements on every connection, and learn how fast each path is."""
+        number = min(_WARM_UP * self.clients, most)
+        for path, _ in self.paths:
+            path(number)
+        self.rates = [path(number).rate for path, _ in self.paths]
 
-    def round(self, seconds: float, most: int, told: Callable[[], None], *, is_reversed: bool) -> None:
-        """Measure the limit and each lane once, for about so many seconds each."""
-        before = self.limit.run(max(round(self.limit_rate * seconds), 1))
-        found = [(before, self.limit_row)]
-        lanes = list(zip(self.lanes, self.rates, strict=True))
-        for (lane, row), rate in reversed(lanes) if is_reversed else lanes:
-            found.append((lane.run(min(max(round(rate * seconds), 16), most)), row))
-            told()
-        for measured, row in found:
-            row.add(measured, before)
+    def round(self, seconds: float, most: int, *, is_reversed: bool) -> None:
+        """Measure each path once, for about so many seconds."""
+        (limit, limit_row), *paths = self.paths
+        before = limit(max(round(self.rates[0] * seconds), 1))
+        limit_row.add(before, before)
+        pairs = list(zip(paths, self.rates[1:], strict=True))
+        for (path, row), rate in reversed(pairs) if is_reversed else pairs:
+            row.add(path(min(max(round(rate * seconds), 16), most)), before)
 
 
-def _postgresql(
-    open_: contextlib.ExitStack, options: argparse.Namespace, clock: Clock, told: Callable[[], None]
-) -> tuple[list[tuple[int, Heat]], str]:
-    """The server, its users, and the lanes on it."""
-    chosen = settings()
-    running = open_.enter_context(server.started())
-    url = sa.make_url(running.create("twofold")).set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(url)
-    open_.callback(engine.dispose)
-    people = People(engine, MFA(engine, chosen, clock=clock), clock, options.users, told)
+def _faces(url: sa.URL, clients: int, chosen: Settings, clock: Clock) -> tuple[sa.Engine, Clients]:
+    """Return so many clients of the library on one database, and the engine beneath them."""
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url.render_as_string())
+    elif url.get_driver_name() == "asyncpg":
+        awaited = create_async_engine(url, pool_size=clients, max_overflow=0)
+        faces = [AsyncMFA(awaited, chosen, clock=clock)] * clients
+        return awaited.sync_engine, Tasks(asyncio.Runner(), faces, awaited.dispose)
+    else:
+        engine = sa.create_engine(url, pool_size=clients, max_overflow=0)
+    return engine, Threads([MFA(engine, chosen, clock=clock)] * clients, engine.dispose)
+
+
+def _statements(engine: sa.Engine, path: Run) -> float:
+    """Return how many statements an operation sends."""
+    sent: list[str] = []
+    path(1)
+    event.listen(engine, "after_cursor_execute", lambda _connection, _cursor, words, *_: sent.append(words))
+    path(2)
+    return len(sent) / 2
+
+
+def _on_postgresql(options: argparse.Namespace, clock: Clock, open_: contextlib.ExitStack) -> tuple[list[Heat], str]:
+    """Start the server, enrol its users, and return the heats with one client and with many."""
+    chosen, running = settings(), open_.enter_context(server.started())
+    running.create("twofold")
+    psycopg, asyncpg = (running.database("twofold", f"postgresql+{driver}") for driver in ("psycopg", "asyncpg"))
+    engine, clients = _faces(psycopg, 1, chosen, clock)
+    people = Population(engine, MFA(engine, chosen, clock=clock), clock, options.users)
     # The last event is what pgbench repeats, and has to be one of a verification.
-    first = Threads(engine, 1, chosen, clock)
-    Verifying(first, people, clock, is_right=True).run(1)
+    people.verify(clients, 1, is_right=True)
     # A database that somebody is connected to cannot be copied.
-    engine.dispose()
-    copied = running.copy("pgbench", "twofold")
-    running.settle("twofold", "pgbench")
-    pgbench = Pgbench(running, copied, people.ids)
+    clients.close()
+    pgbench = Pgbench(running, running.create("pgbench", migrated=False, template="twofold"), people.ids)
     open_.callback(pgbench.close)
-    awaited = url.set(drivername="postgresql+asyncpg")
-
-    def opened(clients: Clients) -> Clients:
-        open_.callback(clients.close)
-        return clients
-
-    def threads(clients: int) -> Threads:
-        return Threads(sa.create_engine(url, pool_size=clients, max_overflow=0), clients, chosen, clock)
-
-    def tasks(clients: int) -> Tasks:
-        return Tasks(awaited, clients, chosen, clock)
-
-    heats: list[tuple[int, Heat]] = []
+    running.settle("twofold", "pgbench")
+    heats: list[Heat] = []
     for number, sync_goal in ((1, Goal(0.55, 0.65)), (options.clients, Goal(0.38, 0.50))):
-        faces: dict[str, tuple[Callable[[int], Clients], Goal]] = {
-            "MFA, psycopg": (threads, sync_goal),
-            "AsyncMFA, asyncpg": (tasks, Goal(0.40, 0.50)),
-        }
-        heat = Heat(Served(pgbench, number), Row("pgbench, select + folded write", number, statements=2))
-        for name, (made, goal) in faces.items():
-            right = Row(f"{name}: verify", number, goal)
-            wrong = Row(f"{name}: verify, wrong code", number)
-            device = Row(f"{name}: challenge, trusted device", number, goal)
-
-            def lanes(clients: Clients) -> list[Lane]:
-                answers = [Verifying(clients, people, clock, is_right=is_right) for is_right in (True, False)]
-                return [*answers, Recognizing(clients, people, clock)]
-
+        heat = Heat(
+            number, [(partial(pgbench.run, number), Row("pgbench, select + folded write", number, statements=2))]
+        )
+        for name, url, goal in (("MFA, psycopg", psycopg, sync_goal), ("AsyncMFA, asyncpg", asyncpg, Goal(0.4, 0.5))):
             # An engine that was listened to once is never as fast again, so that another one is counted.
-            counted = made(1)
-            for lane, row in zip(lanes(counted), (right, wrong, device), strict=True):
-                row.statements = _statements(counted, lane)
+            (listened, counted), (_, clients) = (_faces(url, size, chosen, clock) for size in (1, number))
+            open_.callback(clients.close)
+            for what, path, wanted in (
+                ("verify", partial(people.verify, is_right=True), goal),
+                ("verify, wrong code", partial(people.verify, is_right=False), None),
+                ("challenge, trusted device", people.recognize, goal),
+            ):
+                row = Row(f"{name}: {what}", number, wanted)
+                row.statements = _statements(listened, partial(path, counted))
+                heat.paths.append((partial(path, clients), row))
             counted.close()
-            heat.lanes += zip(lanes(opened(made(number))), (right, wrong, device), strict=True)
-        bare: dict[str, type[Psycopg | Asyncpg]] = {"psycopg": Psycopg, "asyncpg": Asyncpg}
-        for name, driver in bare.items():
-            alone = driver(sa.make_url(copied), number, people.ids)
+        for url in (psycopg, asyncpg):
+            alone = Driver(url.set(database="pgbench"), number, people.ids)
             open_.callback(alone.close)
-            heat.lanes.append((alone, Row(f"{name} alone, the same statements", number, statements=2)))
+            row = Row(f"{url.get_driver_name()} alone, the same statements", number, statements=2)
+            heat.paths.append((alone.run, row))
         if number > 1:
-            browsers = Browsers(awaited.render_as_string(hide_password=False), number, chosen, clock)
+            browsers = Browsers(asyncpg.render_as_string(hide_password=False), number, chosen, clock)
             open_.callback(browsers.close)
-            over_http = Row("JSON over HTTP, one worker: verify", number, Goal(0.25, 0.35))
-            heat.lanes.append((Verifying(browsers, people, clock, is_right=True), over_http))
-        heats.append((number, heat))
+            row = Row("JSON over HTTP, one worker: verify", number, Goal(0.25, 0.35))
+            heat.paths.append((partial(people.verify, browsers, is_right=True), row))
+        heats.append(heat)
     return heats, running.version()
 
 
-def _sqlite(
-    open_: contextlib.ExitStack, options: argparse.Namespace, clock: Clock, told: Callable[[], None]
-) -> tuple[int, Heat]:
-    """A file, its users, and the lane on it."""
-    chosen, folder = settings(), Path(open_.enter_context(tempfile.TemporaryDirectory(prefix="twofold-bench-")))
-    own, copied = folder / "twofold.db", folder / "loop.db"
-    migrate(Database(f"sqlite:///{own}", "sqlite"))
-    engine = create_engine(f"sqlite:///{own}")
-    people = People(engine, MFA(engine, chosen, clock=clock), clock, options.users, told)
-    clients, counted = (Threads(create_engine(f"sqlite:///{own}"), 1, chosen, clock) for _ in range(2))
+def _on_sqlite(options: argparse.Namespace, clock: Clock, open_: contextlib.ExitStack) -> Heat:
+    """Make a file, enrol its users, and return the heat on it."""
+    chosen, engine = settings(), open_.enter_context(server.ENGINES["sqlite"][1]())
+    people = Population(engine, MFA(engine, chosen, clock=clock), clock, options.users)
+    (listened, counted), (_, clients) = (_faces(engine.url, 1, chosen, clock) for _ in range(2))
     open_.callback(clients.close)
     row = Row("MFA, SQLite: verify", 1, Goal(0.45, 0.70))
-    lane = Verifying(clients, people, clock, is_right=True)
     # The commit is none of the driver's statements, and of the loop's.
-    row.statements = _statements(counted, Verifying(counted, people, clock, is_right=True)) + 1
+    row.statements = _statements(listened, partial(people.verify, counted, is_right=True)) + 1
     counted.close()
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     engine.dispose()
-    shutil.copyfile(own, copied)
-    loop = Loop(copied, people.ids)
+    own = Path(str(engine.url.database))
+    loop = SQLite(Path(shutil.copyfile(own, own.with_name("loop.db"))), people.ids)
     open_.callback(loop.close)
-    return 1, Heat(loop, Row("sqlite3, the same statements in a loop", 1, statements=5), [(lane, row)])
+    limit = Row("sqlite3, the same statements in a loop", 1, statements=5)
+    return Heat(1, [(loop.run, limit), (partial(people.verify, clients, is_right=True), row)])
 
 
-def _statements(clients: Clients, lane: Lane) -> float:
-    """How many statements an operation sends."""
-    lane.run(1)
-    with clients.statements() as sent:
-        lane.run(2)
-    return len(sent) / 2
-
-
-def measure(options: argparse.Namespace, progress: Progress) -> tuple[list[Row], dict[str, object]]:
+def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Start the servers, enrol the users, and measure every row in every round."""
-    about = report.machine("")
-    about["load"] = round(os.getloadavg()[0], 1)
-    began, clock = time.monotonic(), Clock()
-    task = progress.add_task("Enrolling users", total=options.users * 2)
-
-    def told() -> None:
-        progress.advance(task)
-        progress.refresh()
-
+    before, began, clock = load(), time.monotonic(), Clock()
     with contextlib.ExitStack() as open_:
-        heats, about["postgresql"] = _postgresql(open_, options, clock, told)
-        heats.append(_sqlite(open_, options, clock, told))
-        own, own_row = Own(), Row("the library's own CPU in a verification", 1, Goal(60, 35, is_time=True), "µs")
-        own.microseconds(_OWN)
-        task = progress.add_task("Warming up", total=len(heats))
-        for number, heat in heats:
-            heat.warm_up(number, options.users)
-            told()
-        task = progress.add_task("Measuring", total=options.rounds * sum(len(heat.lanes) for _, heat in heats))
+        tell(f"Enrolling {2 * options.users:,} users")
+        heats, version = _on_postgresql(options, clock, open_)
+        heats.append(_on_sqlite(options, clock, open_))
+        own, goal = own_verification(), Goal(60, 35, lower_is_better=True)
+        own_row = Row("the library's own CPU in a verification", 1, goal, "µs")
+        own_microseconds(own, _OWN)
+        tell("Warming up")
+        for heat in heats:
+            heat.warm_up(options.users)
         longest = 0.0
         for number in range(options.rounds):
             round_began = time.monotonic()
             # On a busy machine fewer rounds are measured, and the table tells how many.
             if number and round_began + longest > began + options.within:
                 break
-            for _, heat in heats:
-                heat.round(options.seconds, options.users, told, is_reversed=number % 2 == 1)
-            own_row.figures.append(own.microseconds(_OWN))
+            tell(f"Round {number + 1} of {options.rounds}")
+            for heat in heats:
+                heat.round(options.seconds, options.users, is_reversed=number % 2 == 1)
+            own_row.figures.append(own_microseconds(own, _OWN))
             longest = max(longest, time.monotonic() - round_began)
-    rows = [row for _, heat in heats for row in (heat.limit_row, *(row for _, row in heat.lanes))]
-    return [*_with_wrong_beside_right(rows), own_row], about
+    rows = [*_with_comparisons([row for heat in heats for _, row in heat.paths]), own_row]
+    return {"machine": machine(version) | {"load": before}, "note": _NOTE, "rows": [row.plain() for row in rows]}
 
 
-def _with_wrong_beside_right(rows: list[Row]) -> list[Row]:
-    """All rows, and after each of wrong codes how it compares with the right ones of the same rounds."""
-    known = {(row.path, row.clients): row for row in rows}
-    shown: list[Row] = []
+def _with_comparisons(rows: Sequence[Row]) -> list[Row]:
+    """Return all rows, and behind each of wrong codes how it compares with the right ones of the same rounds."""
+    known, shown = {(row.path, row.clients): row for row in rows}, list[Row]()
     for row in rows:
         shown.append(row)
-        name, found, _ = row.path.partition(", wrong code")
-        if found:
+        name, is_wrong, _ = row.path.partition(", wrong code")
+        if is_wrong:
             right = known[name, row.clients]
             figures = [wrong / right for wrong, right in zip(row.figures, right.figures, strict=True)]
             shown.append(Row(f"{name}: wrong / right", row.clients, Goal(0.9), figures=figures))
     return shown
 
 
-def _options() -> argparse.Namespace:
-    is_quick = os.environ.get("QUICK") == "1"
-    parser = argparse.ArgumentParser(prog="python -m bench.verify", description=__doc__)
-    parser.add_argument(
-        "--users", type=int, default=300 if is_quick else 1000, help="users with an app (default: %(default)s)"
+def table(found: dict[str, Any]) -> str:
+    """Return what was measured as a page has it."""
+    title = (
+        "{cpus} cores ({cpu}), load {load} at the beginning, client and server together; Python {python}, PostgreSQL "
+        "{postgresql}, SQLAlchemy {sqlalchemy}, psycopg {psycopg}, asyncpg {asyncpg}; {rounds} rounds."
     )
-    parser.add_argument("--clients", type=int, default=16, help="clients beside one (default: %(default)s)")
-    parser.add_argument(
-        "--rounds", type=int, default=3 if is_quick else 9, help="rounds over all rows (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        default=0.1 if is_quick else 0.5,
-        help="about the length of one measurement (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--within",
-        type=float,
-        default=55 if is_quick else 290,
-        help="seconds after which no round begins (default: %(default)s)",
-    )
-    parser.add_argument("--json", action="store_true", help="print one line of JSON")
-    options = parser.parse_args()
-    if min(options.clients, options.rounds, options.seconds) <= 0 or options.users < options.clients * 10:
-        parser.error("every number is positive, and a client needs ten users of its own")
-    return options
+    columns = ("path", "clients", "figure, median (range)", "goal", "a second", "CPU, µs", "statements")
+    rows: list[tuple[object, ...]] = []
+    for row in found["rows"]:
+        figure = span(row["figures"]) if row["unit"] == "ratio" else f"{row['figure']:.0f} {row['unit']}"
+        goal = f"{'≤' if row['lower_is_better'] else '≥'} {row['goal']:g}: {row['reached']}" if row["goal"] else ""
+        numbers = (row[name] for name in ("operations_per_second", "client_cpu_us", "statements"))
+        rows.append((row["path"], row["clients"], figure, goal, *(f"{one:,.0f}" if one else "" for one in numbers)))
+    rounds = max(len(row["figures"]) for row in found["rows"])
+    return markdown(title.format(**found["machine"], rounds=rounds), columns, rows)
 
 
 def main() -> int:
     """Measure, print and write down; 0 when everything was judged and written as it should be, fast or not."""
-    options = _options()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    try:
-        # Redrawn between the measurements only, since a thread that draws takes its time from them.
-        with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as progress:
-            rows, about = measure(options, progress)
-    except KeyboardInterrupt:
-        return 130
-    except (RuntimeError, OSError, MFAError, psycopg.Error, SQLAlchemyError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    found = report.as_plain(rows, about)
-    _RESULTS.parent.mkdir(exist_ok=True)
-    _RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    if options.json:
-        print(json.dumps(found))
-    else:
-        Console(width=None if sys.stdout.isatty() else 140).print(report.as_table(rows, about))
+    options = Options("python -m bench.verify", description=__doc__)
+    options.number("users", "users with an app", 1000, 300)
+    options.number("clients", "clients beside one", 16)
+    options.number("rounds", "rounds over all rows", 9, 3)
+    options.number("seconds", "about the length of one measurement", 0.5, 0.1)
+    options.number("within", "seconds after which no round begins", 290.0, 55.0)
+    options.add_argument("--json", action="store_true", help="print one line of JSON")
+    chosen = options.read()
+    if chosen.users < chosen.clients * 10:
+        options.error("a client needs ten users of its own")
+    run(RESULT, partial(measure, chosen), table, as_json=chosen.json)
     return 0
 
 
