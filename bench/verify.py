@@ -181,7 +181,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _with_comparisons(rows: Sequence[Row]) -> list[Row]:
-    """Return all rows, and behind each of wrong codes how it compares with the right ones of the same rounds."""
+    """Return all rows, and behind some how they compare with others of the same rounds.
+
+    Wrong codes with right ones, by their rates; and the CPU of one client with that of the driver alone.
+    """
     known, shown = {(row.path, row.clients): row for row in rows}, list[Row]()
     for row in rows:
         shown.append(row)
@@ -190,6 +193,12 @@ def _with_comparisons(rows: Sequence[Row]) -> list[Row]:
             right = known[name, row.clients]
             figures = [wrong / right for wrong, right in zip(row.figures, right.figures, strict=True)]
             shown.append(Row(f"{name}: wrong / right", row.clients, Goal(0.9), figures=figures))
+        driver, is_alone, _ = row.path.partition(" alone, ")
+        if is_alone and row.clients == 1:
+            path = f"{'MFA' if driver == 'psycopg' else 'AsyncMFA'}, {driver}: verify"
+            pairs = zip(known[path, 1].measured, row.measured, strict=True)
+            figures = [library.cpu_each / alone.cpu_each for library, alone in pairs]
+            shown.append(Row(f"{path}: CPU / driver alone", 1, Goal(2.2, lower_is_better=True), figures=figures))
     return shown
 
 
