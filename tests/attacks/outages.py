@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
@@ -74,7 +75,7 @@ OUTAGES: dict[str, Callable[[Database], contextlib.AbstractContextManager[str]]]
 @contextlib.contextmanager
 def hosted(url: str, face: str, keys: str, clock: Clock, *pragmas: str) -> Iterator[MFA]:
     """The library as a host has it that waits for nothing long, on one of its faces."""
-    settings = plain_settings(keys=keys)
+    settings = plain_settings(keys=keys, deadline=timedelta(seconds=1))
     with asyncio.Runner() as runner:
         if face == "blocking":
             engine = create_engine(url)
