@@ -6,6 +6,7 @@ that. Each test process starts a server when its first test asks for it, so the 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import shutil
@@ -15,16 +16,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.databases import BACKENDS, Database, Sources
-from tests.servers import chromium
+from tests.servers import chromium, pgbouncer, pgbouncer_program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytest_plugins = ["tests.people"]
 
 # What a machine may lack, whether it is here, and the Debian packages that bring it.
 _PROGRAMS = {
     "MariaDB": ("mariadb" in BACKENDS, "mariadb-server-core mariadb-client-core"),
+    "PgBouncer": (pgbouncer_program() is not None, "pgbouncer"),
     "The browser": (chromium() is not None, "chromium"),
     "Decoding with zbarimg and oathtool": (
         bool(shutil.which("zbarimg") and shutil.which("oathtool")),
@@ -56,9 +58,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for MariaDB alone where there is none; the last lines of the run tell."""
+    """Leave out what is for MariaDB or PgBouncer alone where there is none; the last lines of the run tell."""
 
     def runs(item: pytest.Item) -> bool:
+        if "pooler" in getattr(item, "fixturenames", ()) and pgbouncer_program() is None:
+            return False
         mark = item.get_closest_marker("backends")
         return mark is None or any(name in BACKENDS for name in mark.args)
 
@@ -88,6 +92,13 @@ def migrated(databases: Sources, backend: str) -> Iterator[Database]:
     """A database after `alembic upgrade head`: `users` and the four tables, all of them empty."""
     with databases.database(backend, migrated=True) as ready:
         yield ready
+
+
+@pytest.fixture
+def pooler() -> Iterator[Callable[..., str]]:
+    """Put PgBouncer before a database, for the length of the test: `servers.pgbouncer` with an address."""
+    with contextlib.ExitStack() as open_:
+        yield lambda url, *users, **options: open_.enter_context(pgbouncer(url, *users, **options))
 
 
 def _must_have_all() -> bool:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import psycopg.conninfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -57,6 +58,20 @@ def mariadb_programs() -> tuple[str, str] | None:
     """The paths of mariadb-install-db and mariadbd, or None where the server is not installed."""
     installer, server = (shutil.which(name, path=_PATH) for name in ("mariadb-install-db", "mariadbd"))
     return (installer, server) if installer and server else None
+
+
+@cache
+def pgbouncer_program() -> str | None:
+    """The path of PgBouncer, or None where it is not installed."""
+    return shutil.which("pgbouncer", path=_PATH)
+
+
+@cache
+def can_rename_statements() -> bool:
+    """Whether PgBouncer can keep account of the statements that its clients prepare, which began with 1.21."""
+    told = subprocess.run([str(pgbouncer_program()), "--version"], check=True, capture_output=True, text=True).stdout
+    major, minor = told.split()[1].split(".")[:2]
+    return (int(major), int(minor)) >= (1, 21)
 
 
 @cache
@@ -193,6 +208,44 @@ def postgresql_pair() -> Iterator[tuple[str, str]]:
 
 def _port(url: str) -> str:
     return url.rpartition(":")[2].partition("/")[0]
+
+
+@contextlib.contextmanager
+def pgbouncer(url: str, *users: str, mode: str = "transaction", size: int = 3, renames: bool = False) -> Iterator[str]:
+    """Run PgBouncer before a PostgreSQL server, with `size` connections for each database and user, and give the URL.
+
+    It takes every database and the user of the URL, `users` beside that one, and refuses what it refuses by default.
+    Where it can, it `renames` the statements that its clients prepare.
+    """
+    program = pgbouncer_program()
+    if program is None:
+        raise RuntimeError("PgBouncer is not installed.")
+    with _folder() as folder:
+        port, behind = free_port(), _port(url)
+        known = {str(psycopg.conninfo.conninfo_to_dict(url)["user"]), *users}
+        (folder / "users.txt").write_text("".join(f'"{user}" ""\n' for user in sorted(known)))
+        options = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": str(port),
+            "unix_socket_dir": "",
+            "auth_type": "trust",
+            "auth_file": str(folder / "users.txt"),
+            "pool_mode": mode,
+            "default_pool_size": str(size),
+        }
+        if can_rename_statements():
+            options["max_prepared_statements"] = "100" if renames else "0"
+        lines = ["[databases]", f"* = host=127.0.0.1 port={behind}", "[pgbouncer]"]
+        lines += [f"{name} = {value}" for name, value in options.items()]
+        (folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
+        through = url.replace(f":{behind}/", f":{port}/")
+        command = [program, "-q", str(folder / "pgbouncer.ini")]
+
+        def ready() -> None:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+
+        with Server(through, command, folder, signal.SIGTERM, ready).running():
+            yield through
 
 
 @contextlib.contextmanager

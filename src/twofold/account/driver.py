@@ -190,6 +190,22 @@ def _listens(connection: sa.Connection, names: Iterable[str]) -> bool:
 _CORE_ITSELF = "sqlalchemy.engine.default"
 
 
+def is_told_of_a_pooler(connection: sa.Connection) -> bool:
+    """Whether the host has told asyncpg to keep no statement, or to name each anew, as it has to behind a pooler.
+
+    asyncpg prepares a statement and executes it in two steps. Without a transaction around both, the pooler may give
+    the second step another connection, on which the statement is not there or is another one.
+    """
+    if connection.dialect.driver != "asyncpg":
+        return False
+    adapter: Any = connection.connection.dbapi_connection
+    return (
+        adapter._prepared_statement_cache is None  # noqa: SLF001
+        or adapter._prepared_statement_name_func is not adapter._default_name_func  # noqa: SLF001
+        or not adapter.driver_connection._stmt_cache_enabled  # noqa: SLF001
+    )
+
+
 def _sent(connection: sa.Connection, text: _Text, values: tuple[Any, ...]) -> DBAPICursor:
     """Execute on the driver; raise what Core would raise."""
     bound = text.bound(values)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from twofold.account.attempt import Conflict, NeedsLock
 from twofold.account.beginning import begin, begin_for_savepoint, end_what_has_begun, is_autocommit
 from twofold.account.connections import connecting
-from twofold.account.driver import Statement, Translated
+from twofold.account.driver import Statement, Translated, is_told_of_a_pooler
 from twofold.account.retries import Retries, is_lock_timeout, is_lost, is_passing
 from twofold.account.settlement import settle
 from twofold.account.translation import raise_translated
@@ -78,7 +78,7 @@ def run_in_own_transaction(
     retries = Retries(runtime.settings.deadline, sleep)
     is_locking = writes == "many"
     # One statement needs no transaction around it, and a verification on PostgreSQL is one statement; where the host
-    # hangs anything on its transactions, it gets one all the same.
+    # hangs anything on its transactions, or a pooler on the connection, it gets one all the same.
     in_transaction = is_locking or engine.dialect.name != "postgresql"
     connect = connecting(engine, runtime.pool_size)
     locked: sa.Connection | None = None
@@ -86,7 +86,7 @@ def run_in_own_transaction(
         cause: DBAPIError | OSError | None = None
         try:
             with _IN_TRANSACTION if locked else alone(engine), locked or _connected(connect) as connection:
-                in_transaction = in_transaction or runtime.hears_host(connection)
+                in_transaction = in_transaction or runtime.hears_host(connection) or is_told_of_a_pooler(connection)
                 if in_transaction and locked is None:
                     begin(runtime, connection, is_reading=writes == "nothing" and not is_locking)
                 locked = None

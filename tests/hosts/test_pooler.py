@@ -1,0 +1,131 @@
+"""Behind PgBouncer in transaction mode, which gives each transaction another connection of the server."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from tests.hosts.at_once import DRIVERS, at_once, engine_of, face_of
+from tests.left_behind import left_behind
+from tests.people import Clock, Enrolment, add_user, enroll, log_in, plain_settings
+from twofold import MFA, DatabaseUnavailable, Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.databases import Database
+
+PEOPLE = 12
+
+pytestmark = pytest.mark.backends("postgresql")
+
+
+@pytest.fixture
+def people(migrated: Database, keys: str, clock: Clock) -> list[Enrolment]:
+    mfa = MFA(migrated.engine(), plain_settings(keys=keys), clock=clock)
+    return [enroll(mfa, add_user(migrated, f"user{number}@example.com"), clock) for number in range(PEOPLE)]
+
+
+def a_life(mfa: MFA, one: Enrolment) -> None:
+    """Ask everything that a host asks for a user, with one code of the app."""
+    with pytest.raises(Rejected):
+        log_in(mfa, one.user_id, one.phone.wrong_code())
+    verified = log_in(mfa, one.user_id, one.phone.code())
+    with pytest.raises(Rejected):
+        log_in(mfa, one.user_id, one.phone.code())
+    device = mfa.trusted_devices.trust(verified)
+    assert not mfa.challenge(one.user_id, device_token=device.token)
+    assert [known.id for known in mfa.trusted_devices.list(one.user_id)]
+    assert log_in(mfa, one.user_id, one.backup_codes[0])
+    assert len(mfa.backup_codes.regenerate(verified)) == 10
+    assert mfa.password_changed(one.user_id, verified=verified) == 1
+    status = mfa.status(one.user_id)
+    assert (status.is_enrolled, status.backup_codes_remaining) == (True, 10)
+    assert mfa.events.verify(one.user_id).is_intact
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_crowd_is_answered_over_every_driver(
+    migrated: Database, people: list[Enrolment], keys: str, clock: Clock, pooler: Callable[..., str], driver: str
+) -> None:
+    engine = engine_of(pooler(migrated.url), driver, is_pooled=True)
+    mfa = face_of(engine, plain_settings(keys=keys), clock)
+    said = at_once([engine], [partial(a_life, mfa, one) for one in people], workers=PEOPLE)
+    assert said == [None] * PEOPLE
+
+
+@pytest.mark.parametrize(
+    ("of_the_engine", "of_the_driver"), [({"poolclass": NullPool}, {}), ({}, {"prepared_statement_cache_size": 0})]
+)
+def test_a_crowd_is_answered_where_asyncpg_gives_each_statement_a_new_name(
+    migrated: Database,
+    people: list[Enrolment],
+    keys: str,
+    clock: Clock,
+    pooler: Callable[..., str],
+    of_the_engine: dict[str, Any],
+    of_the_driver: dict[str, Any],
+) -> None:
+    names = {"prepared_statement_name_func": lambda: f"__asyncpg_{uuid4()}__"}
+    url = sa.make_url(pooler(migrated.url)).set(drivername="postgresql+asyncpg")
+    engine = create_async_engine(url, connect_args=names | of_the_driver, **of_the_engine)
+    mfa = face_of(engine, plain_settings(keys=keys), clock)
+    said = at_once([engine], [partial(a_life, mfa, one) for one in people], workers=PEOPLE)
+    assert said == [None] * PEOPLE
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_nothing_is_left_on_a_connection_of_the_server(
+    migrated: Database, people: list[Enrolment], keys: str, clock: Clock, pooler: Callable[..., str], driver: str
+) -> None:
+    pooled = pooler(migrated.url, size=1)
+    before = left_behind(pooled, migrated)
+    engine, ada = engine_of(pooled, driver, is_pooled=True), people[0]
+    mfa = face_of(engine, plain_settings(keys=keys), clock)
+
+    def work() -> None:
+        a_life(mfa, ada)
+        mfa.reset(ada.user_id, by="grace@example.com", reason="a lost phone")
+        enroll(mfa, ada.user_id, clock)
+        assert mfa.erase(ada.user_id)
+
+    assert at_once([engine], [work], workers=1) == [None]
+    assert left_behind(pooled, migrated) == before
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_wait_for_a_lock_is_bounded_and_the_bound_is_left_to_nobody(
+    migrated: Database, people: list[Enrolment], keys: str, clock: Clock, pooler: Callable[..., str], driver: str
+) -> None:
+    pooled = pooler(migrated.url, size=1)
+    before = left_behind(pooled, migrated)
+    engine, ada = engine_of(pooled, driver, is_pooled=True), people[0]
+    mfa = face_of(engine, plain_settings(keys=keys, deadline=timedelta(seconds=1)), clock)
+    with migrated.engine().connect() as somebody:
+        somebody.exec_driver_sql("SELECT 1 FROM user_mfa_secrets FOR UPDATE")
+        began = time.monotonic()
+        (said,) = at_once([engine], [lambda: log_in(mfa, ada.user_id, ada.phone.code())], workers=1)
+        assert isinstance(said, DatabaseUnavailable)
+        assert time.monotonic() - began < 10
+        somebody.rollback()
+    assert left_behind(pooled, migrated) == before
+
+
+def test_what_is_left_behind_is_seen(migrated: Database, pooler: Callable[..., str]) -> None:
+    pooled = pooler(migrated.url, size=1)
+    before = left_behind(pooled, migrated)
+    with psycopg.connect(pooled, autocommit=True) as careless:
+        careless.execute("SET lock_timeout = '7s'")
+        careless.execute("SELECT pg_advisory_lock(7)")
+        careless.execute("PREPARE seven AS SELECT 7")
+    after = left_behind(pooled, migrated)
+    assert {what for what in before if after[what] != before[what]} == {"settings", "locks", "statements"}
