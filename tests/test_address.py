@@ -25,7 +25,7 @@ WRONG = [
     ("sqlite", "check_same_thread=2", "check_same_thread"),
     *(
         ("postgresql", f"prepare_threshold={text}", "prepare_threshold")
-        for text in ("soon", "-1", "5.0", "5&prepare_threshold=0")
+        for text in ("", "soon", "-1", "5.0", "5&prepare_threshold=0", "none&prepare_threshold=")
     ),
     *(
         ("postgresql", f"{name}=soon", name)
@@ -41,6 +41,9 @@ WRONG = [
     ("postgresql", "read_timeout=1&read_timeout=2", "read_timeout"),
     *(("postgresql", f"{name}=x", name) for name in ("autocommit", "row_factory", "cursor_factory", "context")),
     ("postgresql", "prepare_treshold=0", "prepare_treshold"),
+    ("postgresql", "sslmode=", "sslmode"),
+    ("sqlite", "timeout=", "timeout"),
+    ("mariadb", "charset=&ssl_ca=x", "charset"),
     *(
         ("mariadb", f"{name}={value}", name)
         for name in ("connect_timeout", "read_timeout", "write_timeout")
@@ -59,6 +62,12 @@ def test_a_value_that_a_driver_cannot_take_is_refused_by_name(make: Any, named: 
     with pytest.raises(ConfigurationError, match=rf"\b{name}\b.*TWOFOLD_DATABASE_URL|URL .*\b{name}\b") as refused:
         make(f"{SERVER.get(named, 'sqlite:///app.db')}?{query}")
     assert "hidden" not in str(refused.value)
+
+
+@FACES
+def test_a_password_with_a_question_mark_is_no_query(make: Any) -> None:
+    engine = make("postgresql://ada:hid?den@db/app")
+    assert (engine.url.password, engine.url.query) == ("hid?den", {})
 
 
 def answer(engine: Any, user: int, keys: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
@@ -81,7 +82,10 @@ def parse(text: str, drivers: Mapping[str, str]) -> sa.URL:
         raise ConfigurationError(f"Twofold does not know the database {backend!r}; use {known}.")
     if backend == "sqlite" and url.database in {None, "", ":memory:"}:
         raise ConfigurationError("SQLite needs a file: every connection to :memory: is another database.")
-    for name, value in url.query.items():
+    # SQLAlchemy forgets a name that has no value, and whoever wrote it meant something. A password may hold a ?.
+    query = text.rpartition("@")[2].partition("?")[2]
+    written = dict.fromkeys(name for name, value in parse_qsl(query, keep_blank_values=True) if not value)
+    for name, value in {**url.query, **written}.items():
         _check(backend, name, value)
     # An application's URL may name either face's driver; each face takes its own.
     return url.set(drivername=f"{backend}+{drivers[backend]}")
@@ -91,6 +95,8 @@ def _check(backend: str, name: str, value: object) -> None:
     if backend != "sqlite" and name in _REFUSED:
         raise ConfigurationError(f"{name} has no place in TWOFOLD_DATABASE_URL; leave it out.")
     kind = _TAKEN_AS[backend].get(name)
+    if kind is None and value is None:
+        raise ConfigurationError(f"{name} in TWOFOLD_DATABASE_URL has no value; give it one, or leave it out.")
     if kind is not None and not (isinstance(value, str) and _KINDS[kind].fullmatch(value)):
         raise ConfigurationError(f"{name} in TWOFOLD_DATABASE_URL is {kind}, given once.")
 
