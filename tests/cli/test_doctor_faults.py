@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.faults import FAULTS
-from tests.cli.faults.fault import Fault, Sick
+from tests.cli.faults.fault import POOLED, Fault, Sick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +67,13 @@ def test_a_fault_is_found_on_postgresql(sick: Sick, fault: Fault) -> None:
 @on("mariadb")
 @pytest.mark.backends("mariadb")
 def test_a_fault_is_found_on_mariadb(sick: Sick, fault: Fault) -> None:
+    find(sick, fault)
+
+
+@on(*POOLED)
+@pytest.mark.backends("postgresql")
+@pytest.mark.usefixtures("pooler")
+def test_a_fault_is_found_behind_a_pooler(sick: Sick, fault: Fault) -> None:
     find(sick, fault)
 
 

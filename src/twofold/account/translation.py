@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from twofold import pooler
 from twofold.errors import DatabaseUnavailable, SchemaDrift
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def _sentence(cause: BaseException | None, *, is_unknown: bool) -> str:
     name = type(cause).__name__
     if is_unknown:
         return f"The database stopped answering ({name}); it is not known whether the code was used."
+    if (said := pooler.sentence(cause)) is not None:
+        return f"{said}; nothing was spent."
     return f"The database does not answer ({name}); nothing was spent."
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from pydantic import ValidationError
 
-from twofold.cli.checks import keys, older_codes, policy, rows, server, tables, variables
+from twofold.cli.checks import keys, older_codes, policy, pooler, rows, server, tables, variables
 from twofold.cli.checks.check import Check
 from twofold.cli.failures import REFUSED, settings_sentences
 from twofold.cli.shown import Line, can_show
@@ -57,13 +57,20 @@ def _checks(terminal: Terminal) -> Iterator[Check]:
         ("variables", variables.variables),
     ):
         yield from _checked(name, functools.partial(look, terminal))
-    reached = tuple(_checked("database", lambda: server.database(terminal)))
+    reached = tuple(_reached(terminal))
     yield from reached
-    # What needs the database says nothing new where it does not answer.
-    if _are_well(reached, "database"):
+    # What needs the database says nothing new where it does not answer, and nothing true where it mixes statements up.
+    if _are_well(reached, "database") and not _is_wrong(reached, "pooler"):
         yield from _of_the_database(terminal, has_keys=_are_well(configured, "keys"))
     yield from policy.odds(settings)
     yield from policy.policy(settings)
+
+
+def _reached(terminal: Terminal) -> Iterator[Check]:
+    answering = tuple(_checked("database", lambda: server.database(terminal)))
+    yield from answering
+    if _are_well(answering, "database"):
+        yield from _checked("pooler", lambda: pooler.statements(terminal))
 
 
 def _of_the_database(terminal: Terminal, *, has_keys: bool) -> Iterator[Check]:
@@ -98,8 +105,11 @@ def _checked(name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:
 
 
 def _are_well(found: Iterable[Check], about: str) -> bool:
-    states = [check.state for check in found if check.about == about]
-    return bool(states) and "wrong" not in states
+    return any(check.about == about for check in found) and not _is_wrong(found, about)
+
+
+def _is_wrong(found: Iterable[Check], about: str) -> bool:
+    return any((check.about, check.state) == (about, "wrong") for check in found)
 
 
 def _lines(check: Check) -> Iterator[str | Line]:

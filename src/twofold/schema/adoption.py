@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from twofold import pooler
 from twofold.errors import ConfigurationError, SchemaDrift
 from twofold.schema import commands, history, turn
 from twofold.schema.perform import perform, prepare
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
 
     from twofold.schema.plan import Plan, Step
     from twofold.settings import Settings
+
+
+_THROUGH_A_POOLER = (
+    "A pooler gives each transaction another connection, and the lock that keeps two runs apart would stay behind on "
+    "one of them. Adopt over an address of the server itself; nothing was changed."
+)
 
 
 class Refused(SchemaDrift):
@@ -86,12 +93,16 @@ def apply(
     `after_structure` is called, in order, once the tables are as they should be and before the revision is recorded:
     the place for what brings their rows along. Each callable has to be one that can be called again after a crash.
 
-    Raises Refused, with nothing changed, where the plan cannot be carried out whole; LockTimeout where others hold what
+    Raises Refused, with nothing changed, where the plan cannot be carried out whole; ConfigurationError where a pooler
+    gives each transaction another connection; LockTimeout where others hold what
     a step needs for a minute. What was done before stays done, and the next run goes on from there.
     """
     first = plan(engine, settings, allow=allow, leave_history=leave_history)
     if first.blocked or first.refused:
         raise Refused(first)
+    with as_mfa_errors():
+        if pooler.changes_connections(engine):
+            raise ConfigurationError(_THROUGH_A_POOLER)
     with as_mfa_errors(), engine.connect() as connection:
         try:
             prepare(connection)

@@ -9,6 +9,7 @@ from alembic.util import CommandError
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
+from twofold import pooler
 from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError, SchemaDrift
 
 if TYPE_CHECKING:
@@ -27,10 +28,12 @@ def as_mfa_errors() -> Iterator[None]:
     except ValidationError as error:
         names = ", ".join(sorted({f"TWOFOLD_{str(one['loc'][0]).upper()}" for one in error.errors() if one["loc"]}))
         raise ConfigurationError(f"{names or 'A setting'} is not valid; `twofold doctor` says why.") from None
-    except OperationalError as error:
-        raise DatabaseUnavailable(f"The database does not answer as needed: {_first_line(error)}") from error
     except DBAPIError as error:
-        raise DatabaseUnavailable(f"The database refused: {_first_line(error)}") from error
+        if (said := pooler.sentence(error.orig)) is not None:
+            raise DatabaseUnavailable(f"{said}.") from error
+        if not isinstance(error, OperationalError):
+            raise DatabaseUnavailable(f"The database refused: {_first_line(error)}") from error
+        raise DatabaseUnavailable(f"The database does not answer as needed: {_first_line(error)}") from error
     except SQLAlchemyError as error:
         raise DatabaseUnavailable(f"The database could not be used: {type(error).__name__}.") from error
 

@@ -85,6 +85,9 @@ class Fault:
 FILE = ("sqlite",)
 """What no database makes a difference to is planted on one."""
 
+POOLED = ("PgBouncer before postgresql",)
+"""What a pooler is the reason for."""
+
 
 class Faults(list[Fault]):
     """The faults of one kind, in the order of the table."""

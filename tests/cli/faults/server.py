@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from tests.cli.faults.fault import FILE, Faults, Sick
+from tests import servers
+from tests.cli.faults.fault import FILE, POOLED, Faults, Sick
 
 FAULTS = Faults()
 
@@ -34,6 +35,34 @@ def _(sick: Sick) -> None:
 )
 def _(sick: Sick) -> None:
     sick.set(database_url=f"sqlite:///{sick.folder / 'planted'}")
+
+
+def through_a_pooler(sick: Sick, query: str = "") -> None:
+    sick.set(database_url=sick.cure.enter_context(servers.pgbouncer(sick.database.url)) + query)
+
+
+@FAULTS.add(
+    "a pooler that mixes prepared statements up",
+    "pooler",
+    "wrong",
+    "A pooler gives each transaction another connection, where a statement that psycopg has prepared is missing",
+    "Write ?prepare_threshold=none into TWOFOLD_DATABASE_URL.",
+    on=POOLED,
+)
+def _(sick: Sick) -> None:
+    through_a_pooler(sick)
+
+
+@FAULTS.add(
+    "a pooler that refuses a parameter of the connection",
+    "database",
+    "wrong",
+    "A pooler refuses a parameter that connections are opened with. Leave it out, or give it to the role",
+    "Start the server, or correct TWOFOLD_DATABASE_URL.",
+    on=POOLED,
+)
+def _(sick: Sick) -> None:
+    through_a_pooler(sick, "?prepare_threshold=none&options=-csearch_path%3Dpublic")
 
 
 @FAULTS.add("an old server", "version", "wrong", "is too old.", "Twofold needs", on=("sqlite", "postgresql"))
