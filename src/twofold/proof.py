@@ -8,12 +8,13 @@ from twofold import tokens
 from twofold.account import reading, store
 from twofold.account.attempt import Fact
 from twofold.budget import CLOCKS_APART
-from twofold.errors import Stale
+from twofold.errors import Stale, UnknownUser
 from twofold.kinds import Kind, Status
 from twofold.log_volume import noted
 from twofold.outcomes import Verified
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import timedelta
 
     from twofold.account.attempt import Attempt
@@ -38,16 +39,16 @@ def issue(work: Attempt, user_id: UserId, account: Account, factor: Factor) -> V
 def proof(work: Attempt, token: str, *, max_age: timedelta | None = None) -> Verified:
     """Read back the proof that `verify`, `reverify` or `confirm` gave, while it is younger than `max_age`.
 
-    The default age is TWOFOLD_PROOF_MAX_AGE. Raises Stale for a proof that is older, forged, or of a factor that was
-    disabled, reset or replaced since, or given before the password was changed. A trusted device gives no proof (NIST
-    SP 800-63B-4 §5.1). Read from the primary: a standby, which may not know yet of a changed password, is refused with
-    DatabaseUnavailable.
+    The default age is TWOFOLD_PROOF_MAX_AGE. Raises Stale for a proof that is older, forged, of a user who is not
+    there, or of a factor that was disabled, reset or replaced since, or given before the password was changed. A
+    trusted device gives no proof (NIST SP 800-63B-4 §5.1). Read from the primary: a standby, which may not know yet of
+    a changed password, is refused with DatabaseUnavailable.
     """
     read = tokens.read_proof(work.keyring, token)
     oldest = work.settings.proof_max_age if max_age is None else max_age
     if read is None or _is_out_of_time(work, read, oldest):
         raise Stale
-    account = reading.find_current(work, read.user_id)
+    account = _found(reading.find_current, work, read)
     if account is None or _has_ended(read, account):
         raise Stale
     return Verified(read.user_id, read.factor, read.at, _AMR[read.factor], token)
@@ -63,7 +64,7 @@ def fresh(work: Attempt, verified: Verified, operation: Managing, request: Any =
     if not isinstance(verified, Verified):
         raise TypeError(f"verified is what verify, reverify, confirm or proof returned, not {type(verified).__name__}.")
     read = tokens.read_proof(work.keyring, verified.token)
-    account = None if read is None else reading.find(work, read.user_id)
+    account = None if read is None else _found(reading.find, work, read)
     if read is None or account is None or read.user_id != verified.user_id:
         raise Stale
     if _has_ended(read, account):
@@ -71,6 +72,14 @@ def fresh(work: Attempt, verified: Verified, operation: Managing, request: Any =
     if _is_out_of_time(work, read, work.settings.proof_max_age):
         raise _refused(work, account, operation, "out_of_time", request)
     return account
+
+
+def _found(find: Callable[[Attempt, UserId], Account | None], work: Attempt, read: tokens.ProofToken) -> Account | None:
+    """The row of the user whom a proof names; None where the user was deleted since, or is another tenant's."""
+    try:
+        return find(work, read.user_id)
+    except UnknownUser:
+        return None
 
 
 def _is_out_of_time(work: Attempt, read: tokens.ProofToken, oldest: timedelta) -> bool:

@@ -13,6 +13,8 @@ from twofold import MFA, Stale, Verified
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tests.people import Sql
+
 CHANGES: dict[str, Callable[[MFA, Verified], Any]] = {
     "totp.begin": lambda mfa, proven: mfa.totp.begin(
         proven.user_id, account_name="ada@example.com", verified=proven, request=FIREFOX
@@ -34,6 +36,17 @@ def tries_all(mfa: MFA, proven: Verified) -> None:
     for change in CHANGES.values():
         with pytest.raises(Stale):
             change(mfa, proven)
+
+
+def test_a_proof_of_a_user_who_was_deleted_is_stale(mfa: MFA, enrolled: Enrolment, sql: Sql) -> None:
+    proven = log_in(mfa, enrolled.user_id, enrolled.phone.code())
+    assert mfa.proof(proven.token) == proven
+    sql("DELETE FROM users WHERE id = :user", user=enrolled.user_id)
+    with pytest.raises(Stale):
+        mfa.proof(proven.token)
+    for name in ("totp.disable", "backup_codes.regenerate", "trusted_devices.trust"):
+        with pytest.raises(Stale):
+            CHANGES[name](mfa, proven)
 
 
 @pytest.mark.requirement("R97")
