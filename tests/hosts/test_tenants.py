@@ -12,8 +12,9 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.people import Blocked, Clock, Enrolment, enroll, log_in, plain_settings
-from twofold import MFA, AsyncMFA, Rejected
+from twofold import MFA, AsyncMFA, Rejected, WrongKey
 from twofold.database import create_engine
+from twofold.metadata import NAMES
 from twofold.schema.commands import upgrade
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Tenants:
             for name in names.values():
                 connection.exec_driver_sql(f"CREATE SCHEMA {name}")
         self.names = names
-        urls = {tenant: self._within(url, name) for tenant, name in names.items()}
+        urls = {tenant: self.at(name) for tenant, name in names.items()}
         self.url, self.people = urls["a"], dict[str, Enrolment]()
         for tenant, at in urls.items():
             engine = create_engine(at.render_as_string(hide_password=False))
@@ -122,7 +123,9 @@ class Tenants:
         # Of both codes none is of a step that the other tenant has spent.
         clock.forward(minutes=2)
 
-    def _within(self, url: sa.URL, name: str) -> sa.URL:
+    def at(self, name: str) -> sa.URL:
+        """The address of whoever is in a schema from the first."""
+        url = sa.make_url(self.database.url)
         if self.backend == "mariadb":
             return url.set(database=name)
         return url.update_query_dict({"options": f"-csearch_path={name}"})
@@ -191,3 +194,31 @@ def test_the_tenant_that_a_listener_sets_is_the_one_that_is_asked(
         with opened(url, driver, keys, clock, lambda engine: WAYS[way](engine, statement)) as mfa:
             here = a_life(mfa, here, tenants.people["a"], clock)
     assert tenants.lines("a") == before
+
+
+@pytest.mark.backends("postgresql", "mariadb")
+@pytest.mark.parametrize("is_named", [False, True])
+def test_all_rows_of_a_user_that_are_copied_to_a_namesake_open_unless_each_tenant_is_a_deployment(
+    tenants: Tenants, keys: str, clock: Clock, *, is_named: bool
+) -> None:
+    with contextlib.ExitStack() as opened:
+        faces, phones = dict[str, MFA](), dict[str, Enrolment]()
+        for tenant, name in tenants.names.items():
+            engine = create_engine(tenants.at(name).render_as_string(hide_password=False))
+            opened.callback(engine.dispose)
+            with engine.begin() as connection:
+                for table in NAMES:
+                    connection.exec_driver_sql(f"DELETE FROM {table}")
+            settings = plain_settings(keys=keys, deployment=tenant if is_named else "")
+            faces[tenant] = MFA(engine, settings, clock=clock)
+            phones[tenant] = enroll(faces[tenant], 7, clock)
+        a, b = tenants.names.values()
+        with tenants.database.engine().begin() as writer:
+            for table in NAMES:
+                writer.exec_driver_sql(f"DELETE FROM {b}.{table}")
+                writer.exec_driver_sql(f"INSERT INTO {b}.{table} SELECT * FROM {a}.{table}")
+        if is_named:
+            with pytest.raises(WrongKey):
+                faces["b"].challenge(7)
+        else:
+            assert log_in(faces["b"], 7, phones["a"].phone.code())
