@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
 from tests.cli.test_doctor import states
@@ -119,6 +121,33 @@ def test_the_service_is_ready(migrated: Database, keys: str, pooler: Callable[..
         assert client.get("/health/ready").status_code == 200
     engine.dispose()
     assert left_behind(pooled, migrated) == before
+
+
+SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(30)' AND state = 'active'"
+
+
+def test_a_silent_server_is_given_up_and_its_statement_taken_back_through_the_pooler(
+    migrated: Database, pooler: Callable[..., str]
+) -> None:
+    pooled = pooler(migrated.url) + UNPREPARED + "&read_timeout=0.5"
+    engine = create_engine(pooled)
+    with pytest.raises(OperationalError, match="did not answer within"), engine.connect() as connection:
+        connection.exec_driver_sql("SELECT pg_sleep(30)")
+    engine.dispose()
+
+    async def awaited() -> None:
+        engine = create_async_engine(pooled)
+        with pytest.raises(OperationalError, match="did not answer within"):
+            async with engine.connect() as connection:
+                await connection.exec_driver_sql("SELECT pg_sleep(30)")
+        await engine.dispose()
+
+    asyncio.run(awaited())
+    with migrated.engine().connect().execution_options(isolation_level="AUTOCOMMIT") as watching:
+        end = time.monotonic() + 5
+        while watching.exec_driver_sql(SLEEPING).scalar_one():
+            assert time.monotonic() < end
+            time.sleep(0.05)
 
 
 @pytest.mark.parametrize("size", [1, 3])
