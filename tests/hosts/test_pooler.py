@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import timedelta
 from functools import partial
@@ -11,13 +12,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from tests.hosts.at_once import DRIVERS, at_once, engine_of, face_of
 from tests.left_behind import left_behind
 from tests.people import Clock, Enrolment, add_user, enroll, log_in, plain_settings
-from twofold import MFA, DatabaseUnavailable, Rejected
+from twofold import MFA, AsyncMFA, Challenge, DatabaseUnavailable, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,6 +119,36 @@ def test_a_wait_for_a_lock_is_bounded_and_the_bound_is_left_to_nobody(
         assert time.monotonic() - began < 10
         somebody.rollback()
     assert left_behind(pooled, migrated) == before
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_transaction_of_the_host_is_joined_and_a_shared_pool_is_used(
+    migrated: Database, people: list[Enrolment], keys: str, clock: Clock, pooler: Callable[..., str], driver: str
+) -> None:
+    pooled = pooler(migrated.url, size=1)
+    before = left_behind(pooled, migrated)
+    engine, ada = engine_of(pooled, driver, is_pooled=True), people[0]
+    settings = plain_settings(keys=keys)
+    if isinstance(engine, sa.Engine):
+        mfa = MFA(engine, settings, clock=clock, pool="host")
+        with engine.begin() as connection:
+            assert mfa.within(connection).challenge(ada.user_id)
+            assert mfa.within(connection, may_guess=True).reverify(ada.user_id, ada.phone.code())
+        assert log_in(mfa, ada.user_id, ada.backup_codes[0])
+        engine.dispose()
+    else:
+        asyncio.run(_joined(engine, AsyncMFA(engine, settings, clock=clock, pool="host"), ada))
+    assert left_behind(pooled, migrated) == before
+
+
+async def _joined(engine: AsyncEngine, mfa: AsyncMFA, ada: Enrolment) -> None:
+    async with engine.begin() as connection:
+        assert await mfa.within(connection).challenge(ada.user_id)
+        assert await mfa.within(connection, may_guess=True).reverify(ada.user_id, ada.phone.code())
+    challenge = await mfa.challenge(ada.user_id)
+    assert isinstance(challenge, Challenge)
+    assert await mfa.verify(challenge.token, ada.backup_codes[0])
+    await engine.dispose()
 
 
 def test_what_is_left_behind_is_seen(migrated: Database, pooler: Callable[..., str]) -> None:
