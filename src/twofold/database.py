@@ -120,6 +120,25 @@ def _wait_for_answers(engine: sa.Engine) -> None:
         connection._read_timeout = None  # noqa: SLF001
 
 
+def _prepare_nothing_behind_a_pooler(engine: sa.Engine) -> None:
+    """Let psycopg prepare nothing where the server's greeting names another process than the one that answers.
+
+    A pooler has written that greeting, and may give each transaction another connection, on which a statement that was
+    prepared is missing or is another one.
+    """
+
+    @event.listens_for(engine, "connect")
+    def look(connection: Any, _record: Any) -> None:
+        driver = getattr(connection, "driver_connection", connection)
+        cursor = connection.cursor()
+        cursor.execute("SELECT pg_backend_pid()")
+        (process,) = cursor.fetchone()
+        cursor.close()
+        connection.rollback()
+        if process != driver.info.backend_pid:
+            driver.prepare_threshold = None
+
+
 def create_engine(url: str, *, answer_within: float | None = ANSWER_WITHIN) -> sa.Engine:
     """Make a blocking engine. Raises ConfigurationError where the URL or its driver is wrong; it does not connect.
 
@@ -148,6 +167,8 @@ def create_engine(url: str, *, answer_within: float | None = ANSWER_WITHIN) -> s
         raise _no_address(parsed) from None
     if parsed.get_backend_name() == "sqlite":
         _ask_sqlite(engine, *_ON_SQLITE)
+    elif parsed.get_backend_name() == "postgresql" and "prepare_threshold" not in options["connect_args"]:
+        _prepare_nothing_behind_a_pooler(engine)
     elif parsed.get_driver_name() == "pymysql" and seconds is None:
         _wait_for_answers(engine)
     return engine
@@ -175,6 +196,8 @@ def create_async_engine(url: str, *, answer_within: float = ANSWER_WITHIN) -> As
         raise _no_address(parsed) from None
     if parsed.get_backend_name() == "sqlite":
         _ask_sqlite(engine.sync_engine, *_ON_SQLITE)
+    elif parsed.get_backend_name() == "postgresql" and "prepare_threshold" not in options["connect_args"]:
+        _prepare_nothing_behind_a_pooler(engine.sync_engine)
     return engine
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.people import Enrolment
 
 PEOPLE, TIMES = 8, 8
-UNPREPARED = "?prepare_threshold=none"
+PREPARING = "?prepare_threshold=5"
 
 pytestmark = pytest.mark.backends("postgresql")
 
@@ -44,10 +44,11 @@ def people(migrated: Database, mfa: MFA, clock: Clock) -> list[int]:
     return users
 
 
-def test_a_crowd_is_answered_over_the_address_that_the_page_of_settings_names(
-    migrated: Database, people: list[int], keys: str, pooler: Callable[..., str]
+@pytest.mark.parametrize("query", ["", "?prepare_threshold=none"])
+def test_a_crowd_is_answered(
+    migrated: Database, people: list[int], keys: str, pooler: Callable[..., str], query: str
 ) -> None:
-    pooled = pooler(migrated.url) + UNPREPARED
+    pooled = pooler(migrated.url) + query
     settings = plain_settings(keys=keys)
     engine = create_engine(pooled)
     mfa = MFA(engine, settings)
@@ -65,7 +66,7 @@ def test_a_crowd_is_answered_over_the_address_that_the_page_of_settings_names(
     asyncio.run(awaited())
 
 
-def test_without_it_an_error_names_the_remedy(
+def test_where_statements_are_prepared_all_the_same_an_error_names_the_remedy(
     migrated: Database, people: list[int], keys: str, pooler: Callable[..., str]
 ) -> None:
     engine = create_engine(pooler(migrated.url, size=1) + "?prepare_threshold=0")
@@ -106,7 +107,7 @@ def test_every_command_works_and_leaves_nothing_on_a_connection_of_the_server(
 ) -> None:
     pooled = pooler(migrated.url, size=1)
     before = left_behind(pooled, migrated)
-    twofold.environment |= {"database_url": pooled + UNPREPARED, "keys": f"{generate_key('k2')},{keys}"}
+    twofold.environment |= {"database_url": pooled, "keys": f"{generate_key('k2')},{keys}"}
     for command in COMMANDS:
         answer = twofold(*command.format(ada=ada).split())
         assert answer.code == 0, (command, answer.out, answer.err)
@@ -116,7 +117,7 @@ def test_every_command_works_and_leaves_nothing_on_a_connection_of_the_server(
 def test_the_service_is_ready(migrated: Database, keys: str, pooler: Callable[..., str]) -> None:
     pooled = pooler(migrated.url, size=1)
     before = left_behind(pooled, migrated)
-    engine = create_engine(pooled + UNPREPARED)
+    engine = create_engine(pooled)
     with TestClient(create_app(Readiness(engine, plain_settings(keys=keys)))) as client:
         assert client.get("/health/ready").status_code == 200
     engine.dispose()
@@ -129,7 +130,7 @@ SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep
 def test_a_silent_server_is_given_up_and_its_statement_taken_back_through_the_pooler(
     migrated: Database, pooler: Callable[..., str]
 ) -> None:
-    pooled = pooler(migrated.url) + UNPREPARED + "&read_timeout=0.5"
+    pooled = pooler(migrated.url) + "?read_timeout=0.5"
     engine = create_engine(pooled)
     with pytest.raises(OperationalError, match="did not answer within"), engine.connect() as connection:
         connection.exec_driver_sql("SELECT pg_sleep(30)")
@@ -157,7 +158,7 @@ def test_tables_are_not_adopted_through_a_pooler_whose_connections_would_keep_th
     with migrated.engine().begin() as connection:
         connection.exec_driver_sql("DROP INDEX ix_mfa_backup_codes_code_hash")
     pooled = pooler(migrated.url, size=size)
-    answer = twofold("db", "adopt", "--apply", "--yes", database_url=pooled + UNPREPARED)
+    answer = twofold("db", "adopt", "--apply", "--yes", database_url=pooled)
     assert answer.code != 0
     assert "Adopt over an address of the server itself; nothing was changed." in answer.err
     assert twofold("db", "verify").code == 2
@@ -173,7 +174,7 @@ def test_the_doctor_tells_a_pooler_that_changes_connections_from_one_that_does_n
 ) -> None:
     pooled = pooler(migrated.url, mode=mode, size=size)
     is_changing = mode == "transaction"
-    answer = twofold("doctor", "--json", database_url=pooled + (UNPREPARED if is_changing else ""))
+    answer = twofold("doctor", "--json", database_url=pooled + ("" if is_changing else PREPARING))
     assert answer.code == 0, answer.out
     assert set(states(answer).values()) == {"ok"}
     said = "A pooler gives each transaction" if is_changing else "Every connection keeps its own"
@@ -188,6 +189,6 @@ def test_a_pooler_that_renames_statements_loses_none(
     twofold: Shell, enrolled: Enrolment, migrated: Database, pooler: Callable[..., str]
 ) -> None:
     """PgBouncer can since 1.21; an older one loses them here, too."""
-    answer = twofold("doctor", "--json", database_url=pooler(migrated.url, renames=True))
+    answer = twofold("doctor", "--json", database_url=pooler(migrated.url, renames=True) + PREPARING)
     assert (answer.code == 0) == can_rename_statements()
     assert (states(answer)["pooler"] == "ok") == can_rename_statements()

@@ -37,7 +37,7 @@ def _(sick: Sick) -> None:
     sick.set(database_url=f"sqlite:///{sick.folder / 'planted'}")
 
 
-def through_a_pooler(sick: Sick, query: str = "") -> None:
+def through_a_pooler(sick: Sick, query: str) -> None:
     sick.set(database_url=sick.cure.enter_context(servers.pgbouncer(sick.database.url)) + query)
 
 
@@ -46,11 +46,11 @@ def through_a_pooler(sick: Sick, query: str = "") -> None:
     "pooler",
     "wrong",
     "A pooler gives each transaction another connection, where a statement that psycopg has prepared is missing",
-    "Write ?prepare_threshold=none into TWOFOLD_DATABASE_URL.",
+    "Leave prepare_threshold out of TWOFOLD_DATABASE_URL.",
     on=POOLED,
 )
 def _(sick: Sick) -> None:
-    through_a_pooler(sick)
+    through_a_pooler(sick, "?prepare_threshold=5")
 
 
 @FAULTS.add(
@@ -62,7 +62,7 @@ def _(sick: Sick) -> None:
     on=POOLED,
 )
 def _(sick: Sick) -> None:
-    through_a_pooler(sick, "?prepare_threshold=none&options=-csearch_path%3Dpublic")
+    through_a_pooler(sick, "?options=-csearch_path%3Dpublic")
 
 
 @FAULTS.add("an old server", "version", "wrong", "is too old.", "Twofold needs", on=("sqlite", "postgresql"))

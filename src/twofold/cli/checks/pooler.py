@@ -30,6 +30,6 @@ def statements(terminal: Terminal) -> Iterator[Check]:
             "A pooler gives each transaction another connection, where a statement that psycopg has prepared is "
             "missing, or is another one."
         )
-        yield Check("pooler", "wrong", message, "Write ?prepare_threshold=none into TWOFOLD_DATABASE_URL.")
+        yield Check("pooler", "wrong", message, "Leave prepare_threshold out of TWOFOLD_DATABASE_URL.")
     else:
         yield Check("pooler", "ok", "A pooler gives each transaction another connection, and no statement is lost.")
