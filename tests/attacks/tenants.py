@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from tests.databases import Sources
     from twofold import Verified
+    from twofold.account.runtime import OnConnection
 
 TENANTS = 50
 APPLICATION = "the_application"
@@ -229,14 +230,20 @@ class Door:
         text = url.render_as_string(hide_password=False)
         return engine_of(text, self.driver, is_pooled=self.is_pooled, **options)
 
-    def face(self, engine: Made, **options: Any) -> MFA:
-        return face_of(engine, plain_settings(keys=self.keys, **options), now)
+    def face(self, engine: Made, on_connection: OnConnection | None = None, **options: Any) -> MFA:
+        return face_of(engine, plain_settings(keys=self.keys, **options), now, on_connection)
 
 
 def path_at_begin(door: Door, _tenants: list[Tenant]) -> Host:
     engine = door.engine()
     event.listen(core(engine), "begin", lambda one: one.exec_driver_sql(f"SET LOCAL search_path TO {here.get().name}"))
     face = door.face(engine)
+    return Host([engine], lambda _tenant: face)
+
+
+def path_on_connection(door: Door, _tenants: list[Tenant]) -> Host:
+    engine = door.engine()
+    face = door.face(engine, lambda one: one.exec_driver_sql(f"SET LOCAL search_path TO {here.get().name}"))
     return Host([engine], lambda _tenant: face)
 
 
@@ -280,6 +287,7 @@ def tenant_at_begin(door: Door, _tenants: list[Tenant]) -> Host:
 
 WAYS: dict[str, Callable[[Door, list[Tenant]], Host]] = {
     "search path at begin": path_at_begin,
+    "search path on each connection": path_on_connection,
     "search path at connect": path_at_connect,
     "renamed schemas": renamed_schemas,
     "row security": tenant_at_begin,

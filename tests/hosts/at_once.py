@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from twofold import Settings
+    from twofold.account.runtime import OnConnection
 
 T = TypeVar("T")
 Made = sa.Engine | AsyncEngine
@@ -63,11 +64,11 @@ class _InTask:
         return call
 
 
-def face_of(engine: Made, settings: Settings, clock: Any) -> MFA:
+def face_of(engine: Made, settings: Settings, clock: Any, on_connection: OnConnection | None = None) -> MFA:
     """The library on an engine. Over an awaited driver it can be called inside `at_once` alone."""
     if isinstance(engine, sa.Engine):
-        return MFA(engine, settings, clock=clock)
-    return cast("MFA", _InTask(AsyncMFA(engine, settings, clock=clock)))
+        return MFA(engine, settings, clock=clock, on_connection=on_connection)
+    return cast("MFA", _InTask(AsyncMFA(engine, settings, clock=clock, on_connection=on_connection)))
 
 
 def at_once(engines: Sequence[Made], jobs: Sequence[Callable[[], T]], workers: int) -> list[T | BaseException]:
