@@ -58,6 +58,21 @@ class Probe:
     bounded: str
 
 
+Act = Literal["retype", "add", "require", "release", "fill", "index", "reference", "create"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a step does to what stands there, and so to what hangs on it.
+
+    Columns are given another type, added, made NOT NULL, allowed to be NULL, or written to in every row; an index, a
+    foreign key or a table is made. `names` are columns, of an index its own name and of a table itself and its keys.
+    """
+
+    act: Act
+    names: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One change, whole or not at all. Once it is done the catalog says so, and it is not planned again.
@@ -65,7 +80,7 @@ class Step:
     `style` says how it runs: in a transaction; in one for each batch of rows, where the first statement finds the last
     row of a batch, the second changes the batch, and the others follow once; outside of a transaction, as CREATE INDEX
     CONCURRENTLY wants it; as a rebuild of a SQLite table; or as one online ALTER of MariaDB, for which `alternatives`
-    are tried where the server refuses.
+    are tried where the server refuses. `changes` say in structure what the statements do.
     """
 
     table: str
@@ -77,6 +92,7 @@ class Step:
     style: Style = "transaction"
     probes: tuple[Probe, ...] = ()
     alternatives: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.table}: {self.what}"

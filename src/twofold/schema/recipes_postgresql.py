@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from twofold.schema import probes, recipes_postgresql_ids
 from twofold.schema.findings import Verdict
-from twofold.schema.plan import Blocker, Lock, Step, columns_of
+from twofold.schema.plan import Change, Lock, Step, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from twofold.schema.relation import ForeignKey, Index
 
 _UTC = "SET LOCAL timezone = 'UTC'"
-_VIEWS = sa.text(
-    "SELECT DISTINCT r.ev_class::regclass::text FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid "
-    "JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid "
-    "WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = to_regclass(:table) AND a.attname = ANY (:columns)"
-)
 _CHECK = sa.text("SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass(:table) AND conname = :name")
 _SEQUENCE = sa.text(
     "SELECT s.oid::regclass::text FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' "
@@ -34,7 +29,7 @@ _SEQUENCE = sa.text(
 )
 
 
-def steps(subject: Subject) -> Iterator[Step | Blocker]:
+def steps(subject: Subject) -> Iterator[Step]:
     """Everything that one table needs, in the order of doing: columns first, then what is built on them."""
     yield from _columns(subject)
     yield from _types(subject)
@@ -61,7 +56,7 @@ def _columns(subject: Subject) -> Iterator[Step]:
         yield Step(subject.name, what, "column", Verdict.ADDITIVE, statements, (_instant(subject),))
 
 
-def _types(subject: Subject) -> Iterator[Step | Blocker]:
+def _types(subject: Subject) -> Iterator[Step]:
     """All columns of a kind in one statement, since a table that is rewritten is rewritten once."""
     longer = tuple(finding.subject for finding in subject.of("type", verdict=Verdict.ADDITIVE))
     heavy = tuple(finding.subject for finding in subject.of("type", verdict=Verdict.HEAVY))
@@ -71,13 +66,7 @@ def _types(subject: Subject) -> Iterator[Step | Blocker]:
     for names, kind in ((longer, "length"), (moments, "timestamps"), (numbers, "integers")):
         if not names:
             continue
-        what = f"{kind} of {', '.join(names)}"
-        views = subject.connection.execute(_VIEWS, {"table": subject.name, "columns": list(names)}).scalars().all()
-        if views:
-            remedy = f"Drop what reads these columns ({', '.join(views)}), adopt, and create it again."
-            yield Blocker(subject.name, what, "PostgreSQL changes no type below a view or rule", remedy)
-        else:
-            yield _retyped(subject, what, kind, names)
+        yield _retyped(subject, f"{kind} of {', '.join(names)}", kind, names)
     if can_swap:
         yield from recipes_postgresql_ids.steps(subject)
 
@@ -85,8 +74,9 @@ def _types(subject: Subject) -> Iterator[Step | Blocker]:
 def _retyped(subject: Subject, what: str, kind: str, names: tuple[str, ...]) -> Step:
     changes = ", ".join(f"ALTER COLUMN {name} TYPE {subject.type_(name)}" for name in names)
     statement = _alter(subject, changes)
+    retyped = (Change("retype", names),)
     if kind == "length":
-        return Step(subject.name, what, kind, Verdict.ADDITIVE, (statement,), (_instant(subject),))
+        return Step(subject.name, what, kind, Verdict.ADDITIVE, (statement,), (_instant(subject),), changes=retyped)
     is_indexed = any(set(index.columns) & set(names) for index in subject.found.indexes)
     lock = Lock(subject.name, "ACCESS EXCLUSIVE", "everybody waits")
     if kind == "integers":
@@ -95,13 +85,13 @@ def _retyped(subject: Subject, what: str, kind: str, names: tuple[str, ...]) -> 
             for name in names
             for sequence in subject.connection.execute(_SEQUENCE, {"table": subject.name, "column": name}).scalars()
         )
-        return Step(subject.name, what, kind, Verdict.HEAVY, (statement, *sequences), (lock,))
+        return Step(subject.name, what, kind, Verdict.HEAVY, (statement, *sequences), (lock,), changes=retyped)
     # With the session in UTC the rows stay as they are and only indexes are built anew; USING would rewrite them.
     naive = any(not subject.found.columns[name].type.zoned for name in names)
     is_dated = naive and "created_at" in subject.found.columns
     asked = (probes.future(subject),) if is_dated else ()
     lock = lock if is_indexed else _instant(subject)
-    return Step(subject.name, what, kind, Verdict.HEAVY, (_UTC, statement), (lock,), probes=asked)
+    return Step(subject.name, what, kind, Verdict.HEAVY, (_UTC, statement), (lock,), probes=asked, changes=retyped)
 
 
 def _nullability(subject: Subject) -> Iterator[Step]:

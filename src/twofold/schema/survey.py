@@ -8,7 +8,17 @@ import sqlalchemy as sa
 
 from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
-from twofold.schema import history, place, probes, recipes_mariadb, recipes_postgresql, recipes_sqlite, spec, verifier
+from twofold.schema import (
+    dependants,
+    history,
+    place,
+    probes,
+    recipes_mariadb,
+    recipes_postgresql,
+    recipes_sqlite,
+    spec,
+    verifier,
+)
 from twofold.schema.findings import Finding, Verdict
 from twofold.schema.plan import Blocker, Lock, Plan, Size, Step, Subject
 from twofold.schema.referenced import obstacle
@@ -68,14 +78,10 @@ def survey(
     drift = () if is_fresh and recorded != spec.REVISION else report.drift
     steps_of_users = {users.table_key: in_the_way.step} if in_the_way else {}
     blocked = [_blocker(finding, steps_of_users) for finding in drift if finding.verdict is Verdict.BLOCKED]
-    steps: list[Step] = []
-    for found in _repairs(connection, users, parent, relations, drift):
-        if isinstance(found, Step):
-            steps.append(found)
-        else:
-            blocked.append(found)
+    steps = list(_repairs(connection, users, parent, relations, drift))
     if with_rows:
         blocked += dict.fromkeys(one for step in steps for one in probes.ask(connection, step))
+        blocked += dict.fromkeys(dependants.blocking(connection, steps))
         if recorded != spec.REVISION or steps:
             blocked += _foreign_clock(connection, users, relations)
     elsewhere = () if leave_history else history.elsewhere(connection)
@@ -105,7 +111,7 @@ def _repairs(
     parent: Relation | None,
     relations: Mapping[str, Relation | None],
     drift: tuple[Finding, ...],
-) -> Iterator[Step | Blocker]:
+) -> Iterator[Step]:
     repairable = [finding for finding in drift if finding.verdict is not Verdict.BLOCKED]
     if not repairable or obstacle(users, parent, connection.dialect.name) is not None:
         return
@@ -118,7 +124,7 @@ def _repairs(
             yield from _recipes(Subject(connection, expected, relation, users, mine))
 
 
-def _recipes(subject: Subject) -> Iterator[Step | Blocker]:
+def _recipes(subject: Subject) -> Iterator[Step]:
     match subject.dialect.name:
         case "postgresql":
             yield from recipes_postgresql.steps(subject)

@@ -1,0 +1,49 @@
+"""What hangs on our tables: whatever the host has built on them, and what becomes of it when they change or go.
+
+A database refuses a step for the sake of a view, a trigger or another's foreign key, in whichever schema that is. So it
+is asked before the first change, and not by way of the first refusal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twofold.schema import dependants_mariadb, dependants_postgresql, dependants_sqlite
+from twofold.schema.plan import Blocker
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    import sqlalchemy as sa
+
+    from twofold.schema.dependant import Dependant
+    from twofold.schema.plan import Step
+
+
+def blocking(connection: sa.Connection, steps: Sequence[Step]) -> Iterator[Blocker]:
+    """Everything for whose sake the database would refuse one of the steps, or that a step would break."""
+    match connection.dialect.name:
+        case "postgresql":
+            found = dependants_postgresql.of_steps(connection, steps)
+        case "sqlite":
+            found = dependants_sqlite.of_steps(connection, steps)
+        case _:
+            found = dependants_mariadb.of_steps(connection, steps)
+    for step, dependant in found:
+        problem = f"{dependant.name}: {dependant.because}"
+        yield Blocker(step.table, step.what, problem, dependant.remedy)
+
+
+def of_tables(connection: sa.Connection, names: Collection[str]) -> tuple[Dependant, ...]:
+    """What a DROP of these tables, all of them, meets: what it is refused for, what goes along, and what breaks.
+
+    What hangs on one of the tables and is itself one of them, or goes with one, is not told.
+    """
+    match connection.dialect.name:
+        case "postgresql":
+            found = dependants_postgresql.of_tables(connection, names)
+        case "sqlite":
+            found = dependants_sqlite.of_tables(connection, names)
+        case _:
+            found = dependants_mariadb.of_tables(connection, names)
+    return tuple(sorted(found, key=lambda one: (one.fate, one.table, one.name)))

@@ -1,0 +1,117 @@
+"""What hangs on a table of PostgreSQL, as `pg_depend` has it: in any schema, of any kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from twofold.schema import place
+from twofold.schema.dependant import Dependant, out_of_the_way
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from twofold.schema.dependant import Fate
+    from twofold.schema.plan import Step
+
+# A view is what hangs on a table, though the catalog has its rule; and a generated column is, though it has a default.
+_THINGS = (
+    ", thing AS (SELECT met.on_table, met.taken, "
+    "CASE WHEN a.attnum IS NOT NULL OR r.rulename = '_RETURN' THEN 'pg_class'::regclass::oid ELSE met.classid END "
+    "AS classid, "
+    "CASE WHEN r.rulename = '_RETURN' THEN r.ev_class ELSE coalesce(a.attrelid, met.objid) END AS objid, "
+    "CASE WHEN r.rulename = '_RETURN' THEN 0 ELSE coalesce(a.attnum, met.objsubid) END AS objsubid FROM met "
+    "LEFT JOIN pg_rewrite r ON met.classid = 'pg_rewrite'::regclass AND r.oid = met.objid "
+    "LEFT JOIN pg_attrdef d ON met.classid = 'pg_attrdef'::regclass AND d.oid = met.objid "
+    "LEFT JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum AND a.attgenerated <> '') "
+    "SELECT DISTINCT c.relname AS table, thing.taken, one.type, one.identity, CASE one.type "
+    "WHEN 'table constraint' THEN (SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', k.conrelid::regclass, "
+    "k.conname) FROM pg_constraint k WHERE k.oid = thing.objid) "
+    "WHEN 'table column' THEN (SELECT format('ALTER TABLE %s DROP COLUMN %I', a.attrelid::regclass, a.attname) "
+    "FROM pg_attribute a WHERE a.attrelid = thing.objid AND a.attnum = thing.objsubid) "
+    "WHEN 'default value' THEN (SELECT format('ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT', a.attrelid::regclass, "
+    "a.attname) FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum "
+    "WHERE d.oid = thing.objid) "
+    "WHEN 'publication relation' THEN (SELECT format('ALTER PUBLICATION %I DROP TABLE %s', p.pubname, "
+    "r.prrelid::regclass) FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid "
+    "WHERE r.oid = thing.objid) "
+    "ELSE format('DROP %s %s', upper(one.type), one.identity) END AS gone, CASE one.type "
+    "WHEN 'view' THEN format('CREATE VIEW %s AS %s', one.identity, pg_get_viewdef(thing.objid)) "
+    "WHEN 'materialized view' THEN "
+    "format('CREATE MATERIALIZED VIEW %s AS %s', one.identity, pg_get_viewdef(thing.objid)) "
+    "WHEN 'rule' THEN pg_get_ruledef(thing.objid) WHEN 'trigger' THEN pg_get_triggerdef(thing.objid) "
+    "WHEN 'function' THEN pg_get_functiondef(thing.objid) WHEN 'procedure' THEN pg_get_functiondef(thing.objid) "
+    "WHEN 'table constraint' THEN (SELECT format('ALTER TABLE %s ADD CONSTRAINT %I %s', k.conrelid::regclass, "
+    "k.conname, pg_get_constraintdef(k.oid)) FROM pg_constraint k WHERE k.oid = thing.objid) "
+    "WHEN 'table column' THEN (SELECT format('ALTER TABLE %s ADD COLUMN %I %s GENERATED ALWAYS AS (%s) %s', "
+    "a.attrelid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), pg_get_expr(d.adbin, d.adrelid), "
+    "CASE a.attgenerated WHEN 's' THEN 'STORED' ELSE 'VIRTUAL' END) FROM pg_attribute a JOIN pg_attrdef d "
+    "ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE a.attrelid = thing.objid "
+    "AND a.attnum = thing.objsubid AND a.attgenerated <> '') "
+    "END AS made FROM thing JOIN pg_class c ON c.oid = thing.on_table "
+    "CROSS JOIN LATERAL pg_identify_object(thing.classid, thing.objid, thing.objsubid) AS one "
+    "ORDER BY 1, 3, 4"
+)
+_OURS = (
+    "WITH RECURSIVE ours AS (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = :schema AND c.relname = ANY (:names))"
+)
+# What ALTER COLUMN TYPE refuses, whatever the type. It carries along indexes, constraints and statistics by itself.
+_BELOW_COLUMNS = sa.text(
+    _OURS + ", family (oid, top) AS (SELECT oid, oid FROM ours "  # noqa: S608 - text of its own.
+    "UNION SELECT i.inhrelid, f.top FROM pg_inherits i JOIN family f ON f.oid = i.inhparent), "
+    "met AS (SELECT f.top AS on_table, false AS taken, d.classid, d.objid, d.objsubid FROM family f "
+    "JOIN pg_attribute a ON a.attrelid = f.oid AND a.attname = ANY (:columns) "
+    "JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = f.oid AND d.refobjsubid = a.attnum "
+    "WHERE d.classid IN ('pg_rewrite'::regclass, 'pg_trigger'::regclass, 'pg_policy'::regclass, "
+    "'pg_proc'::regclass, 'pg_publication_rel'::regclass) "
+    "OR d.classid = 'pg_attrdef'::regclass AND NOT EXISTS (SELECT 1 FROM pg_attrdef own WHERE own.oid = d.objid "
+    "AND own.adrelid = f.oid AND own.adnum = a.attnum) "
+    "OR d.classid = 'pg_class'::regclass AND d.objsubid > 0)" + _THINGS
+)
+# DROP TABLE follows what was made with a table or for it, and is refused for anything else.
+_BELOW_TABLES = sa.text(
+    _OURS + ", gone (on_table, classid, objid, objsubid) AS ("  # noqa: S608 - text of its own.
+    "SELECT oid, 'pg_class'::regclass::oid, oid, 0 FROM ours "
+    "UNION SELECT g.on_table, d.classid, d.objid, d.objsubid FROM gone g JOIN pg_depend d "
+    "ON d.refclassid = g.classid AND d.refobjid = g.objid AND (g.objsubid = 0 OR d.refobjsubid = g.objsubid) "
+    "WHERE d.deptype IN ('a', 'i', 'P', 'S')), "
+    "met AS (SELECT g.on_table, false AS taken, d.classid, d.objid, d.objsubid FROM gone g JOIN pg_depend d "
+    "ON d.refclassid = g.classid AND d.refobjid = g.objid AND (g.objsubid = 0 OR d.refobjsubid = g.objsubid) "
+    "WHERE d.deptype = 'n' AND NOT EXISTS (SELECT 1 FROM gone h WHERE h.classid = d.classid AND h.objid = d.objid) "
+    "UNION SELECT g.on_table, true, g.classid, g.objid, g.objsubid FROM gone g "
+    "WHERE g.classid IN ('pg_policy'::regclass, 'pg_publication_rel'::regclass, 'pg_statistic_ext'::regclass) "
+    "OR g.classid = 'pg_rewrite'::regclass "
+    "OR g.classid = 'pg_trigger'::regclass AND EXISTS (SELECT 1 FROM pg_trigger t WHERE t.oid = g.objid "
+    "AND NOT t.tgisinternal) OR g.classid = 'pg_class'::regclass AND g.objid NOT IN (SELECT oid FROM ours) "
+    "AND EXISTS (SELECT 1 FROM pg_class r WHERE r.oid = g.objid AND r.relkind IN ('r', 'p', 'f')"
+    " AND r.relnamespace <> 'pg_toast'::regnamespace))" + _THINGS
+)
+
+
+def of_steps(connection: sa.Connection, steps: Sequence[Step]) -> Iterator[tuple[Step, Dependant]]:
+    """What PostgreSQL would refuse each step for."""
+    for step in steps:
+        for change in step.changes:
+            if change.act == "retype":
+                asked = {"names": [step.table], "columns": list(change.names)}
+                for row in _asked(connection, _BELOW_COLUMNS, asked):
+                    yield step, _dependant(row, f"PostgreSQL changes no type below a {row.type}", "adopt")
+
+
+def of_tables(connection: sa.Connection, names: Collection[str]) -> Iterator[Dependant]:
+    """What DROP TABLE is refused for, and what it takes along that the host made."""
+    for row in _asked(connection, _BELOW_TABLES, {"names": list(names)}):
+        fate: Fate = "goes along" if row.taken else "refuses"
+        because = "PostgreSQL drops it with the table" if row.taken else "PostgreSQL drops no table below it"
+        yield _dependant(row, because, "take the tables away", fate)
+
+
+def _asked(connection: sa.Connection, query: sa.TextClause, asked: dict[str, Any]) -> Sequence[sa.Row[Any]]:
+    return connection.execute(query, {"schema": place.ours(connection), **asked}).all()
+
+
+def _dependant(row: sa.Row[Any], because: str, meanwhile: str, fate: Fate = "refuses") -> Dependant:
+    remedy = out_of_the_way(str(row.gone), row.made, meanwhile)
+    return Dependant(str(row.table), f"{row.type} {row.identity}", fate, because, remedy)
