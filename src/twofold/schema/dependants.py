@@ -29,9 +29,13 @@ def blocking(connection: sa.Connection, steps: Sequence[Step]) -> Iterator[Block
             found = dependants_sqlite.of_steps(connection, steps)
         case _:
             found = dependants_mariadb.of_steps(connection, steps)
+    # One thing may stand in the way of several steps, and is taken out of it once.
+    met: dict[Dependant, list[str]] = {}
     for step, dependant in found:
+        met.setdefault(dependant, []).append(step.what)
+    for dependant, whats in met.items():
         problem = f"{dependant.name}: {dependant.because}"
-        yield Blocker(step.table, step.what, problem, dependant.remedy)
+        yield Blocker(dependant.table, "; ".join(dict.fromkeys(whats)), problem, dependant.remedy)
 
 
 def of_tables(connection: sa.Connection, names: Collection[str]) -> tuple[Dependant, ...]:

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from twofold.schema import place
+from twofold.schema import place, rehearsal_postgresql
+from twofold.schema import ties_postgresql as ties
 from twofold.schema.dependant import Dependant, out_of_the_way
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from twofold.schema.dependant import Fate
-    from twofold.schema.plan import Step
+    from twofold.schema.plan import Act, Change, Step
 
 # A view is what hangs on a table, though the catalog has its rule; and a generated column is, though it has a default.
 _THINGS = (
@@ -70,6 +71,17 @@ _BELOW_COLUMNS = sa.text(
     "AND own.adrelid = f.oid AND own.adnum = a.attnum) "
     "OR d.classid = 'pg_class'::regclass AND d.objsubid > 0)" + _THINGS
 )
+_OF_ROW_TYPE = sa.text(
+    _OURS + ", types (oid, top) AS (SELECT c.reltype, c.oid FROM pg_class c JOIN ours USING (oid) "  # noqa: S608 - text of its own.
+    "UNION SELECT made.oid, types.top FROM types CROSS JOIN LATERAL ("
+    "SELECT t.oid FROM pg_type t WHERE t.typelem = types.oid "
+    "UNION ALL SELECT t.oid FROM pg_type t WHERE t.typbasetype = types.oid "
+    "UNION ALL SELECT k.reltype FROM pg_attribute a JOIN pg_class k ON k.oid = a.attrelid AND k.relkind IN ('c', 'v') "
+    "WHERE a.atttypid = types.oid) AS made), "
+    "met AS (SELECT types.top AS on_table, false AS taken, 'pg_class'::regclass::oid AS classid, k.oid AS objid, "
+    "a.attnum::int AS objsubid FROM types JOIN pg_attribute a ON a.atttypid = types.oid AND NOT a.attisdropped "
+    "JOIN pg_class k ON k.oid = a.attrelid AND k.relkind IN ('r', 'p', 'm'))" + _THINGS
+)
 # DROP TABLE follows what was made with a table or for it, and is refused for anything else.
 _BELOW_TABLES = sa.text(
     _OURS + ", gone (on_table, classid, objid, objsubid) AS ("  # noqa: S608 - text of its own.
@@ -94,10 +106,39 @@ def of_steps(connection: sa.Connection, steps: Sequence[Step]) -> Iterator[tuple
     """What PostgreSQL would refuse each step for."""
     for step in steps:
         for change in step.changes:
-            if change.act == "retype":
-                asked = {"names": [step.table], "columns": list(change.names)}
-                for row in _asked(connection, _BELOW_COLUMNS, asked):
-                    yield step, _dependant(row, f"PostgreSQL changes no type below a {row.type}", "adopt")
+            for met in _MET.get(change.act, ()):
+                for dependant in met(connection, step, change):
+                    yield step, dependant
+
+
+def _below(connection: sa.Connection, step: Step, change: Change) -> Iterator[Dependant]:
+    for row in _asked(connection, _BELOW_COLUMNS, {"names": [step.table], "columns": list(change.names)}):
+        yield _dependant(row, f"PostgreSQL changes no type below a {row.type}", "adopt")
+
+
+def _not_built_anew(connection: sa.Connection, step: Step, change: Change) -> Iterator[Dependant]:
+    (statement,) = (one for one in step.statements if one.startswith(f"ALTER TABLE {step.table} "))
+    for row, code in rehearsal_postgresql.refused(connection, step.table, change.names, statement):
+        because = f"PostgreSQL cannot build it over the new type (error {code})"
+        if code is None:
+            because = "whether it fits the new type is only known by trying, and this role may make no temporary table"
+        remedy = out_of_the_way(str(row.gone), str(row.made), "adopt")
+        yield Dependant(step.table, f"{row.type} {row.identity}", "refuses", because, remedy)
+
+
+def _of_row_type(connection: sa.Connection, step: Step, _change: Change) -> Iterator[Dependant]:
+    for row in _asked(connection, _OF_ROW_TYPE, {"names": [step.table]}):
+        yield _dependant(row, "PostgreSQL changes no table whose row type is used for a column", "adopt")
+
+
+_MET: dict[Act, tuple[Callable[[sa.Connection, Step, Change], Iterator[Dependant]], ...]] = {
+    "retype": (_below, _not_built_anew, _of_row_type, ties.of_type, ties.inherited),
+    "add": (ties.of_type, ties.heirs),
+    "fill": (_of_row_type, ties.of_type, ties.heirs),
+    "release": (ties.inherited, ties.identity),
+    "create": (ties.names,),
+}
+"""Who is asked about which change."""
 
 
 def of_tables(connection: sa.Connection, names: Collection[str]) -> Iterator[Dependant]:

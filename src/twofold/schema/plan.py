@@ -11,7 +11,7 @@ from twofold.schema import spec
 from twofold.schema.findings import Finding, Report, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from twofold.metadata import UsersColumn
     from twofold.schema.relation import Relation
@@ -58,15 +58,15 @@ class Probe:
     bounded: str
 
 
-Act = Literal["retype", "add", "require", "release", "fill", "index", "reference", "create"]
+Act = Literal["retype", "add", "fill", "require", "release", "create"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a step does to what stands there, and so to what hangs on it.
 
-    Columns are given another type, added, made NOT NULL, allowed to be NULL, or written to in every row; an index, a
-    foreign key or a table is made. `names` are columns, of an index its own name and of a table itself and its keys.
+    Columns get another type; are added, without a value or with one for every row; have to be filled from now on, or
+    need not be any longer. A table is created, whose name is the first, and those of its keys and indexes follow.
     """
 
     act: Act
@@ -231,9 +231,17 @@ class Subject:
                 return str(index.name), str(index.dialect_options["postgresql"].get("using") or "btree")
         return f"ix_{self.name}_{'_'.join(columns)}", "btree"
 
-    def free(self, name: str) -> str:
-        """The name itself, or with a number behind it where something else bears it."""
+    def added(self, *findings: Finding) -> tuple[Change, ...]:
+        """Columns that are added, apart by whether the rows that are there get a value in them."""
+        names = tuple(finding.subject for finding in findings)
+        filled = tuple(name for name in names if self.expected.c[name].server_default is not None)
+        plain = tuple(name for name in names if name not in filled)
+        return tuple(one for one in (Change("add", plain), Change("fill", filled)) if one.names)
+
+    def free(self, name: str, elsewhere: Collection[str] = ()) -> str:
+        """The name itself, or with a number behind it where something of the table, or `elsewhere`, bears it."""
         taken = {index.name for index in self.found.indexes} | {key.name for key in self.found.foreign_keys}
+        taken |= set(elsewhere)
         number = 2
         free = name
         while free in taken:

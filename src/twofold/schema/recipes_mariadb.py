@@ -11,12 +11,14 @@ import sqlalchemy as sa
 
 from twofold.schema import probes
 from twofold.schema.findings import Verdict
-from twofold.schema.plan import Lock, Step, columns_of
+from twofold.schema.plan import Change, Lock, Step, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from twofold.schema.plan import Probe, Subject
+
+    Changes = tuple[Change, ...]
 
 ONLINE = ("ALGORITHM=INSTANT, LOCK=NONE", "ALGORITHM=NOCOPY, LOCK=NONE", "ALGORITHM=INPLACE, LOCK=NONE")
 COPY = "ALGORITHM=COPY, LOCK=SHARED"
@@ -44,20 +46,24 @@ def steps(subject: Subject) -> Iterator[Step]:
     yield from _foreign_key(subject)
 
 
-def _online(subject: Subject, what: str, kind: str, change: str, *asked: Probe, first: int = 0) -> Step:
+def _online(
+    subject: Subject, what: str, kind: str, change: str, *asked: Probe, first: int = 0, changes: Changes = ()
+) -> Step:
     """One change without a copy, in the cheapest way that the server agrees to, from the `first` on."""
     ways = tuple(f"ALTER TABLE {subject.name} {change}, {way}" for way in (*ONLINE[first:], COPY))
     lock = Lock(subject.name, "metadata lock", "everybody waits for an instant")
     verdict = Verdict.ADDITIVE
-    return Step(subject.name, what, kind, verdict, ways[:1], (lock,), "online", asked, alternatives=ways[1:])
+    return Step(subject.name, what, kind, verdict, ways[:1], (lock,), "online", asked, ways[1:], changes)
 
 
-def _copied(subject: Subject, what: str, kind: str, change: str, *asked: Probe, users: bool = False) -> Step:
+def _copied(
+    subject: Subject, what: str, kind: str, change: str, *asked: Probe, users: bool = False, changes: Changes = ()
+) -> Step:
     locks = [Lock(subject.name, "LOCK=SHARED", "writers wait")]
     if users:
         locks.append(list(_instants(subject))[1])
     statement = f"ALTER TABLE {subject.name} {change}, {COPY}"
-    return Step(subject.name, what, kind, Verdict.HEAVY, (statement,), tuple(locks), "online", asked)
+    return Step(subject.name, what, kind, Verdict.HEAVY, (statement,), tuple(locks), "online", asked, (), changes)
 
 
 def _columns(subject: Subject) -> Iterator[Step]:
@@ -81,14 +87,16 @@ def _with_charset(subject: Subject, column: str) -> str:
 def _types(subject: Subject) -> Iterator[Step]:
     if longer := subject.of("type", verdict=Verdict.ADDITIVE):
         changes = (_modified(subject, one.subject, type_=subject.type_(one.subject)) for one in longer)
-        yield _online(subject, subject.listed(*longer), "length", ", ".join(changes))
+        retyped = (Change("retype", tuple(one.subject for one in longer)),)
+        yield _online(subject, subject.listed(*longer), "length", ", ".join(changes), changes=retyped)
     heavy = tuple(finding.subject for finding in subject.of("type", verdict=Verdict.HEAVY))
     families = {"moment": "timestamps", "integer": "integers", "string": "character-set"}
     for family, kind in families.items():
         names = tuple(name for name in heavy if subject.found.columns[name].type.family == family)
         if names:
             change = ", ".join(_modified(subject, name, type_=_wanted(subject, name)) for name in names)
-            yield _copied(subject, f"{kind} of {', '.join(names)}", kind, change)
+            retyped = (Change("retype", names),)
+            yield _copied(subject, f"{kind} of {', '.join(names)}", kind, change, changes=retyped)
 
 
 def _wanted(subject: Subject, column: str) -> str:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 _UTC = "SET LOCAL timezone = 'UTC'"
 _CHECK = sa.text("SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass(:table) AND conname = :name")
+_TAKEN = sa.text(
+    "SELECT other.relname::text FROM pg_class c JOIN pg_class other ON other.relnamespace = c.relnamespace "
+    "WHERE c.oid = to_regclass(:table) AND starts_with(other.relname::text, :name)"
+)
 _SEQUENCE = sa.text(
     "SELECT s.oid::regclass::text FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' "
     "JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid "
@@ -53,7 +57,8 @@ def _columns(subject: Subject) -> Iterator[Step]:
     changes += [f"ALTER COLUMN {one.subject} SET DEFAULT {subject.default(one.subject)}" for one in filled]
     if changes:
         what, statements = subject.listed(*added, *filled), (_alter(subject, ", ".join(changes)),)
-        yield Step(subject.name, what, "column", Verdict.ADDITIVE, statements, (_instant(subject),))
+        changed = subject.added(*added)
+        yield Step(subject.name, what, "column", Verdict.ADDITIVE, statements, (_instant(subject),), changes=changed)
 
 
 def _types(subject: Subject) -> Iterator[Step]:
@@ -99,7 +104,8 @@ def _nullability(subject: Subject) -> Iterator[Step]:
     if optional:
         change = ", ".join(f"ALTER COLUMN {finding.subject} DROP NOT NULL" for finding in optional)
         what, statements = subject.listed(*optional), (_alter(subject, change),)
-        yield Step(subject.name, what, "null", Verdict.ADDITIVE, statements, (_instant(subject),))
+        changed = (Change("release", tuple(finding.subject for finding in optional)),)
+        yield Step(subject.name, what, "null", Verdict.ADDITIVE, statements, (_instant(subject),), changes=changed)
     if required := subject.of("nullability", verdict=Verdict.HEAVY):
         yield from _not_null(subject, tuple(finding.subject for finding in required))
 
@@ -130,6 +136,12 @@ def _not_null(subject: Subject, names: tuple[str, ...]) -> Iterator[Step]:
     yield step("require", required, dropped, lock=_instant(subject))
 
 
+def _free(subject: Subject, name: str) -> str:
+    """Names of indexes are shared by all that a schema holds, and other tables may bear what the revision would."""
+    taken = set(subject.connection.execute(_TAKEN, {"table": subject.name, "name": name}).scalars())
+    return subject.free(name, taken)
+
+
 def _keys(subject: Subject) -> Iterator[Step]:
     for finding in subject.of("unique", "index"):
         columns, is_unique = columns_of(finding), finding.aspect == "unique"
@@ -141,7 +153,7 @@ def _keys(subject: Subject) -> Iterator[Step]:
         if broken is not None:
             statements: tuple[str, ...] = (f"REINDEX INDEX CONCURRENTLY {subject.quote(broken.name)}",)
         else:
-            statements = _built(subject, subject.free(named), columns, method, is_unique=is_unique)
+            statements = _built(subject, _free(subject, named), columns, method, is_unique=is_unique)
         kind = "unique" if is_unique else "index"
         yield Step(
             subject.name, finding.what, kind, Verdict.ADDITIVE, statements, (lock,), style="concurrently", probes=asked

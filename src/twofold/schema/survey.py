@@ -20,7 +20,7 @@ from twofold.schema import (
     verifier,
 )
 from twofold.schema.findings import Finding, Verdict
-from twofold.schema.plan import Blocker, Lock, Plan, Size, Step, Subject
+from twofold.schema.plan import Blocker, Change, Lock, Plan, Size, Step, Subject
 from twofold.schema.referenced import obstacle
 from twofold.schema.users import as_spelled, column, live_type
 from twofold.schema.users import parent as users_table
@@ -139,7 +139,10 @@ def _missing_table(connection: sa.Connection, expected: sa.Table, users: UsersCo
     made = tuple(str(one.compile(dialect=dialect)).strip() for one in spec.statements(expected, dialect.name))
     mode = {"postgresql": "SHARE ROW EXCLUSIVE", "sqlite": "write lock"}.get(dialect.name, "metadata lock")
     lock = Lock(users.table_key, mode, "writers wait for an instant")
-    return Step(expected.name, "table", "table", Verdict.ADDITIVE, made, (lock,))
+    keys = (one.name for one in expected.constraints if isinstance(one, sa.UniqueConstraint))
+    indexes = (one.name for one in spec.indexes(expected, dialect.name))
+    created = Change("create", (expected.name, *map(str, keys), *map(str, indexes)))
+    return Step(expected.name, "table", "table", Verdict.ADDITIVE, made, (lock,), changes=(created,))
 
 
 def _foreign_clock(
