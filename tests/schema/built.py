@@ -324,6 +324,52 @@ MARIADB = (
         "CREATE TRIGGER told BEFORE UPDATE ON {table} FOR EACH ROW SET NEW.{column} = OLD.{column}",
         gone=("DROP TRIGGER told",),
     ),
+    _mariadb(
+        "a foreign key of a column to be longer",
+        "foreign key outwards of {here}.{table}",
+        None,
+        "CREATE TABLE agents (name VARCHAR(50) CHARACTER SET utf8mb4 PRIMARY KEY)",
+        "ALTER TABLE {table} MODIFY event_type VARCHAR(50) CHARACTER SET utf8mb4",
+        "INSERT INTO agents SELECT DISTINCT event_type FROM {table}",
+        "ALTER TABLE {table} ADD CONSTRAINT outwards FOREIGN KEY (event_type) REFERENCES agents (name)",
+        gone=(
+            "ALTER TABLE {table} DROP FOREIGN KEY outwards",
+            "DROP TABLE agents",
+            "ALTER TABLE {table} DROP INDEX outwards",
+            "ALTER TABLE {table} MODIFY event_type VARCHAR(64) NOT NULL",
+        ),
+        refuses=True,
+    ),
+    _mariadb(
+        "a history of the rows",
+        "system versioning",
+        None,
+        "ALTER TABLE {table} ADD SYSTEM VERSIONING",
+        gone=("ALTER TABLE {table} DROP SYSTEM VERSIONING",),
+        refuses=True,
+    ),
+    _mariadb(
+        "columns that are made of others",
+        "column made",
+        None,
+        "ALTER TABLE {table} ADD day DATE GENERATED ALWAYS AS (date(created_at)) STORED, "
+        "ADD kept VARCHAR(64) GENERATED ALWAYS AS (lower(event_type)) VIRTUAL, ADD INDEX (kept)",
+        gone=("ALTER TABLE {table} DROP day, DROP kept",),
+    ),
+    _mariadb(
+        "an index over words",
+        "index worded",
+        None,
+        "ALTER TABLE {table} ADD FULLTEXT INDEX worded (event_details)",
+        gone=("ALTER TABLE {table} DROP INDEX worded",),
+    ),
+    _mariadb(
+        "a check",
+        "check",
+        None,
+        "ALTER TABLE {table} ADD CONSTRAINT late CHECK ({column} > '2020-01-01')",
+        gone=("ALTER TABLE {table} DROP CONSTRAINT late",),
+    ),
 )
 
 

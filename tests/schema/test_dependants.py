@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
 from sqlalchemy.exc import DBAPIError
 
 from tests.schema.built import BUILT
@@ -18,12 +19,18 @@ if TYPE_CHECKING:
 
     from tests.databases import Database
     from tests.schema.built import Built
+    from twofold.schema.plan import Plan
 
 SETTINGS = Settings()
 
 
 def here(database: Database) -> list[Built]:
     return [one for one in BUILT if one.backend == database.backend]
+
+
+def named(plan: Plan) -> set[str]:
+    """What the plan says that has to be allowed."""
+    return {kind for step in plan.refused for kind in step.kinds}
 
 
 def is_dropped(connection: sa.Connection) -> bool:
@@ -74,8 +81,48 @@ def test_what_would_be_refused_blocks_the_plan_by_name_until_it_is_out_of_the_wa
         before = {one.name for one in dependants.of_tables(connection, spec.NAMES)}
         connection.rollback()
     rows = contents(database)
-    adoption.apply(engine, SETTINGS, allow=["heavy"])
+    adoption.apply(engine, SETTINGS, allow=named(adoption.plan(engine, SETTINGS)))
     assert commands.verify(engine, SETTINGS).conforms
     assert unchanged(rows, contents(database))
     with engine.connect() as connection:
         assert {one.name for one in dependants.of_tables(connection, spec.NAMES)} >= before
+
+
+@pytest.mark.backends("mariadb")
+def test_one_copy_of_a_table_does_all_that_needs_one_and_the_plan_names_every_leave_for_it(database: Database) -> None:
+    happen_in_part(database, "mfa_events")
+    with database.engine().begin() as connection:
+        # What crosses 255 bytes, or becomes a TEXT, is never done without a copy.
+        connection.exec_driver_sql(
+            "ALTER TABLE mfa_events MODIFY event_type VARCHAR(50) NOT NULL, MODIFY event_details VARCHAR(500), "
+            "MODIFY ip_address VARCHAR(20) CHARACTER SET latin1, "
+            "MODIFY created_at DATETIME NOT NULL DEFAULT current_timestamp() ON UPDATE current_timestamp()"
+        )
+    plan = adoption.plan(database.engine(), SETTINGS)
+    copied = [step for step in plan.steps if "ALGORITHM=COPY" in step.statements[0]]
+    assert [set(step.kinds) for step in copied] == [{"timestamps", "integers", "character-set", "copy", "foreign-keys"}]
+    assert named(plan) == set(copied[0].kinds)
+    for missing in named(plan):
+        with pytest.raises(adoption.Refused):
+            adoption.apply(database.engine(), SETTINGS, allow=named(plan) - {missing})
+    rows = contents(database)
+    adoption.apply(database.engine(), SETTINGS, allow=named(plan))
+    assert commands.verify(database.engine(), SETTINGS).conforms
+    assert unchanged(rows, contents(database))
+    with database.engine().connect() as connection:
+        made = str(connection.exec_driver_sql("SHOW CREATE TABLE mfa_events").one()[1])
+    assert "DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6)" in made
+
+
+@pytest.mark.backends("mariadb")
+def test_a_user_id_that_was_set_to_null_is_required_once_its_key_cascades(database: Database) -> None:
+    happen_in_part(database, "mfa_events")
+    with database.engine().begin() as connection:
+        for change in (
+            "DROP FOREIGN KEY mfa_events_ibfk_1",
+            "MODIFY user_id INT NULL",
+            "ADD CONSTRAINT kept FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE SET NULL",
+        ):
+            connection.exec_driver_sql(f"ALTER TABLE mfa_events {change}")
+    adoption.apply(database.engine(), SETTINGS, allow=named(adoption.plan(database.engine(), SETTINGS)))
+    assert commands.verify(database.engine(), SETTINGS).conforms

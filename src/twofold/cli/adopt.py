@@ -119,7 +119,7 @@ def _payload(plan: Plan, done: tuple[Step, ...]) -> dict[str, Any]:
         "findings": plan.report.findings,
         "steps": plan.steps,
         "blocked": plan.blocked,
-        "not_allowed": sorted({step.kind for step in plan.refused}),
+        "not_allowed": sorted({kind for step in plan.refused for kind in step.kinds}),
         "sizes": dict(plan.sizes),
         "legacy_rows": plan.legacy_rows,
         "done": done,
@@ -154,7 +154,7 @@ def _shown(plan: Plan) -> Iterator[str | Table]:
 
 def _step(number: int, step: Step) -> Iterator[str]:
     yield ""
-    yield f"{number}. {step.table}: {step.what} ({step.verdict}, {step.kind})"
+    yield f"{number}. {step.table}: {step.what} ({step.verdict}, {', '.join(step.kinds)})"
     yield from (f"   {line}" for statement in step.statements for line in f"{statement};".splitlines())
     yield from (f"   lock: {lock}" for lock in step.locks)
 
@@ -180,7 +180,7 @@ def _sentence(plan: Plan, *, brings: bool) -> str:
         )
     if plan.is_done:
         return f"The tables conform to revision {spec.REVISION}, and it is recorded."
-    heavy = sorted({step.kind for step in plan.steps if step.verdict is Verdict.HEAVY})
+    heavy = sorted({kind for step in plan.steps if step.verdict is Verdict.HEAVY for kind in step.kinds})
     told = "Some steps are heavy, and have to be allowed" if plan.refused else "Nothing was changed yet"
     return f"{told}. Next: {' '.join(['twofold db adopt --apply', *(f'--allow {kind}' for kind in heavy)])}"
 

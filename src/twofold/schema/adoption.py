@@ -41,7 +41,8 @@ class Refused(SchemaDrift):
     """The plan cannot be carried out whole, so nothing was changed; `plan` says why."""
 
     def __init__(self, plan: Plan) -> None:
-        differences = [*map(str, plan.blocked), *(f"{step}: needs --allow {step.kind}" for step in plan.refused)]
+        asked = (f"{step}: needs {' '.join(f'--allow {kind}' for kind in step.kinds)}" for step in plan.refused)
+        differences = [*map(str, plan.blocked), *asked]
         super().__init__("The tables were not adopted; nothing was changed.", differences)
         self.plan = plan
 

@@ -11,7 +11,7 @@ from twofold.schema.dependant import Dependant, out_of_the_way
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from twofold.schema.plan import Step
+    from twofold.schema.plan import Change, Step
 
 _FOREIGN_KEYS = sa.text(
     "SELECT referenced_table_name AS `table`, table_schema AS `schema`, table_name AS child, "
@@ -20,6 +20,17 @@ _FOREIGN_KEYS = sa.text(
     "FROM information_schema.key_column_usage WHERE referenced_table_schema = database() "
     "AND referenced_table_name IN :names ORDER BY 1, 2, 3, 4, ordinal_position"
 ).bindparams(sa.bindparam("names", expanding=True))
+_OWN = sa.text(
+    "SELECT k.table_schema AS `schema`, k.table_name AS child, k.constraint_name AS name, k.column_name AS `column`, "
+    "r.delete_rule AS on_delete, r.update_rule AS on_update FROM information_schema.key_column_usage k "
+    "JOIN information_schema.referential_constraints r ON r.constraint_schema = database() AND r.table_name = :name "
+    "AND r.constraint_name = k.constraint_name "
+    "WHERE k.table_schema = database() AND k.table_name = :name AND k.referenced_table_name IS NOT NULL ORDER BY 3, 4"
+)
+_VERSIONED = sa.text(
+    "SELECT count(*) FROM information_schema.tables WHERE table_schema = database() AND table_name = :name "
+    "AND table_type = 'SYSTEM VERSIONED' AND @@system_versioning_alter_history = 'ERROR'"
+)
 _TRIGGERS = sa.text(
     "SELECT event_object_table AS `table`, trigger_name AS name, action_timing AS timing, "
     "event_manipulation AS event, action_statement AS body FROM information_schema.triggers "
@@ -34,10 +45,34 @@ _VIEWS = sa.text(
 def of_steps(connection: sa.Connection, steps: Sequence[Step]) -> Iterator[tuple[Step, Dependant]]:
     """What MariaDB would refuse each step for."""
     for step in steps:
-        columns = {name for change in step.changes if change.act == "retype" for name in change.names}
-        for row in _others(connection, [step.table]) if columns else ():
-            if str(row.target).casefold() in columns:
-                yield step, _foreign_key(row, "MariaDB changes no column that it refers to", "adopt")
+        for change in step.changes:
+            for dependant in (*_history(connection, step, change), *_foreign_keys(connection, step, change)):
+                yield step, dependant
+
+
+def _history(connection: sa.Connection, step: Step, change: Change) -> Iterator[Dependant]:
+    """The rows of before of a system-versioned table, which change with it only where somebody has said so."""
+    if change.act == "create" or not connection.execute(_VERSIONED, {"name": step.table}).scalar_one():
+        return
+    gone, made = (f"ALTER TABLE {step.table} {word} SYSTEM VERSIONING" for word in ("DROP", "ADD"))
+    because = "MariaDB changes no table with a history of its rows"
+    kept = "Or keep it: SET GLOBAL system_versioning_alter_history = KEEP, and adopt with new connections."
+    remedy = f"{out_of_the_way(gone, made, 'adopt')} {kept}"
+    yield Dependant(step.table, "system versioning", "refuses", because, remedy)
+
+
+def _foreign_keys(connection: sa.Connection, step: Step, change: Change) -> Iterator[Dependant]:
+    """Foreign keys of others to a column, and of a column to others, with which its type is shared."""
+    if change.act == "retype":
+        for row in _others(connection, [step.table]):
+            if str(row.target).casefold() in change.names:
+                yield _foreign_key(row, str(row.table), "MariaDB changes no column that it refers to")
+    if change.act in {"retype", "require"}:
+        for row in connection.execute(_OWN, {"name": step.table}):
+            # The revision has a key of its own for user_id, and puts it there before.
+            is_met = str(row.column).casefold() in change.names and str(row.column).casefold() != "user_id"
+            if is_met and (change.act == "retype" or "SET NULL" in {row.on_delete, row.on_update}):
+                yield _foreign_key(row, step.table, "MariaDB does not change its column while it is there")
 
 
 def of_tables(connection: sa.Connection, names: Collection[str]) -> Iterator[Dependant]:
@@ -45,7 +80,7 @@ def of_tables(connection: sa.Connection, names: Collection[str]) -> Iterator[Dep
     meanwhile = "take the tables away"
     for row in _others(connection, names):
         if row.first and not (row.here and row.child in names):
-            yield _foreign_key(row, "MariaDB drops no table that it refers to", meanwhile)
+            yield _foreign_key(row, str(row.table), "MariaDB drops no table that it refers to", meanwhile)
     for row in connection.execute(_TRIGGERS, {"names": list(names)}):
         made = f"CREATE TRIGGER `{row.name}` {row.timing} {row.event} ON {row.table} FOR EACH ROW {row.body}"
         remedy = out_of_the_way(f"DROP TRIGGER `{row.name}`", made, meanwhile)
@@ -64,7 +99,7 @@ def _others(connection: sa.Connection, names: Collection[str]) -> Sequence[sa.Ro
     return connection.execute(_FOREIGN_KEYS, {"names": list(names)}).all()
 
 
-def _foreign_key(row: sa.Row[Any], because: str, meanwhile: str) -> Dependant:
+def _foreign_key(row: sa.Row[Any], table: str, because: str, meanwhile: str = "adopt") -> Dependant:
     gone = f"ALTER TABLE `{row.schema}`.`{row.child}` DROP FOREIGN KEY `{row.name}`"
     name = f"foreign key {row.name} of {row.schema}.{row.child}"
-    return Dependant(str(row.table), name, "refuses", because, out_of_the_way(gone, None, meanwhile))
+    return Dependant(table, name, "refuses", because, out_of_the_way(gone, None, meanwhile))

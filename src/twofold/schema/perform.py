@@ -145,7 +145,7 @@ def _online(connection: sa.Connection, task: _Task) -> None:
     """Try one way after the other; the last one, a copy, only where it is allowed."""
     step = task.step
     *online, copy = (*step.statements, *step.alternatives)
-    ways = [*online, copy] if not online or task.allowed & {"copy", step.kind} else online
+    ways = [*online, copy] if not online or task.allowed & {"copy", *step.kinds} else online
     for number, statement in enumerate(ways):
         try:
             turn.take(connection, partial(_execute, connection, [statement]))

@@ -58,7 +58,7 @@ class Probe:
     bounded: str
 
 
-Act = Literal["retype", "add", "fill", "require", "release", "create"]
+Act = Literal["retype", "add", "fill", "require", "release", "unique", "create"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ class Change:
     """What a step does to what stands there, and so to what hangs on it.
 
     Columns get another type; are added, without a value or with one for every row; have to be filled from now on, or
-    need not be any longer. A table is created, whose name is the first, and those of its keys and indexes follow.
+    need not be any longer; are unique together. A table is created, whose name is the first, before those of its keys
+    and indexes.
     """
 
     act: Act
@@ -80,7 +81,8 @@ class Step:
     `style` says how it runs: in a transaction; in one for each batch of rows, where the first statement finds the last
     row of a batch, the second changes the batch, and the others follow once; outside of a transaction, as CREATE INDEX
     CONCURRENTLY wants it; as a rebuild of a SQLite table; or as one online ALTER of MariaDB, for which `alternatives`
-    are tried where the server refuses. `changes` say in structure what the statements do.
+    are tried where the server refuses. `changes` say in structure what the statements do, and `also` which
+    other kinds are done by the same statement.
     """
 
     table: str
@@ -93,6 +95,12 @@ class Step:
     probes: tuple[Probe, ...] = ()
     alternatives: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    also: tuple[str, ...] = ()
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """All kinds that it takes leave for, where it is heavy: one, or several that one copy of a table does."""
+        return (self.kind, *self.also)
 
     def __str__(self) -> str:
         return f"{self.table}: {self.what}"
@@ -142,8 +150,9 @@ class Plan:
 
     @property
     def refused(self) -> tuple[Step, ...]:
-        """The heavy steps that `--allow` does not name."""
-        return tuple(step for step in self.steps if step.verdict is Verdict.HEAVY and step.kind not in self.allowed)
+        """The heavy steps of which `--allow` does not name every kind."""
+        heavy = (step for step in self.steps if step.verdict is Verdict.HEAVY)
+        return tuple(step for step in heavy if not self.allowed.issuperset(step.kinds))
 
     @property
     def is_recorded(self) -> bool:

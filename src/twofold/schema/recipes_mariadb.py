@@ -5,29 +5,33 @@ Its DDL knows no transactions, so every step is one statement, which happens who
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from twofold.schema import probes
 from twofold.schema.findings import Verdict
+from twofold.schema.online_mariadb import copies, is_copied_to_lengthen
 from twofold.schema.plan import Change, Lock, Step, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from twofold.schema.online_mariadb import Copies
     from twofold.schema.plan import Probe, Subject
-
-    Changes = tuple[Change, ...]
 
 ONLINE = ("ALGORITHM=INSTANT, LOCK=NONE", "ALGORITHM=NOCOPY, LOCK=NONE", "ALGORITHM=INPLACE, LOCK=NONE")
 COPY = "ALGORITHM=COPY, LOCK=SHARED"
 _UTF8 = "utf8mb4"
+_TEXT = 65_535
 _COLUMN = sa.text(
     "SELECT column_type AS spelled, is_nullable = 'YES' AS nullable, column_default AS default_text, "
     "character_set_name AS charset, collation_name AS collation, extra, column_comment AS comment "
     "FROM information_schema.columns WHERE table_schema = database() AND table_name = :table AND column_name = :column"
 )
+_RENEWED = re.compile(r"on update [\w()]+", re.IGNORECASE)
 _CHECK = sa.text(
     "SELECT check_clause FROM information_schema.check_constraints WHERE constraint_schema = database() "
     "AND table_name = :table AND level = 'Column' AND constraint_name = :column"
@@ -37,41 +41,75 @@ _CHARSET = sa.text(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one kind of heavy change adds to the one copy that a table is given."""
+
+    kind: str
+    what: str
+    change: str
+    changes: tuple[Change, ...] = ()
+    asked: tuple[Probe, ...] = ()
+    users: bool = False
+
+
 def steps(subject: Subject) -> Iterator[Step]:
-    """Everything that one table needs, in the order of doing: columns first, then what is built on them."""
-    yield from _columns(subject)
-    yield from _types(subject)
-    yield from _nullability(subject)
-    yield from _keys(subject)
-    yield from _foreign_key(subject)
+    """Everything that one table needs, in the order of doing: columns first, then what is built on them.
+
+    A table is copied once, whatever there is to do by a copy. What replaces its foreign key comes before NOT NULL,
+    since a key that sets its column to NULL forbids that.
+    """
+    there = copies(subject)
+    yield from _columns(subject, there)
+    yield from _types(subject, there)
+    if parts := (*_copied_types(subject, there), *_new_foreign_key(subject)):
+        yield _copied(subject, parts)
+    yield from _dropped_foreign_keys(subject)
+    yield from _nullability(subject, there)
+    yield from _keys(subject, there)
 
 
-def _online(
-    subject: Subject, what: str, kind: str, change: str, *asked: Probe, first: int = 0, changes: Changes = ()
-) -> Step:
+def _online(subject: Subject, what: str, kind: str, change: str, *asked: Probe, first: int = 0) -> Step:
     """One change without a copy, in the cheapest way that the server agrees to, from the `first` on."""
     ways = tuple(f"ALTER TABLE {subject.name} {change}, {way}" for way in (*ONLINE[first:], COPY))
     lock = Lock(subject.name, "metadata lock", "everybody waits for an instant")
     verdict = Verdict.ADDITIVE
-    return Step(subject.name, what, kind, verdict, ways[:1], (lock,), "online", asked, ways[1:], changes)
+    return Step(subject.name, what, kind, verdict, ways[:1], (lock,), "online", asked, alternatives=ways[1:])
 
 
-def _copied(
-    subject: Subject, what: str, kind: str, change: str, *asked: Probe, users: bool = False, changes: Changes = ()
-) -> Step:
+def _may_copy(step: Step, *, copied: bool) -> Step:
+    """The same step, heavy where the server will ask for a copy after it was asked for less."""
+    if not copied:
+        return step
+    lock = Lock(step.table, "LOCK=SHARED", "writers wait")
+    kind = "copy" if step.verdict is Verdict.ADDITIVE else step.kind
+    return replace(step, kind=kind, verdict=Verdict.HEAVY, locks=(lock,))
+
+
+def _copied(subject: Subject, parts: tuple[_Part, ...]) -> Step:
+    """All parts in one ALTER, which needs the leave of each of them."""
     locks = [Lock(subject.name, "LOCK=SHARED", "writers wait")]
-    if users:
+    if any(part.users for part in parts):
         locks.append(list(_instants(subject))[1])
-    statement = f"ALTER TABLE {subject.name} {change}, {COPY}"
-    return Step(subject.name, what, kind, Verdict.HEAVY, (statement,), tuple(locks), "online", asked, (), changes)
+    statement = f"ALTER TABLE {subject.name} {', '.join(part.change for part in parts)}, {COPY}"
+    kind, *also = dict.fromkeys(part.kind for part in parts)
+    what = "; ".join(part.what for part in parts)
+    asked = tuple(probe for part in parts for probe in part.asked)
+    changes = tuple(change for part in parts for change in part.changes)
+    verdict = Verdict.HEAVY
+    return Step(
+        subject.name, what, kind, verdict, (statement,), tuple(locks), "online", asked, (), changes, tuple(also)
+    )
 
 
-def _columns(subject: Subject) -> Iterator[Step]:
+def _columns(subject: Subject, there: Copies) -> Iterator[Step]:
     added, filled = subject.of("column"), subject.of("default")
     changes = [f"ADD COLUMN {_with_charset(subject, finding.subject)}" for finding in added]
     changes += [f"ALTER COLUMN {one.subject} SET DEFAULT {subject.default(one.subject)}" for one in filled]
     if changes:
-        yield _online(subject, subject.listed(*added, *filled), "column", ", ".join(changes))
+        step = _online(subject, subject.listed(*added, *filled), "column", ", ".join(changes))
+        step = replace(step, changes=subject.added(*added))
+        yield _may_copy(step, copied=there.always or (there.to_add and bool(added)))
 
 
 def _with_charset(subject: Subject, column: str) -> str:
@@ -84,41 +122,57 @@ def _with_charset(subject: Subject, column: str) -> str:
     return definition.replace(type_, f"{type_} CHARACTER SET {_UTF8}", 1)
 
 
-def _types(subject: Subject) -> Iterator[Step]:
-    if longer := subject.of("type", verdict=Verdict.ADDITIVE):
-        changes = (_modified(subject, one.subject, type_=subject.type_(one.subject)) for one in longer)
-        retyped = (Change("retype", tuple(one.subject for one in longer)),)
-        yield _online(subject, subject.listed(*longer), "length", ", ".join(changes), changes=retyped)
+def _longer(subject: Subject, there: Copies, *, copied: bool) -> tuple[str, ...]:
+    """Strings that are made longer, by a copy or without one."""
+    names = (finding.subject for finding in subject.of("type", verdict=Verdict.ADDITIVE))
+    return tuple(name for name in names if (there.always or is_copied_to_lengthen(subject, name)) is copied)
+
+
+def _types(subject: Subject, there: Copies) -> Iterator[Step]:
+    if names := _longer(subject, there, copied=False):
+        change = ", ".join(_modified(subject, name, type_=subject.type_(name)) for name in names)
+        step = _online(subject, f"type {', '.join(names)}", "length", change)
+        yield replace(step, changes=(Change("retype", names),))
+
+
+def _copied_types(subject: Subject, there: Copies) -> Iterator[_Part]:
     heavy = tuple(finding.subject for finding in subject.of("type", verdict=Verdict.HEAVY))
     families = {"moment": "timestamps", "integer": "integers", "string": "character-set"}
-    for family, kind in families.items():
-        names = tuple(name for name in heavy if subject.found.columns[name].type.family == family)
+    columns = {
+        kind: tuple(name for name in heavy if subject.found.columns[name].type.family == family)
+        for family, kind in families.items()
+    }
+    for kind, names in (columns | {"copy": _longer(subject, there, copied=True)}).items():
         if names:
             change = ", ".join(_modified(subject, name, type_=_wanted(subject, name)) for name in names)
-            retyped = (Change("retype", names),)
-            yield _copied(subject, f"{kind} of {', '.join(names)}", kind, change, changes=retyped)
+            what = "type" if kind == "copy" else f"{kind} of"
+            yield _Part(kind, f"{what} {', '.join(names)}", change, (Change("retype", names),))
 
 
 def _wanted(subject: Subject, column: str) -> str:
     """The revision's type, unless the live one holds more already and only the character set is to change."""
     live, type_ = subject.found.columns[column].type, subject.type_(column)
     wanted = subject.expected.c[column].type
-    if live.family == "string" and (live.size or 0) > (getattr(wanted, "length", None) or 0):
+    if live.family == "string" and (live.size or 0) > (getattr(wanted, "length", None) or _TEXT):
         return live.text.partition(" character set ")[0]
     return type_
 
 
-def _nullability(subject: Subject) -> Iterator[Step]:
+def _nullability(subject: Subject, there: Copies) -> Iterator[Step]:
     if optional := subject.of("nullability", verdict=Verdict.ADDITIVE):
         changes = (_modified(subject, finding.subject, nullable=True) for finding in optional)
-        yield _online(subject, subject.listed(*optional), "null", ", ".join(changes))
+        step = _online(subject, subject.listed(*optional), "null", ", ".join(changes))
+        step = replace(step, changes=(Change("release", tuple(finding.subject for finding in optional)),))
+        yield _may_copy(step, copied=there.to_require)
     if required := subject.of("nullability", verdict=Verdict.HEAVY):
         change = ", ".join(_modified(subject, finding.subject, nullable=False) for finding in required)
         ways = tuple(f"ALTER TABLE {subject.name} {change}, {way}" for way in (ONLINE[-1], COPY))
         lock = Lock(subject.name, "metadata lock", "everybody waits for an instant")
         asked = tuple(probes.nulls(subject, finding.subject) for finding in required)
         what, verdict = subject.listed(*required), Verdict.HEAVY
-        yield Step(subject.name, what, "not-null", verdict, ways[:1], (lock,), "online", asked, alternatives=ways[1:])
+        filled = (Change("require", tuple(finding.subject for finding in required)),)
+        step = Step(subject.name, what, "not-null", verdict, ways[:1], (lock,), "online", asked, ways[1:], filled)
+        yield _may_copy(step, copied=there.to_require)
 
 
 def _modified(subject: Subject, column: str, *, type_: str | None = None, nullable: bool | None = None) -> str:
@@ -136,6 +190,10 @@ def _modified(subject: Subject, column: str, *, type_: str | None = None, nullab
         parts.append(f"DEFAULT {live.default_text}")
     if "auto_increment" in str(live.extra).lower():
         parts.append("AUTO_INCREMENT")
+    if (renewed := _RENEWED.search(str(live.extra))) is not None:
+        parts.append(renewed[0])
+    if "invisible" in str(live.extra).lower():
+        parts.append("INVISIBLE")
     if live.comment:
         parts.append(f"COMMENT {_literal(str(live.comment))}")
     check = subject.connection.execute(_CHECK, {"table": subject.name, "column": column}).scalar_one_or_none()
@@ -149,7 +207,7 @@ def _literal(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _keys(subject: Subject) -> Iterator[Step]:
+def _keys(subject: Subject, there: Copies) -> Iterator[Step]:
     for finding in subject.of("unique", "index"):
         columns, is_unique = columns_of(finding), finding.aspect == "unique"
         ignored = next(
@@ -162,26 +220,37 @@ def _keys(subject: Subject) -> Iterator[Step]:
             unique = "UNIQUE " if is_unique else ""
             change, first = f"ADD {unique}INDEX {name} ({', '.join(columns)})", 1
         asked = probes.duplicates(subject, columns) if is_unique else ()
-        yield _online(subject, finding.what, "unique" if is_unique else "index", change, *asked, first=first)
+        step = _online(subject, finding.what, "unique" if is_unique else "index", change, *asked, first=first)
+        step = replace(step, changes=(Change("unique", columns),) if is_unique else ())
+        yield _may_copy(step, copied=there.always)
 
 
-def _foreign_key(subject: Subject) -> Iterator[Step]:
+def _replaced(subject: Subject) -> tuple[list[str], bool]:
+    """How those foreign keys of `user_id` go that are not the revision's, and whether one stays that is."""
+    ours = [key for key in subject.found.foreign_keys if key.columns == ("user_id",)]
+    gone = [f"DROP FOREIGN KEY {subject.quote(key.name)}" for key in ours if key.on_delete != "CASCADE"]
+    return gone, any(key.on_delete == "CASCADE" for key in ours)
+
+
+def _new_foreign_key(subject: Subject) -> Iterator[_Part]:
     """One ALTER drops the old key and adds the new one. With checks off it would be instant, and accept orphans."""
     findings = subject.of("foreign key")
-    if not findings:
-        return
-    ours = [key for key in subject.found.foreign_keys if key.columns == ("user_id",)]
-    changes = [f"DROP FOREIGN KEY {subject.quote(key.name)}" for key in ours if key.on_delete != "CASCADE"]
-    if any(key.on_delete == "CASCADE" for key in ours):
-        ways = tuple(f"ALTER TABLE {subject.name} {', '.join(changes)}, {way}" for way in (*ONLINE, COPY))
+    gone, stays = _replaced(subject)
+    if findings and not stays:
+        name = subject.free(f"fk_{subject.name}_user_id_cascade")
+        added = f"ADD CONSTRAINT {name} FOREIGN KEY (user_id) REFERENCES {subject.reference}"
+        asked = (probes.orphans(subject),)
+        yield _Part("foreign-keys", findings[0].what, ", ".join([*gone, added]), asked=asked, users=True)
+
+
+def _dropped_foreign_keys(subject: Subject) -> Iterator[Step]:
+    findings = subject.of("foreign key")
+    gone, stays = _replaced(subject)
+    if findings and stays:
+        ways = tuple(f"ALTER TABLE {subject.name} {', '.join(gone)}, {way}" for way in (*ONLINE, COPY))
         locks = tuple(_instants(subject))
         what, verdict = findings[0].what, Verdict.HEAVY
         yield Step(subject.name, what, "foreign-keys", verdict, ways[:1], locks, "online", alternatives=ways[1:])
-    else:
-        name = subject.free(f"fk_{subject.name}_user_id_cascade")
-        changes.append(f"ADD CONSTRAINT {name} FOREIGN KEY (user_id) REFERENCES {subject.reference}")
-        asked = probes.orphans(subject)
-        yield _copied(subject, findings[0].what, "foreign-keys", ", ".join(changes), asked, users=True)
 
 
 def _instants(subject: Subject) -> Iterator[Lock]:
