@@ -301,13 +301,13 @@ def _mariadb(
 MARIADB = (
     _mariadb(
         "a foreign key in another database",
-        "foreign key theirs of elsewhere.notes",
+        "foreign key theirs of {here}_too.notes",
         "refuses",
-        "CREATE DATABASE elsewhere",
+        "CREATE DATABASE {here}_too",
         # Of whatever type the column is.
-        "CREATE TABLE elsewhere.notes AS SELECT id FROM {table} LIMIT 0",
-        "ALTER TABLE elsewhere.notes ADD CONSTRAINT theirs FOREIGN KEY (id) REFERENCES {here}.{table} (id)",
-        gone=("DROP DATABASE elsewhere",),
+        "CREATE TABLE {here}_too.notes AS SELECT id FROM {table} LIMIT 0",
+        "ALTER TABLE {here}_too.notes ADD CONSTRAINT theirs FOREIGN KEY (id) REFERENCES {here}.{table} (id)",
+        gone=("DROP DATABASE {here}_too",),
         refuses=True,
     ),
     _mariadb(

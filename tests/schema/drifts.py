@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import hypothesis.strategies as st
 import sqlalchemy as sa
 
 from twofold.schema.findings import Verdict
@@ -322,3 +323,14 @@ SQLITE = (
 )
 
 DRIFTS = (*SQLITE, *POSTGRESQL, *MARIADB)
+
+# These make the same change in another way, so that one of them is all that there can be.
+_ALIKE = {"(code_hash)", "(user_id)", "digits", "created_at", "trust_token"}
+
+
+def in_company(backend: str) -> st.SearchStrategy[list[Drift]]:
+    """Some drifts that a plan repairs, in an order in which they can be made one after the other."""
+    repairable = [drift for drift in DRIFTS if drift.backend == backend and drift.sees[2] in {_A, _H}]
+    of_one_kind = lambda drift: drift.sees[1] if drift.sees[1] in _ALIKE else drift.name  # noqa: E731
+    some = st.lists(st.sampled_from(repairable), min_size=2, max_size=6, unique_by=of_one_kind)
+    return some.map(lambda drifts: sorted(drifts, key=lambda one: one.rewrite is None))

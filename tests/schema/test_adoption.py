@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.databases import BACKENDS, Database, Sources
-from tests.schema.drifts import DRIFTS, Drift
+from tests.schema.drifts import DRIFTS, Drift, in_company
 from tests.schema.rows import contents, fill, unchanged
 from tests.schema.snapshot import snapshot
 from twofold.schema import adoption, commands, spec
@@ -114,36 +114,16 @@ def test_a_row_that_names_no_column_of_ours_gets_their_defaults(migrated: Databa
     assert tuple(row) == (0,) * len(_COUNTERS) + (None,) * len(_SEALS + _MOMENTS)
 
 
-_REPAIRABLE = {
-    backend: [
-        drift
-        for drift in HERE
-        if drift.backend == backend and drift.sees[2] in {Verdict.ADDITIVE, Verdict.HEAVY} and drift.rewrite is None
-    ]
-    for backend in ("postgresql", "sqlite")
-}
-_REWRITTEN = [drift for drift in HERE if drift.rewrite is not None and drift.sees[2] is Verdict.HEAVY]
-# These make the same change in another way, so that one of them is all that there can be.
-_ALIKE = {"(code_hash)", "(user_id)", "digits", "created_at", "trust_token"}
-
-
-def sets(backend: str) -> st.SearchStrategy[list[Drift]]:
-    """Some drifts that can be made one after the other."""
-    of_one_kind = lambda drift: drift.sees[1] if drift.sees[1] in _ALIKE else drift.name  # noqa: E731
-    drifts = [*_REPAIRABLE[backend], *(_REWRITTEN if backend == "sqlite" else [])]
-    return st.lists(st.sampled_from(drifts), min_size=2, max_size=6, unique_by=of_one_kind)
-
-
 @pytest.mark.backends("sqlite", "postgresql")
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_differences_in_any_company_are_repaired_all_the_same(
     databases: Sources, backend: str, data: st.DataObject
 ) -> None:
-    drifts = data.draw(sets(backend))
+    drifts = data.draw(in_company(backend))
     with databases.database(backend, migrated=True) as database:
         with database.engine().connect() as connection:
-            for drift in sorted(drifts, key=lambda one: one.rewrite is None):
+            for drift in drifts:
                 drift.make(connection)
         fill(database)
         adopted(database, "heavy")
