@@ -48,6 +48,7 @@ _LISTED = sa.text(
     "UNION ALL SELECT concat('check ', constraint_name) FROM information_schema.check_constraints "
     "WHERE constraint_schema = :schema AND table_name = :name"
 )
+_TOLD = re.compile(r"CONSTRAINT `((?:[^`]|``)+)` FOREIGN KEY .* ON DELETE (CASCADE|SET NULL|NO ACTION|SET DEFAULT)")
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _UNLIMITED = {"text": 65_535, "mediumtext": 16_777_215, "longtext": 4_294_967_295}
 
@@ -158,12 +159,23 @@ def _foreign_keys(connection: sa.Connection, named: dict[str, str | None]) -> tu
     here = connection.execute(sa.text("SELECT database()")).scalar_one()
     grouped: dict[str, list[sa.Row[Any]]] = {}
     rules = {str(name): str(rule).upper() for name, rule in connection.execute(_RULES, named)}
-    for row in connection.execute(_FOREIGN_KEYS, named).all():
+    keys = connection.execute(_FOREIGN_KEYS, named).all()
+    if any(row.name not in rules for row in keys):
+        rules = _told_rules(connection, named)
+    for row in keys:
         grouped.setdefault(str(row.name), []).append(row)
     found: list[ForeignKey] = []
     for name, rows in grouped.items():
         target = str(rows[0].target) if rows[0].target_schema == here else f"{rows[0].target_schema}.{rows[0].target}"
         columns = tuple(str(row.column).casefold() for row in rows)
         target_columns = tuple(str(row.target_column).casefold() for row in rows)
-        found.append(ForeignKey(name, columns, target.casefold(), target_columns, rules[name]))
+        found.append(ForeignKey(name, columns, target.casefold(), target_columns, rules.get(name, "RESTRICT")))
     return tuple(found)
+
+
+def _told_rules(connection: sa.Connection, named: dict[str, str | None]) -> dict[str, str]:
+    """The rules out of the table's own DDL, which a role that may only read is shown, and leaves RESTRICT unsaid."""
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    table = f"{quote(str(named['schema']))}.{quote(str(named['name']))}"
+    made = str(connection.exec_driver_sql(f"SHOW CREATE TABLE {table}").one()[1])
+    return {str(name): str(rule) for name, rule in _TOLD.findall(made)}

@@ -19,11 +19,15 @@ def _versions(connection: sa.Connection, table: str) -> sa.TableClause:
     return sa.table(table, sa.column("version_num", sa.String), schema=place.ours(connection))
 
 
+def is_there(connection: sa.Connection, table: str) -> bool:
+    """Whether there is a version table of this name where ours are."""
+    return sa.inspect(connection).has_table(table, place.ours(connection))
+
+
 def _rows(connection: sa.Connection, table: str) -> list[str]:
-    versions = _versions(connection, table)
-    if not sa.inspect(connection).has_table(table, versions.schema):
+    if not is_there(connection, table):
         return []
-    return sorted(str(one) for one in connection.execute(sa.select(versions)).scalars())
+    return sorted(str(one) for one in connection.execute(sa.select(_versions(connection, table))).scalars())
 
 
 def every(connection: sa.Connection) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from twofold.schema import (
     recipes_mariadb,
     recipes_postgresql,
     recipes_sqlite,
+    rights,
     spec,
     verifier,
 )
@@ -79,12 +80,15 @@ def survey(
     steps_of_users = {users.table_key: in_the_way.step} if in_the_way else {}
     blocked = [_blocker(finding, steps_of_users) for finding in drift if finding.verdict is Verdict.BLOCKED]
     steps = list(_repairs(connection, users, parent, relations, drift))
+    elsewhere = () if leave_history else history.elsewhere(connection)
     if with_rows:
+        written = [] if leave_history or recorded == spec.REVISION else [spec.VERSION_TABLE]
+        written += [history.HOSTS] if elsewhere else []
+        blocked += rights.missing(connection, users, parent, steps, written)
         blocked += dict.fromkeys(one for step in steps for one in probes.ask(connection, step))
         blocked += dict.fromkeys(dependants.blocking(connection, steps))
         if recorded != spec.REVISION or steps:
             blocked += _foreign_clock(connection, users, relations)
-    elsewhere = () if leave_history else history.elsewhere(connection)
     sizes = {name: _size(connection, name) for name in spec.NAMES if name in report.present} if with_rows else {}
     return Plan(
         report,
