@@ -26,7 +26,9 @@ _ROWS = 2000
 _HANGING = (
     "SELECT EXISTS (SELECT 1 FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid "
     "AND a.attnum = d.refobjsubid WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(:table) "
-    "AND a.attname = 'id' AND NOT (d.classid = 'pg_attrdef'::regclass OR d.classid = 'pg_class'::regclass AND EXISTS ("
+    "AND a.attname = 'id' AND NOT (d.classid = 'pg_attrdef'::regclass AND EXISTS (SELECT 1 FROM pg_attrdef own "
+    "WHERE own.oid = d.objid AND own.adrelid = a.attrelid AND own.adnum = a.attnum) "
+    "OR d.classid = 'pg_class'::regclass AND EXISTS ("
     "SELECT 1 FROM pg_class s WHERE s.oid = d.objid AND s.relkind = 'S' UNION ALL "
     "SELECT 1 FROM pg_index i WHERE i.indexrelid = d.objid AND i.indpred IS NULL AND i.indexprs IS NULL "
     "AND NOT i.indisreplident AND NOT i.indisclustered "
