@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from twofold.schema import place, rehearsal_postgresql
+from twofold.schema import event_triggers_postgresql, place, rehearsal_postgresql
 from twofold.schema import ties_postgresql as ties
 from twofold.schema.dependant import Dependant, out_of_the_way
 
@@ -109,6 +109,7 @@ def of_steps(connection: sa.Connection, steps: Sequence[Step]) -> Iterator[tuple
             for met in _MET.get(change.act, ()):
                 for dependant in met(connection, step, change):
                     yield step, dependant
+    yield from event_triggers_postgresql.refusing(connection, steps)
 
 
 def _below(connection: sa.Connection, step: Step, change: Change) -> Iterator[Dependant]:

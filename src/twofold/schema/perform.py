@@ -25,21 +25,28 @@ _log = logging.getLogger("twofold.schema")
 _CONCURRENT_WAIT = "60s"
 # PostgreSQL 13 cannot; there a statement goes on to its end, and the next run waits for it.
 _WATCH_CLIENT = "SELECT set_config(name, '2s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
+# What a role or a database says for people's statements would end a step that lets them go on meanwhile.
+_UNLIMITED = (
+    "SELECT set_config(name, '0', false) FROM pg_settings "
+    "WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')"
+)
 # MariaDB: this algorithm, or this lock, is not supported for this change.
 _NOT_ONLINE = {1845, 1846}
 
 
 def prepare(connection: sa.Connection) -> None:
-    """Make a session fit for DDL: its server notices a client that died, and turns no NULL into an empty text."""
+    """Make a session fit for DDL: its server notices a client that died, turns no NULL into a text, and has time."""
     match connection.dialect.name:
         case "postgresql":
             with connection.begin():
                 connection.exec_driver_sql(_WATCH_CLIENT)
+                connection.exec_driver_sql(_UNLIMITED)
         case "sqlite":
             return
         case _:
             with connection.begin():
                 connection.exec_driver_sql("SET SESSION sql_mode = concat(@@sql_mode, ',STRICT_ALL_TABLES')")
+                connection.exec_driver_sql("SET SESSION max_statement_time = 0")
 
 
 def perform(
