@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from tests.schema.built import BUILT
 from tests.schema.incident import happen_in_part
 from tests.schema.rows import contents, unchanged
+from tests.schema.snapshot import snapshot
 from twofold.schema import adoption, commands, dependants, spec
 from twofold.settings import Settings
 
@@ -112,6 +113,26 @@ def test_one_copy_of_a_table_does_all_that_needs_one_and_the_plan_names_every_le
     with database.engine().connect() as connection:
         made = str(connection.exec_driver_sql("SHOW CREATE TABLE mfa_events").one()[1])
     assert "DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6)" in made
+
+
+@pytest.mark.backends("mariadb")
+def test_rows_that_would_be_too_long_are_known_before_the_first_step(database: Database) -> None:
+    happen_in_part(database, "user_mfa_secrets", "mfa_events")
+    wide = ", ".join(f"ADD note_{number} VARCHAR(150)" for number in range(4))
+    with database.engine().begin() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE user_mfa_secrets ROW_FORMAT = COMPACT, {wide}")
+    before = snapshot(database)
+    with pytest.raises(adoption.Refused) as caught:
+        adoption.apply(database.engine(), SETTINGS, allow=["heavy"])
+    (blocker,) = caught.value.plan.blocked
+    assert blocker.problem.startswith("table user_mfa_secrets: ")
+    assert "error 1118" in blocker.problem
+    assert "ROW_FORMAT = DYNAMIC" in blocker.remedy
+    assert snapshot(database) == before
+    with database.engine().begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE user_mfa_secrets ROW_FORMAT = DYNAMIC")
+    adoption.apply(database.engine(), SETTINGS, allow=named(adoption.plan(database.engine(), SETTINGS)))
+    assert commands.verify(database.engine(), SETTINGS).conforms
 
 
 @pytest.mark.backends("mariadb")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from twofold.schema import rehearsal_mariadb
 from twofold.schema.dependant import Dependant, out_of_the_way
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def of_steps(connection: sa.Connection, steps: Sequence[Step]) -> Iterator[tuple
         for change in step.changes:
             for dependant in (*_history(connection, step, change), *_foreign_keys(connection, step, change)):
                 yield step, dependant
+    yield from rehearsal_mariadb.refused(connection, steps)
 
 
 def _history(connection: sa.Connection, step: Step, change: Change) -> Iterator[Dependant]:
