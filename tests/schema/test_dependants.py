@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from tests.schema.built import BUILT
@@ -195,3 +196,36 @@ def test_a_limit_for_peoples_statements_ends_no_step(database: Database) -> None
     # Each of the three rows is checked when its wider id is filled.
     adoption.apply(database.engine(), SETTINGS, allow=["heavy"])
     assert commands.verify(database.engine(), SETTINGS).conforms
+
+
+@pytest.mark.backends("sqlite")
+def test_whatever_sqlite_refuses_is_refused_in_memory_first(database: Database) -> None:
+    happen_in_part(database, "mfa_backup_codes", "mfa_events")
+    with database.engine().begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE twofold_new_mfa_events (id INTEGER)")
+    before = snapshot(database)
+    with pytest.raises(adoption.Refused) as caught:
+        adoption.apply(database.engine(), SETTINGS, allow=["heavy"])
+    (blocker,) = caught.value.plan.blocked
+    assert "twofold_new_mfa_events already exists" in blocker.problem.replace('"', "")
+    assert snapshot(database) == before
+
+
+@pytest.mark.backends("sqlite")
+def test_an_index_over_a_function_of_the_host_is_made_again_where_the_function_is(database: Database) -> None:
+    happen_in_part(database, "mfa_events")
+    engine = database.engine()
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: object) -> None:
+        connection.create_function("folded", 1, str.casefold, deterministic=True)
+
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE INDEX by_type ON mfa_events (folded(event_type))")
+    (blocker,) = adoption.plan(database.engine(), SETTINGS).blocked
+    assert "no such function: folded" in blocker.problem
+    assert adoption.plan(engine, SETTINGS).blocked == ()
+    adoption.apply(engine, SETTINGS, allow=["heavy"])
+    with engine.connect() as connection:
+        names = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE tbl_name = 'mfa_events'").scalars()
+        assert "by_type" in set(names)

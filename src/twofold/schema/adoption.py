@@ -74,6 +74,8 @@ def kinds(named: Iterable[str]) -> frozenset[str]:
 def plan(engine: sa.Engine, settings: Settings, *, allow: Iterable[str] = (), leave_history: bool = False) -> Plan:
     """What `apply` would do. Reads the catalog, and a bounded number of rows; changes nothing.
 
+    What only trying tells is tried on an empty temporary table, or on SQLite in memory.
+
     `leave_history` says that the host's own Alembic history has the tables, so that nothing is recorded or moved.
     """
     with as_mfa_errors(), engine.connect() as connection:
