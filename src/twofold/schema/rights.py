@@ -82,7 +82,8 @@ def _postgresql(
             problem = f"PostgreSQL lets only its owner change a table, and that is {row.owner}"
             yield Blocker(table, "rights", problem, f"Connect as {row.owner}, or give the table away ({grant};).")
     there = {name for name in recorded_in if history.is_there(connection, name)}
-    if any(step.kind in _MAKERS or step.style == "concurrently" for step in steps) or set(recorded_in) - there:
+    makes = any(statement.startswith(_MAKES) for step in steps for statement in step.statements)
+    if makes or set(recorded_in) - there:
         for row in asked(_CREATES):
             yield _lacks("CREATE", f"schema {row.name}", f"GRANT CREATE ON SCHEMA {row.name} TO {row.me}")
     if parent is not None and any(step.kind in {"table", "foreign-key"} for step in steps):
@@ -98,8 +99,8 @@ def _postgresql(
 
 
 _RECORDING = {"SELECT", "INSERT", "UPDATE", "DELETE"}
-# Steps that make an index, a function or a table, or give an index another name.
-_MAKERS = {"table", "index", "unique", "integers"}
+# What needs the right to create in a schema, a new name of an index included.
+_MAKES = ("CREATE ", "REINDEX ", "ALTER INDEX ")
 
 
 def _mariadb(connection: sa.Connection, steps: Sequence[Step], recorded_in: Sequence[str]) -> Iterator[Blocker]:
