@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from twofold.schema.plan import Plan
 
 SETTINGS = Settings()
+_KEPT = "SET SESSION system_versioning_alter_history = KEEP"
 
 
 def here(database: Database) -> list[Built]:
@@ -114,6 +115,21 @@ def test_one_copy_of_a_table_does_all_that_needs_one_and_the_plan_names_every_le
     with database.engine().connect() as connection:
         made = str(connection.exec_driver_sql("SHOW CREATE TABLE mfa_events").one()[1])
     assert "DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6)" in made
+
+
+@pytest.mark.backends("mariadb")
+def test_a_history_of_rows_is_kept_where_somebody_says_so(database: Database) -> None:
+    happen_in_part(database, "mfa_events")
+    engine = database.engine()
+    event.listen(engine, "connect", lambda connection, _: connection.query(_KEPT))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE mfa_events ADD SYSTEM VERSIONING")
+        connection.exec_driver_sql("UPDATE mfa_events SET event_status = 'changed' WHERE id = 1")
+    adoption.apply(engine, SETTINGS, allow=named(adoption.plan(engine, SETTINGS)))
+    assert commands.verify(engine, SETTINGS).conforms
+    with engine.connect() as connection:
+        every = "SELECT count(*) FROM mfa_events FOR SYSTEM_TIME ALL"
+        assert connection.exec_driver_sql(every).scalar_one() == 4
 
 
 @pytest.mark.backends("mariadb")
