@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.schema.drifts import Drift
 
 SETTINGS = Settings()
-PLANS: Final = int(os.environ.get("TWOFOLD_ATTACK_PLANS", "3"))
+PLANS: Final = int(os.environ.get("TWOFOLD_ATTACK_PLANS", "2"))
 COLUMNS = (
     ("mfa_events", "created_at"),
     ("mfa_events", "id"),
