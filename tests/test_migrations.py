@@ -101,6 +101,48 @@ def test_alembic_without_any_configuration_migrates_a_file_in_the_current_folder
     here.dispose()
 
 
+def test_alembic_invents_no_users_and_says_what_is_referenced(tmp_path: Path) -> None:
+    here = Database(f"sqlite:///{tmp_path / 'twofold.db'}", "sqlite")
+    execute(here, "CREATE TABLE user (id INTEGER PRIMARY KEY)")
+    code, output = alembic("upgrade", "head", folder=tmp_path)
+    assert code != 0
+    assert "FAILED: There is no users.id in the database." in output
+    assert "TWOFOLD_USERS=user.id." in output
+    assert table_names(here) == {"user"}
+    code, output = alembic("-x", "twofold_with_users=yes", "upgrade", "head", folder=tmp_path)
+    assert code == 0
+    assert "There was no table users, so an empty one was made." in output
+    assert "user_id references users.id (INTEGER)." in output
+    assert table_names(here) == {"user", "users", *OURS}
+    here.dispose()
+
+
+def test_the_library_invents_no_users(database: Database) -> None:
+    execute(database, "CREATE TABLE accounts (number INTEGER PRIMARY KEY)")
+    with pytest.raises(ConfigurationError, match=r"TWOFOLD_USERS=accounts\.number\."):
+        commands.upgrade(database.engine(), SETTINGS)
+    assert table_names(database) == {"accounts"}
+    commands.upgrade(database.engine(), SETTINGS, with_users=True)
+    assert commands.verify(database.engine(), SETTINGS).findings == ()
+
+
+@pytest.mark.backends("postgresql")
+def test_tables_in_another_schema_are_seen_and_those_of_an_extension_are_not(database: Database) -> None:
+    execute(
+        database,
+        "CREATE TABLE things (n INTEGER)",
+        "CREATE EXTENSION IF NOT EXISTS plpgsql",
+        "ALTER EXTENSION plpgsql ADD TABLE things",
+        "CREATE SCHEMA app",
+        "CREATE TABLE app.members (id UUID PRIMARY KEY)",
+    )
+    with pytest.raises(ConfigurationError, match=r"TWOFOLD_USERS=app\.members\.id\."):
+        commands.upgrade(database.engine(), SETTINGS)
+    execute(database, "DROP SCHEMA app CASCADE")
+    commands.upgrade(database.engine(), SETTINGS)
+    assert commands.verify(database.engine(), SETTINGS).findings == ()
+
+
 def test_alembic_needs_no_loggers_in_its_configuration(tmp_path: Path) -> None:
     (tmp_path / "short.ini").write_text("[alembic]\nscript_location = twofold:migrations\n")
     code, output = alembic("-c", "short.ini", "upgrade", "head", folder=tmp_path)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from tests.cli.conftest import Shell
+from tests.schema.snapshot import snapshot
 from twofold.schema import spec
 
 if TYPE_CHECKING:
@@ -28,30 +29,53 @@ def test_an_empty_database_is_brought_up_and_says_so(database: Database) -> None
     assert shell("db", "current").out.startswith("none ")
 
     first = shell("db", "upgrade", "--json")
-    made = {"revision": spec.REVISION, "before": None, "changed": True, "made_users": True}
+    references = {"sqlite": "users.id (INTEGER)"}.get(database.backend, "users.id (bigint)")
+    made = {"revision": spec.REVISION, "before": None, "changed": True, "references": references, "made_users": True}
     assert (first.code, first.data) == (0, made)
     again = shell("db", "upgrade")
-    assert (again.code, again.out.strip()) == (0, f"The database is at revision {spec.REVISION} already.")
+    already = f"The database is at revision {spec.REVISION} already.\nuser_id references {references}."
+    assert (again.code, again.out.strip()) == (0, already)
     assert shell("db", "current", "--json").data == {"revision": spec.REVISION, "head": spec.REVISION, "is_head": True}
     conforms = shell("db", "verify")
     assert (conforms.code, conforms.out.strip()) == (0, f"The tables conform to revision {spec.REVISION}.")
 
 
-def test_an_upgrade_says_that_it_made_users_of_its_own(database: Database) -> None:
+def test_beside_tables_of_an_application_no_users_are_invented(database: Database) -> None:
     """An application whose users are in another table hears of it here, and not from a user whom nobody knows."""
     shell = Shell({"database_url": database.url})
+    statements(
+        database,
+        "CREATE TABLE settings (name VARCHAR(20) PRIMARY KEY)",
+        "CREATE TABLE user_settings (a INTEGER, b INTEGER, PRIMARY KEY (a, b))",
+        "CREATE TABLE accounts (number BIGINT PRIMARY KEY)",
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)",
+    )
+    before = snapshot(database)
+    refused = shell("db", "upgrade")
+    assert refused.code == 78
+    assert "There is no users.id in the database." in refused.err
+    assert "TWOFOLD_USERS=accounts.number, or TWOFOLD_USERS=settings.name. To have" in refused.err
+    assert snapshot(database) == before
+    for command in (("db", "verify"), ("db", "adopt")):
+        assert shell(*command).code == 3
+    assert "TWOFOLD_USERS=accounts.number" in shell("db", "adopt").out
+    assert snapshot(database) == before
+
+    right = shell("db", "upgrade", "--json", users="accounts.number")
+    assert (right.code, right.data["made_users"]) == (0, False)
+    assert right.data["references"].lower() == "accounts.number (bigint)"
+    assert shell("db", "verify", users="accounts.number").code == 0
+
+
+def test_users_are_made_beside_other_tables_where_that_is_asked_for(database: Database) -> None:
+    shell = Shell({"database_url": database.url})
     statements(database, "CREATE TABLE accounts (number BIGINT PRIMARY KEY)")
-    made = shell("db", "upgrade")
+    made = shell("db", "upgrade", "--with-users")
     assert made.code == 0
     assert "There was no table users, so an empty one was made" in made.out
     assert "set TWOFOLD_USERS" in made.out
-    assert "There was no table users" not in shell("db", "upgrade").out
-
-    assert shell("db", "downgrade", "--yes").code == 0
-    statements(database, "DROP TABLE users")
-    right = shell("db", "upgrade", "--json", users="accounts.number")
-    assert (right.code, right.data["made_users"]) == (0, False)
-    assert shell("db", "verify", users="accounts.number").code == 0
+    assert "There was no table users" not in shell("db", "upgrade", "--with-users").out
+    assert shell("db", "verify").code == 0
 
 
 def test_a_downgrade_shows_what_is_lost_and_asks(twofold: Shell, enrolled: Enrolment) -> None:

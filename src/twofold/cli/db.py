@@ -10,15 +10,13 @@ import typer
 from twofold.cli import adopt, write_revision
 from twofold.cli.shown import Table
 from twofold.cli.terminal import Terminal, command, noun
-from twofold.metadata import UsersColumn
+from twofold.errors import ConfigurationError
 from twofold.schema import commands, place, spec
 from twofold.schema.findings import Verdict
 from twofold.schema.sentences import as_mfa_errors
-from twofold.schema.users import parent
 
 if TYPE_CHECKING:
     from twofold.schema.findings import Finding, Report
-    from twofold.settings import Settings
 
 app = noun("db")
 write_revision.register(app)
@@ -37,19 +35,37 @@ _WORDS = {
 }
 
 
-@command(app, "twofold db upgrade", "twofold db upgrade --database-url sqlite:///app.db")
-def upgrade(terminal: Terminal) -> None:
-    """Make the four tables, or record those that are there and conform. What differs is refused and left as it is."""
+@command(
+    app,
+    "twofold db upgrade",
+    "TWOFOLD_USERS=accounts.uuid twofold db upgrade",
+    "twofold db upgrade --database-url sqlite:///app.db",
+)
+def upgrade(
+    terminal: Terminal,
+    *,
+    with_users: Annotated[
+        bool,
+        typer.Option("--with-users", help="Make an empty users table, too, where other tables are and none is users."),
+    ] = False,
+) -> None:
+    """Make the four tables, or record those that are there and conform. What differs is refused and left as it is.
+
+    In a database without tables, a users table is made as well. Where there are tables, and TWOFOLD_USERS names none of
+    them, nothing is made, and those are listed whose key would do.
+    """
     engine = terminal.founding_engine
     before = commands.current(engine)
-    makes_users = _lacks_users(engine, terminal.settings)
-    commands.upgrade(engine, terminal.settings)
+    makes_users = before is None and commands.founds(engine, terminal.settings, with_users=with_users)
+    commands.upgrade(engine, terminal.settings, with_users=with_users)
     after = commands.current(engine)
+    references = commands.referenced(engine, terminal.settings)
     sentences = [f"The database is at revision {after}" + (" already." if after == before else ".")]
+    sentences.append(f"user_id references {references}.")
     if makes_users:
         sentences.append(_MADE_USERS)
-    made = {"revision": after, "before": before, "changed": after != before, "made_users": makes_users}
-    terminal.answer(made, *sentences)
+    made = {"revision": after, "before": before, "changed": after != before, "references": references}
+    terminal.answer(made | {"made_users": makes_users}, *sentences)
 
 
 @command(app, "twofold db downgrade", "twofold db downgrade --yes")
@@ -89,7 +105,7 @@ def verify(terminal: Terminal) -> None:
     """
     report = commands.verify(terminal.engine, terminal.settings)
     recorded = commands.current(terminal.engine)
-    code = exit_code(report, terminal.settings)
+    code = _exit_code(report, is_founded=_is_founded(terminal))
     payload: dict[str, Any] = {
         "conforms": report.conforms,
         "verdict": {0: "conforms", PENDING: "pending", BLOCKED: "blocked"}[code],
@@ -103,16 +119,21 @@ def verify(terminal: Terminal) -> None:
         raise typer.Exit(code)
 
 
-def exit_code(report: Report, settings: Settings) -> int:
-    """0 conforms, 2 a plan can bring it there, 3 a person has to decide."""
+def _exit_code(report: Report, *, is_founded: bool) -> int:
+    """0 conforms, 2 an upgrade or a plan can bring it there, 3 a person has to decide."""
     if report.conforms:
         return 0
     blocked = [finding for finding in report.drift if finding.verdict is Verdict.BLOCKED]
     # Where nothing is there at all, the first revision makes the users table too.
-    is_fresh = report.nothing_there and settings.users == "users.id"
-    if is_fresh and all((one.table, one.aspect, one.found) == ("users", "table", "missing") for one in blocked):
-        return PENDING
-    return BLOCKED if blocked else PENDING
+    return BLOCKED if blocked and not (report.nothing_there and is_founded) else PENDING
+
+
+def _is_founded(terminal: Terminal) -> bool:
+    """Whether an upgrade would make the users, too."""
+    try:
+        return commands.founds(terminal.engine, terminal.settings)
+    except ConfigurationError:
+        return False
 
 
 def _sentence(report: Report, recorded: str | None, code: int) -> str:
@@ -137,14 +158,6 @@ def _table(findings: tuple[Finding, ...]) -> Table:
     for finding in sorted(findings, key=lambda one: (-one.verdict.rank, one.table, one.what)):
         shown.add_row(finding.table, finding.what, finding.found, finding.expected, _WORDS.get(finding.verdict, ""))
     return shown
-
-
-def _lacks_users(engine: sa.Engine, settings: Settings) -> bool:
-    """Whether an upgrade makes a `users` table, since the settings name that and there is none."""
-    if settings.users != "users.id":
-        return False
-    with as_mfa_errors(), engine.connect() as connection:
-        return parent(connection, UsersColumn.parse(settings.users)) is None
 
 
 def _rows(engine: sa.Engine) -> dict[str, int]:

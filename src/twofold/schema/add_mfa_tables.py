@@ -13,10 +13,10 @@ from alembic import context, op
 
 from twofold.errors import SchemaDrift
 from twofold.metadata import UsersColumn
-from twofold.schema import catalog, place, spec
+from twofold.schema import catalog, founding, place, spec
 from twofold.schema.references import referencing
 from twofold.schema.sentences import refusal_as_command_error
-from twofold.schema.users import column, live_type, named_type
+from twofold.schema.users import column, described, live_type, named_type, parent
 from twofold.schema.verifier import verify
 
 if TYPE_CHECKING:
@@ -38,7 +38,10 @@ def upgrade(users: str) -> None:
     # Where nothing of ours is there, all that can be wrong is the users' table, and the sentence for that is better.
     if not (report.nothing_there or report.only_missing_tables):
         report.raise_if_drifted()
+    if report.nothing_there and parent(bind, reference) is None:
+        raise founding.missing(bind, reference)
     _create(column(reference, live_type(bind, reference)), report.missing)
+    _log.info("user_id references %s.", described(bind, reference))
 
 
 def _create(users: sa.Column[object], names: Collection[str]) -> None:

@@ -11,8 +11,9 @@ from alembic.runtime.migration import MigrationContext
 
 from twofold.alone import alone
 from twofold.metadata import UsersColumn
-from twofold.schema import place, spec, verifier
+from twofold.schema import founding, place, spec, verifier
 from twofold.schema.sentences import as_mfa_errors
+from twofold.schema.users import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,18 +27,24 @@ if TYPE_CHECKING:
 _one_at_a_time = Lock()
 
 
-def _run(action: Callable[..., Any], engine: sa.Engine, settings: Settings, revision: str) -> None:
+def _run(
+    action: Callable[..., Any], engine: sa.Engine, settings: Settings, revision: str, *, with_users: bool = False
+) -> None:
     config = Config()
     config.set_main_option("script_location", "twofold:migrations")
     config.set_main_option("path_separator", "os")
     with _one_at_a_time, as_mfa_errors(), alone(engine), engine.connect() as connection:
-        config.attributes.update(connection=connection, settings=settings)
+        config.attributes.update(connection=connection, settings=settings, with_users=with_users)
         action(config, revision)
 
 
-def upgrade(engine: sa.Engine, settings: Settings, revision: str = "head") -> None:
-    """Bring the database to a revision. Raises SchemaDrift, with nothing changed, where existing tables differ."""
-    _run(command.upgrade, engine, settings, revision)
+def upgrade(engine: sa.Engine, settings: Settings, revision: str = "head", *, with_users: bool = False) -> None:
+    """Bring the database to a revision. Raises SchemaDrift, with nothing changed, where existing tables differ.
+
+    `users` is made in a database without tables, and with `with_users` beside others. Where there are others and none
+    is the one that the settings name, raises ConfigurationError, which lists those whose key would do.
+    """
+    _run(command.upgrade, engine, settings, revision, with_users=with_users)
 
 
 def downgrade(engine: sa.Engine, settings: Settings, revision: str = "-1") -> None:
@@ -55,6 +62,18 @@ def current(engine: sa.Engine) -> str | None:
     with as_mfa_errors(), alone(engine), engine.connect() as connection:
         options = {"version_table": spec.VERSION_TABLE, "version_table_schema": place.ours(connection)}
         return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+def founds(engine: sa.Engine, settings: Settings, *, with_users: bool = False) -> bool:
+    """Whether an upgrade would make `users`. Raises as it would."""
+    with as_mfa_errors(), alone(engine), engine.connect() as connection:
+        return founding.founds(connection, UsersColumn.parse(settings.users), asked=with_users)
+
+
+def referenced(engine: sa.Engine, settings: Settings) -> str:
+    """What `user_id` references, with its type, for people: `users.id (bigint)`."""
+    with as_mfa_errors(), alone(engine), engine.connect() as connection:
+        return described(connection, UsersColumn.parse(settings.users))
 
 
 def verify(engine: sa.Engine, settings: Settings) -> Report:

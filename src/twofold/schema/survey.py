@@ -10,6 +10,7 @@ from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
 from twofold.schema import (
     dependants,
+    founding,
     history,
     place,
     probes,
@@ -73,11 +74,14 @@ def survey(
     relations = verifier.read(connection)
     report = verifier.judge(users, parent, relations, connection.dialect.name)
     in_the_way = obstacle(users, parent, connection.dialect.name)
-    is_fresh = report.nothing_there and settings.users == "users.id" and (parent is None or in_the_way is None)
+    is_fresh = report.nothing_there and (in_the_way is None or _is_founded(connection, named, parent))
     recorded = history.recorded(connection)
     # The ordinary upgrade makes what an empty database lacks, users included, unless it takes it for done.
     drift = () if is_fresh and recorded != spec.REVISION else report.drift
-    steps_of_users = {users.table_key: in_the_way.step} if in_the_way else {}
+    steps_of_users: dict[str, str] = {}
+    if in_the_way:
+        remedy = founding.remedy(connection, named) if parent is None else in_the_way.step
+        steps_of_users = {users.table_key: remedy}
     blocked = [_blocker(finding, steps_of_users) for finding in drift if finding.verdict is Verdict.BLOCKED]
     steps = list(_repairs(connection, users, parent, relations, drift))
     elsewhere = () if leave_history else history.elsewhere(connection)
@@ -101,6 +105,11 @@ def survey(
         records=not leave_history,
         legacy_rows=_legacy_rows(connection, relations) if with_rows else 0,
     )
+
+
+def _is_founded(connection: sa.Connection, users: UsersColumn, parent: Relation | None) -> bool:
+    """Whether the ordinary upgrade makes the users, too."""
+    return parent is None and str(users) == "users.id" and founding.is_empty(connection)
 
 
 def _blocker(finding: Finding, remedies: Mapping[str, str]) -> Blocker:

@@ -64,6 +64,12 @@ def live_type(connection: sa.Connection, users: UsersColumn) -> TypeEngine[Any]:
     return Declared(relation.columns[users.column].type.text)
 
 
+def described(connection: sa.Connection, users: UsersColumn) -> str:
+    """What `user_id` references, with its type, for people: `users.id (bigint)`. Raises as `live_type` does."""
+    type_ = live_type(connection, users)
+    return f"{as_spelled(users, parent(connection, users))} ({type_})"
+
+
 def named_type(text: str) -> TypeEngine[Any]:
     """The type that `-x twofold_user_id_type=...` names, for SQL written without a database."""
     types: dict[str, TypeEngine[Any]] = {"bigint": sa.BigInteger(), "integer": sa.Integer(), "uuid": sa.Uuid()}

@@ -16,7 +16,7 @@ FAULTS = Faults()
     "users",
     "wrong",
     "There is no members.id in the database.",
-    "Run your application's own migrations first, or name the key of its users table: in TWOFOLD_USERS",
+    "Say where your users are: TWOFOLD_USERS=users.id.",
 )
 def _(sick: Sick) -> None:
     sick.set(users="members.id")

@@ -10,7 +10,7 @@ from twofold.account import hiding
 from twofold.cli.checks.check import Check
 from twofold.cli.shown import counted
 from twofold.metadata import UsersColumn
-from twofold.schema import commands, history, place, spec
+from twofold.schema import commands, founding, history, place, spec
 from twofold.schema.referenced import obstacle
 from twofold.schema.sentences import as_mfa_errors
 from twofold.schema.users import as_spelled, parent
@@ -33,10 +33,9 @@ def users(terminal: Terminal) -> Iterator[Check]:
     with as_mfa_errors(), terminal.engine.connect() as connection:
         found = parent(connection, column)
         column = as_spelled(column, found)
+        remedy = founding.remedy(connection, column) if found is None else None
     if (in_the_way := obstacle(column, found, terminal.engine.dialect.name)) is not None:
-        is_made = found is None and str(column) == "users.id"
-        more = " With none at all, `twofold db upgrade` makes one." if is_made else ""
-        yield Check("users", "wrong", in_the_way.sentence, in_the_way.step + more)
+        yield Check("users", "wrong", in_the_way.sentence, remedy or in_the_way.step)
     elif found is not None:
         kind = "the primary key" if found.primary_key == (column.column,) else "unique"
         yield Check("users", "ok", f"{column} is {kind} ({found.columns[column.column].type}).")

@@ -1,7 +1,8 @@
 """Add users where there are none.
 
-An application that has a users table keeps it: this revision then does nothing, up or down. Without one, a minimal
-table is made for the self-hosted service, whose `subject` is the application's own name for the user.
+An application that has a users table keeps it: this revision then does nothing, up or down. In a database without
+tables, or where it is asked for, a minimal one is made for the self-hosted service, whose `subject` is the
+application's own name for the user.
 
 Revision ID: 6f65d833c956
 Revises: nothing
@@ -15,8 +16,9 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from twofold.errors import SchemaDrift
-from twofold.schema import catalog, place, spec
+from twofold.schema import catalog, founding, place, spec
 from twofold.schema.references import referencing
+from twofold.schema.sentences import refusal_as_command_error
 from twofold.schema.users import configured, parent
 
 revision = "6f65d833c956"
@@ -26,8 +28,7 @@ branch_labels = ("twofold",)
 depends_on = None
 
 _log = logging.getLogger("twofold.migrations")
-# Seen again at the downgrade, together with the three columns: a table of the host's own is never dropped.
-_MARK = "uq_users_subject_twofold"
+# Seen again at the downgrade, together with the mark: a table of the host's own is never dropped.
 _COLUMNS = {"id", "subject", "created_at"}
 
 
@@ -40,7 +41,7 @@ def _users(dialect: str) -> sa.Table:
         sa.Column("id", spec.Key, primary_key=True),
         sa.Column("subject", sa.String(255), nullable=False),
         sa.Column("created_at", spec.Moment, nullable=False, server_default=sa.text(now)),
-        sa.UniqueConstraint("subject", name=_MARK),
+        sa.UniqueConstraint("subject", name=founding.MARK),
         mysql_engine="InnoDB",
         mariadb_engine="InnoDB",
         mysql_charset="utf8mb4",
@@ -48,18 +49,23 @@ def _users(dialect: str) -> sa.Table:
     )
 
 
+@refusal_as_command_error()
 def upgrade() -> None:
-    """Create `users` where the settings name `users.id` and there is nothing of that name."""
+    """Create `users` where the settings name `users.id`, and there is no table at all, or it was asked for."""
     if str(configured(context.config)) != "users.id":
         return
     dialect = op.get_context().dialect.name
     if context.is_offline_mode():
         # Another type of user_id means that the application has a users table.
         if context.get_x_argument(as_dictionary=True).get("twofold_user_id_type", "bigint").lower() == "bigint":
+            op.execute(
+                "-- For an empty database. Are your users in another table? Set TWOFOLD_USERS, and write this anew."
+            )
             op.execute(sa.schema.CreateTable(_users(dialect), if_not_exists=True))
         return
     bind = op.get_bind()
-    if parent(bind, configured(context.config)) is not None:
+    users = configured(context.config)
+    if parent(bind, users) is not None:
         return
     schema = place.ours(bind)
     if taken := [name for name in spec.NAMES if catalog.read(bind, name, schema) is not None]:
@@ -68,7 +74,16 @@ def upgrade() -> None:
             "Restore it, or set TWOFOLD_USERS, then run `twofold db adopt`.",
             [f"{name}: exists without users" for name in taken],
         )
-    op.execute(sa.schema.CreateTable(_users(dialect)))
+    if founding.founds(bind, users, asked=_is_asked()):
+        op.execute(sa.schema.CreateTable(_users(dialect)))
+        _log.info("There was no table users, so an empty one was made.")
+
+
+def _is_asked() -> bool:
+    """By the caller of the library, or by `-x` on the command line of Alembic."""
+    if context.config.attributes.get("with_users"):
+        return True
+    return context.get_x_argument(as_dictionary=True).get(founding.OPTION) == "yes"
 
 
 def downgrade() -> None:
@@ -90,4 +105,4 @@ def downgrade() -> None:
 
 
 def _is_marked(bind: sa.Connection, schema: str | None) -> bool:
-    return any(unique["name"] == _MARK for unique in sa.inspect(bind).get_unique_constraints("users", schema))
+    return any(unique["name"] == founding.MARK for unique in sa.inspect(bind).get_unique_constraints("users", schema))
