@@ -54,9 +54,10 @@ EXPLAINED = (
     ),
     Explained(
         "changing-column-type",
-        r"TYPE (VARCHAR\(\d+\)|TIMESTAMP WITH TIME ZONE)[,;]",
+        r"TYPE (VARCHAR\(\d+\)|TIMESTAMP WITH TIME ZONE)[,;]|ALTER COLUMN user_id TYPE (big)?int(eger)?;$",
         "A longer VARCHAR is an instant. A moment gets its zone in a session in UTC, which builds its indexes anew and "
-        "writes no row: a heavy step, so it is asked for by name.",
+        "writes no row; a user_id narrower than the users' key is written anew, with an id that is narrow, too: heavy "
+        "steps, so they are asked for by name.",
     ),
     Explained(
         "prefer-bigint-over-int",

@@ -118,8 +118,16 @@ def _user_id(table: str, live: Column, referenced: Column | None, dialect: str) 
             and live.type.text.partition(" collate ")[2] == referenced.type.text.partition(" collate ")[2]
             and (live.type.size or 1 << 32) >= (referenced.type.size or 1 << 32)
         )
-        verdict = Verdict.TOLERATED if longer else Verdict.BLOCKED
+        wider = Verdict.HEAVY if _can_be_widened(live.type, referenced.type) else Verdict.BLOCKED
+        verdict = Verdict.TOLERATED if longer else wider
         yield Finding(table, "type", "user_id", live.type.text, f"{referenced.type.text}, as in users", verdict)
+
+
+def _can_be_widened(live: Type, wanted: Type) -> bool:
+    """Whether the wanted integer is a wider one, which holds every id that is there."""
+    if live.is_domain or wanted.is_domain or not live.family == wanted.family == "integer":
+        return False
+    return (live.size or 0) < (wanted.size or 0)
 
 
 def _nullability(table: str, column: sa.Column[object], live: Column, dialect: str) -> Iterator[Finding]:

@@ -5,7 +5,6 @@ Its DDL knows no transactions, so every step is one statement, which happens who
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import sqlalchemy as sa
 
 from twofold.schema import probes
 from twofold.schema.findings import Verdict
+from twofold.schema.modify_mariadb import UTF8, Columns
 from twofold.schema.online_mariadb import copies, is_copied_to_lengthen
 from twofold.schema.plan import Change, Lock, Step, columns_of
 
@@ -24,18 +24,7 @@ if TYPE_CHECKING:
 
 ONLINE = ("ALGORITHM=INSTANT, LOCK=NONE", "ALGORITHM=NOCOPY, LOCK=NONE", "ALGORITHM=INPLACE, LOCK=NONE")
 COPY = "ALGORITHM=COPY, LOCK=SHARED"
-_UTF8 = "utf8mb4"
 _TEXT = 65_535
-_COLUMN = sa.text(
-    "SELECT column_type AS spelled, is_nullable = 'YES' AS nullable, column_default AS default_text, "
-    "character_set_name AS charset, collation_name AS collation, extra, column_comment AS comment "
-    "FROM information_schema.columns WHERE table_schema = database() AND table_name = :table AND column_name = :column"
-)
-_RENEWED = re.compile(r"on update [\w()]+", re.IGNORECASE)
-_CHECK = sa.text(
-    "SELECT check_clause FROM information_schema.check_constraints WHERE constraint_schema = database() "
-    "AND table_name = :table AND level = 'Column' AND constraint_name = :column"
-)
 _CHARSET = sa.text(
     "SELECT table_collation FROM information_schema.tables WHERE table_schema = database() AND table_name = :table"
 )
@@ -59,13 +48,13 @@ def steps(subject: Subject) -> Iterator[Step]:
     A table is copied once, whatever there is to do by a copy. What replaces its foreign key comes before NOT NULL,
     since a key that sets its column to NULL forbids that.
     """
-    there = copies(subject)
-    yield from _columns(subject, there)
-    yield from _types(subject, there)
-    if parts := (*_copied_types(subject, there), *_new_foreign_key(subject)):
+    there, columns = copies(subject), Columns(subject)
+    yield from _columns(subject, there, columns)
+    yield from _types(subject, there, columns)
+    if parts := (*_copied_types(subject, there, columns), *_new_foreign_key(subject)):
         yield _copied(subject, parts)
     yield from _dropped_foreign_keys(subject)
-    yield from _nullability(subject, there)
+    yield from _nullability(subject, there, columns)
     yield from _keys(subject, there)
 
 
@@ -102,10 +91,10 @@ def _copied(subject: Subject, parts: tuple[_Part, ...]) -> Step:
     )
 
 
-def _columns(subject: Subject, there: Copies) -> Iterator[Step]:
+def _columns(subject: Subject, there: Copies, columns: Columns) -> Iterator[Step]:
     added, filled = subject.of("column"), subject.of("default")
     changes = [f"ADD COLUMN {_with_charset(subject, finding.subject)}" for finding in added]
-    changes += [f"ALTER COLUMN {one.subject} SET DEFAULT {subject.default(one.subject)}" for one in filled]
+    changes += [columns.defaulted(one.subject, subject.default(one.subject)) for one in filled]
     if changes:
         step = _online(subject, subject.listed(*added, *filled), "column", ", ".join(changes))
         step = replace(step, changes=subject.added(*added))
@@ -116,10 +105,10 @@ def _with_charset(subject: Subject, column: str) -> str:
     """A column takes the character set of its table, which on tables of other origins may hold no emoji."""
     definition = subject.definition(column)
     inherited = str(subject.connection.execute(_CHARSET, {"table": subject.name}).scalar_one())
-    if inherited.startswith(_UTF8) or not isinstance(subject.expected.c[column].type, sa.String):
+    if inherited.startswith(UTF8) or not isinstance(subject.expected.c[column].type, sa.String):
         return definition
     type_ = subject.type_(column)
-    return definition.replace(type_, f"{type_} CHARACTER SET {_UTF8}", 1)
+    return definition.replace(type_, f"{type_} CHARACTER SET {UTF8}", 1)
 
 
 def _longer(subject: Subject, there: Copies, *, copied: bool) -> tuple[str, ...]:
@@ -128,23 +117,23 @@ def _longer(subject: Subject, there: Copies, *, copied: bool) -> tuple[str, ...]
     return tuple(name for name in names if (there.always or is_copied_to_lengthen(subject, name)) is copied)
 
 
-def _types(subject: Subject, there: Copies) -> Iterator[Step]:
+def _types(subject: Subject, there: Copies, columns: Columns) -> Iterator[Step]:
     if names := _longer(subject, there, copied=False):
-        change = ", ".join(_modified(subject, name, type_=subject.type_(name)) for name in names)
+        change = ", ".join(columns.retyped(name, subject.type_(name)) for name in names)
         step = _online(subject, f"type {', '.join(names)}", "length", change)
         yield replace(step, changes=(Change("retype", names),))
 
 
-def _copied_types(subject: Subject, there: Copies) -> Iterator[_Part]:
+def _copied_types(subject: Subject, there: Copies, columns: Columns) -> Iterator[_Part]:
     heavy = tuple(finding.subject for finding in subject.of("type", verdict=Verdict.HEAVY))
     families = {"moment": "timestamps", "integer": "integers", "string": "character-set"}
-    columns = {
+    of_kind = {
         kind: tuple(name for name in heavy if subject.found.columns[name].type.family == family)
         for family, kind in families.items()
     }
-    for kind, names in (columns | {"copy": _longer(subject, there, copied=True)}).items():
+    for kind, names in (of_kind | {"copy": _longer(subject, there, copied=True)}).items():
         if names:
-            change = ", ".join(_modified(subject, name, type_=_wanted(subject, name)) for name in names)
+            change = ", ".join(columns.retyped(name, _wanted(subject, name)) for name in names)
             what = "type" if kind == "copy" else f"{kind} of"
             yield _Part(kind, f"{what} {', '.join(names)}", change, (Change("retype", names),))
 
@@ -158,14 +147,14 @@ def _wanted(subject: Subject, column: str) -> str:
     return type_
 
 
-def _nullability(subject: Subject, there: Copies) -> Iterator[Step]:
+def _nullability(subject: Subject, there: Copies, columns: Columns) -> Iterator[Step]:
     if optional := subject.of("nullability", verdict=Verdict.ADDITIVE):
-        changes = (_modified(subject, finding.subject, nullable=True) for finding in optional)
+        changes = (columns.nullable(finding.subject, is_nullable=True) for finding in optional)
         step = _online(subject, subject.listed(*optional), "null", ", ".join(changes))
         step = replace(step, changes=(Change("release", tuple(finding.subject for finding in optional)),))
         yield _may_copy(step, copied=there.to_require)
     if required := subject.of("nullability", verdict=Verdict.HEAVY):
-        change = ", ".join(_modified(subject, finding.subject, nullable=False) for finding in required)
+        change = ", ".join(columns.nullable(finding.subject, is_nullable=False) for finding in required)
         ways = tuple(f"ALTER TABLE {subject.name} {change}, {way}" for way in (ONLINE[-1], COPY))
         lock = Lock(subject.name, "metadata lock", "everybody waits for an instant")
         asked = tuple(probes.nulls(subject, finding.subject) for finding in required)
@@ -173,38 +162,6 @@ def _nullability(subject: Subject, there: Copies) -> Iterator[Step]:
         filled = (Change("require", tuple(finding.subject for finding in required)),)
         step = Step(subject.name, what, "not-null", verdict, ways[:1], (lock,), "online", asked, ways[1:], filled)
         yield _may_copy(step, copied=there.to_require)
-
-
-def _modified(subject: Subject, column: str, *, type_: str | None = None, nullable: bool | None = None) -> str:
-    """MODIFY forgets what it does not name, so everything else about the column is said again."""
-    live = subject.connection.execute(_COLUMN, {"table": subject.name, "column": column}).one()
-    spelled = type_ or str(live.spelled)
-    parts = [f"MODIFY COLUMN {column} {spelled}"]
-    if live.charset is not None:
-        keeps = str(live.charset) == _UTF8 or type_ is None
-        collation = f"CHARACTER SET {live.charset} COLLATE {live.collation}"
-        parts.append(collation if keeps else f"CHARACTER SET {_UTF8}")
-    can_be_null = bool(live.nullable) if nullable is None else nullable
-    parts.append("NULL" if can_be_null else "NOT NULL")
-    if live.default_text is not None and not (str(live.default_text).upper() == "NULL" and not can_be_null):
-        parts.append(f"DEFAULT {live.default_text}")
-    if "auto_increment" in str(live.extra).lower():
-        parts.append("AUTO_INCREMENT")
-    if (renewed := _RENEWED.search(str(live.extra))) is not None:
-        parts.append(renewed[0])
-    if "invisible" in str(live.extra).lower():
-        parts.append("INVISIBLE")
-    if live.comment:
-        parts.append(f"COMMENT {_literal(str(live.comment))}")
-    check = subject.connection.execute(_CHECK, {"table": subject.name, "column": column}).scalar_one_or_none()
-    if check is not None:
-        parts.append(f"CHECK ({check})")
-    return " ".join(parts)
-
-
-def _literal(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "''")
-    return f"'{escaped}'"
 
 
 def _keys(subject: Subject, there: Copies) -> Iterator[Step]:

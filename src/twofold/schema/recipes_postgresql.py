@@ -66,7 +66,8 @@ def _types(subject: Subject) -> Iterator[Step]:
     longer = tuple(finding.subject for finding in subject.of("type", verdict=Verdict.ADDITIVE))
     heavy = tuple(finding.subject for finding in subject.of("type", verdict=Verdict.HEAVY))
     moments = tuple(name for name in heavy if subject.found.columns[name].type.family == "moment")
-    can_swap = "id" in heavy and recipes_postgresql_ids.can_swap(subject)
+    # A table that is rewritten for its user_id is not copied a second time for its id.
+    can_swap = "id" in heavy and "user_id" not in heavy and recipes_postgresql_ids.can_swap(subject)
     numbers = tuple(name for name in heavy if name not in moments and not (can_swap and name == "id"))
     for names, kind in ((longer, "length"), (moments, "timestamps"), (numbers, "integers")):
         if not names:

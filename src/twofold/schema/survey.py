@@ -125,7 +125,13 @@ def _repairs(
     relations: Mapping[str, Relation | None],
     drift: tuple[Finding, ...],
 ) -> Iterator[Step]:
-    repairable = [finding for finding in drift if finding.verdict is not Verdict.BLOCKED]
+    # What cannot refer to the users yet is not asked who refers to none of them.
+    foreign = {one.table for one in drift if one.subject == "user_id" and one.verdict is Verdict.BLOCKED}
+    repairable = [
+        finding
+        for finding in drift
+        if finding.verdict is not Verdict.BLOCKED and not (finding.aspect == "foreign key" and finding.table in foreign)
+    ]
     if not repairable or obstacle(users, parent, connection.dialect.name) is not None:
         return
     for expected in spec.tables(column(users, live_type(connection, users))):
