@@ -53,7 +53,7 @@ def test_a_blind_stamp_is_found_planned_repaired_and_can_be_taken_back(database:
     assert unchanged(before, contents(database))
     assert twofold(database, "verify")[0] == 0
     assert twofold(database, "adopt", "--data", "later")[0] == 0
-    assert adoption.apply(database.engine(), SETTINGS) == ()
+    assert adoption.apply(database.engine(), SETTINGS).steps == ()
     with database.engine().begin() as connection:
         connection.exec_driver_sql("DELETE FROM users WHERE id = 1")
     assert {name: len(rows) for name, rows in contents(database).items()} == dict.fromkeys(before, 2)
@@ -94,7 +94,9 @@ def test_what_comes_after_the_structure_finds_it_ready_and_unrecorded(database: 
 
     steps: list[adoption.Progress] = []
     engine = database.engine()
-    done = adoption.apply(engine, SETTINGS, allow=["heavy"], on_progress=steps.append, after_structure=[import_data])
+    done = adoption.apply(
+        engine, SETTINGS, allow=["heavy"], on_progress=steps.append, after_structure=[import_data]
+    ).steps
     assert seen == [(True, None)]
     assert steps[-1].done == steps[-1].total == len(done)
     assert [one.step for one in steps if one.share == 1.0] == list(done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,6 +19,7 @@ from twofold.errors import ConfigurationError, SchemaDrift
 from twofold.schema import adoption, spec, turn
 from twofold.schema.findings import Verdict
 from twofold.schema.plan import HEAVY
+from twofold.schema.waits import waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 PENDING, BLOCKED, LOCKED = 2, 3, 4
 _CODES = {"conforms": 0, "pending": PENDING, "blocked": BLOCKED}
+_INSTANT = "An instant is half a second at most, on MariaDB a second: without a lock by then, a step tries again later."
 _KINDS = "; ".join(f"{name}: {text}" for name, text in HEAVY.items())
 
 
@@ -89,7 +92,7 @@ def adopt(
     terminal.confirm(_question(plan, brings=brings), yes=yes)
     try:
         with _bar(terminal, len(plan.steps)) as tell:
-            done = adoption.apply(
+            adopted = adoption.apply(
                 terminal.engine,
                 terminal.settings,
                 allow=allowed,
@@ -102,11 +105,11 @@ def adopt(
             terminal.answer({"error": "LockTimeout", "message": str(error)})
         raise typer.Exit(LOCKED) from None
     brought = Brought() if mfa is None else bring(terminal, mfa)
-    after = adoption.plan(terminal.engine, terminal.settings, leave_history=leave_history)
+    after = plan.carried_out(adopted.report, adoption.legacy_rows(terminal.engine))
     people = [f"The tables conform to revision {spec.REVISION}, and it is recorded.", *told(brought)]
     people += ["The rows are left for later. Next: twofold secrets import-legacy"] if mfa is None else []
     rows = {"adopted": brought.done, "left": brought.left}
-    terminal.answer(_payload(after, done) | {"rows": rows}, *people)
+    terminal.answer(_payload(after, adopted.steps) | {"rows": rows}, *people)
     if brought.left or brought.is_stopped:
         raise typer.Exit(PENDING)
 
@@ -118,6 +121,7 @@ def _payload(plan: Plan, done: tuple[Step, ...]) -> dict[str, Any]:
         "elsewhere": plan.elsewhere,
         "findings": plan.report.findings,
         "steps": plan.steps,
+        "waits": waits(plan),
         "blocked": plan.blocked,
         "not_allowed": sorted({kind for step in plan.refused for kind in step.kinds}),
         "sizes": dict(plan.sizes),
@@ -133,8 +137,7 @@ def _shown(plan: Plan) -> Iterator[str | Table]:
         is_fine = finding.verdict is Verdict.TOLERATED
         wanted = "fine as it is" if is_fine else f"expected: {finding.expected}"
         yield f"{finding.table}: {finding.what}: {finding.found} ({wanted})"
-    for number, step in enumerate(plan.steps, 1):
-        yield from _step(number, step)
+    yield from _grouped(plan)
     for blocker in plan.blocked:
         yield ""
         yield f"you decide: {blocker.table}: {blocker.what}: {blocker.problem}"
@@ -152,9 +155,32 @@ def _shown(plan: Plan) -> Iterator[str | Table]:
         )
 
 
+def _grouped(plan: Plan) -> Iterator[str | Table]:
+    """The steps of each table under its name, and then who waits for all of them."""
+    numbered = enumerate(plan.steps, 1)
+    for table, steps in itertools.groupby(numbered, key=lambda one: one[1].table):
+        of_table = list(steps)
+        yield ""
+        yield f"{table}: {counted(len(of_table), 'step')}"
+        for number, step in of_table:
+            yield from _step(number, step)
+    if plan.steps:
+        yield ""
+        yield _waits(plan)
+        yield _INSTANT
+
+
+def _waits(plan: Plan) -> Table:
+    shown = Table("table", "who waits", "how long", "steps")
+    for wait in waits(plan):
+        numbers = ", ".join(map(str, wait.steps))
+        shown.add_row(wait.table, wait.who, wait.how_long(plan.sizes.get(wait.table)), numbers)
+    return shown
+
+
 def _step(number: int, step: Step) -> Iterator[str]:
     yield ""
-    yield f"{number}. {step.table}: {step.what} ({step.verdict}, {', '.join(step.kinds)})"
+    yield f"{number}. {step.what} ({step.verdict}, {', '.join(step.kinds)})"
     yield from (f"   {line}" for statement in step.statements for line in f"{statement};".splitlines())
     yield from (f"   lock: {lock}" for lock in step.locks)
 

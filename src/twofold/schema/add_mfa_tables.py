@@ -41,6 +41,9 @@ def upgrade(users: str) -> None:
     if report.nothing_there and parent(bind, reference) is None:
         raise founding.missing(bind, reference)
     _create(column(reference, live_type(bind, reference)), report.missing)
+    if report.conforms:
+        # For whoever would else read the whole catalog once more to say what was found.
+        context.config.attributes["report"] = report
     _log.info("user_id references %s.", described(bind, reference))
 
 

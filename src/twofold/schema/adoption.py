@@ -1,7 +1,8 @@
 """Adoption: tables that exist are brought to the revision while logins go on, and then recorded.
 
-There is no file of what was done: after every step the plan is computed anew from the catalog, so a run that was
-killed anywhere is finished by the next one. Nothing is changed unless everything can be: a plan with one blocker, or
+There is no file of what was done: each run computes its plan from the catalog, so one that was killed anywhere is
+finished by the next one. It is computed once, in the turn in which it is carried out, and the catalog is read again at
+the end, to say that all of it took effect. Nothing is changed unless everything can be: a plan with one blocker, or
 with one heavy step that nobody allowed, is refused whole. No table and no row is ever dropped, and of columns, keys and
 indexes only those that a step has replaced, with the same values in them.
 """
@@ -15,18 +16,20 @@ from typing import TYPE_CHECKING
 
 from twofold import pooler
 from twofold.errors import ConfigurationError, SchemaDrift
-from twofold.schema import commands, history, turn
+from twofold.schema import commands, history, spec, turn
 from twofold.schema.perform import perform, prepare
 from twofold.schema.plan import HEAVY
 from twofold.schema.progress import watched
 from twofold.schema.sentences import as_mfa_errors
-from twofold.schema.survey import survey
+from twofold.schema.sight import Moved, Sight
+from twofold.schema.survey import of_before, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import sqlalchemy as sa
 
+    from twofold.schema.findings import Report
     from twofold.schema.plan import Plan, Step
     from twofold.settings import Settings
 
@@ -35,6 +38,8 @@ _THROUGH_A_POOLER = (
     "A pooler gives each transaction another connection, and the lock that keeps two runs apart would stay behind on "
     "one of them. Adopt over an address of the server itself; nothing was changed."
 )
+# Somebody else who adopts at the same time is done after a few.
+_PLANS = 10
 
 
 class Refused(SchemaDrift):
@@ -55,6 +60,14 @@ class Progress:
     total: int
     step: Step
     share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """The steps that were taken, and the report of the tables as they are now: they conform."""
+
+    steps: tuple[Step, ...]
+    report: Report
 
 
 def _silent(_progress: Progress) -> None:
@@ -90,8 +103,8 @@ def apply(
     leave_history: bool = False,
     on_progress: Callable[[Progress], None] = _silent,
     after_structure: Sequence[Callable[[sa.Engine, Settings], None]] = (),
-) -> tuple[Step, ...]:
-    """Carry the plan out, one step in one transaction, and record the revision; returns the steps that were taken.
+) -> Adopted:
+    """Carry the plan out, one step in one transaction, and record the revision.
 
     `after_structure` is called, in order, once the tables are as they should be and before the revision is recorded:
     the place for what brings their rows along. Each callable has to be one that can be called again after a crash.
@@ -100,64 +113,80 @@ def apply(
     gives each transaction another connection; LockTimeout where others hold what
     a step needs for a minute. What was done before stays done, and the next run goes on from there.
     """
-    first = plan(engine, settings, allow=allow, leave_history=leave_history)
-    if first.blocked or first.refused:
-        raise Refused(first)
     with as_mfa_errors():
         if pooler.changes_connections(engine):
             raise ConfigurationError(_THROUGH_A_POOLER)
+    allowed = kinds(allow)
+
+    def planned(connection: sa.Connection) -> Plan:
+        found = survey(connection, settings, allowed, leave_history=leave_history)
+        if found.blocked or found.refused:
+            raise Refused(found)
+        return found
+
     with as_mfa_errors(), engine.connect() as connection:
         try:
             prepare(connection)
             with turn.hold(connection):
-                done = _structure(engine, connection, settings, first, on_progress)
+                found, done = _structure(engine, connection, planned, on_progress)
         finally:
             # What this session was told must not reach whoever would get the connection next.
             connection.invalidate()
     for action in after_structure:
         action(engine, settings)
-    _record(engine, settings, leave_history=leave_history)
-    return done
+    return Adopted(done, _record(engine, settings, found))
+
+
+def legacy_rows(engine: sa.Engine) -> int:
+    """How many users have a row that Twofold never wrote, in tables that conform."""
+    with as_mfa_errors(), engine.connect() as connection:
+        return of_before(connection, is_sealed=True)
 
 
 def _structure(
     engine: sa.Engine,
     connection: sa.Connection,
-    settings: Settings,
-    first: Plan,
+    planned: Callable[[sa.Connection], Plan],
     on_progress: Callable[[Progress], None],
-) -> tuple[Step, ...]:
-    """Take the first step of the plan until there is none."""
-
-    def steps() -> tuple[Step, ...]:
-        return survey(connection, settings, first.allowed, with_rows=False).steps
+) -> tuple[Plan, tuple[Step, ...]]:
+    """Take every step of a plan. Where somebody else changes the schema meanwhile, go on with a new one."""
 
     def tell(done: int, total: int, step: Step, share: float | None) -> None:
         on_progress(Progress(done, total, step, share))
 
     taken: list[Step] = []
-    while todo := steps():
+    for _ in range(_PLANS):
+        # Before the catalog is read, so that whatever changes it from here on is noticed.
+        sight = Sight(connection)
+        found = planned(connection)
         connection.rollback()
-        step, total = todo[0], len(taken) + len(todo)
-        if taken and step == taken[-1]:
-            raise SchemaDrift(f"The step had no effect and is not repeated: {step}.")
-        at_work = partial(tell, len(taken), total, step)
-        # A step in batches knows itself how far it has come.
-        watch = nullcontext() if step.style == "batches" else watched(engine, connection, at_work)
-        with watch:
-            perform(connection, step, first.allowed, steps, at_work)
-        taken.append(step)
-        tell(len(taken), total, step, 1.0)
-    connection.rollback()
-    return tuple(taken)
+        total = len(taken) + len(found.steps)
+        try:
+            for step in found.steps:
+                at_work = partial(tell, len(taken), total, step)
+                # A step in batches knows itself how far it has come.
+                watch = nullcontext() if step.style == "batches" else watched(engine, connection, at_work)
+                with watch:
+                    perform(connection, step, found.allowed, sight, at_work)
+                taken.append(step)
+                tell(len(taken), total, step, 1.0)
+        except Moved:
+            connection.rollback()
+            continue
+        connection.rollback()
+        return found, tuple(taken)
+    raise turn.LockTimeout("Others change the schema all the time. What was done stays; run it again later.")
 
 
-def _record(engine: sa.Engine, settings: Settings, *, leave_history: bool) -> None:
+def _record(engine: sa.Engine, settings: Settings, found: Plan) -> Report:
     """The ordinary upgrade verifies and records; what was recorded before is verified all the same."""
-    if leave_history:
-        commands.verify(engine, settings).raise_if_drifted()
-        return
-    commands.upgrade(engine, settings)
-    commands.verify(engine, settings).raise_if_drifted()
-    with as_mfa_errors(), engine.begin() as connection:
-        history.leave(connection, history.elsewhere(connection))
+    report = None
+    if found.records and found.recorded != spec.REVISION:
+        report = commands.upgrade(engine, settings)
+    if report is None:
+        report = commands.verify(engine, settings)
+        report.raise_if_drifted()
+    if found.elsewhere:
+        with as_mfa_errors(), engine.begin() as connection:
+            history.leave(connection, found.elsewhere)
+    return report

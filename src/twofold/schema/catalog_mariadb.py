@@ -46,7 +46,7 @@ _LISTED = sa.text(
     "SELECT concat('trigger ', trigger_name) FROM information_schema.triggers "
     "WHERE event_object_schema = :schema AND event_object_table = :name "
     "UNION ALL SELECT concat('check ', constraint_name) FROM information_schema.check_constraints "
-    "WHERE constraint_schema = :schema AND table_name = :name"
+    "WHERE constraint_schema = :schema AND table_name = :name ORDER BY 1"
 )
 _TOLD = re.compile(r"CONSTRAINT `((?:[^`]|``)+)` FOREIGN KEY .* ON DELETE (CASCADE|SET NULL|NO ACTION|SET DEFAULT)")
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}

@@ -59,7 +59,8 @@ _LISTED = sa.text(
     "SELECT 'trigger ' || tgname FROM pg_trigger WHERE tgrelid = :oid AND NOT tgisinternal "
     "UNION ALL SELECT 'rule ' || rulename FROM pg_rewrite WHERE ev_class = :oid "
     "UNION ALL SELECT 'check ' || conname FROM pg_constraint WHERE conrelid = :oid AND contype = 'c' "
-    "UNION ALL SELECT 'exclusion ' || conname FROM pg_constraint WHERE conrelid = :oid AND contype = 'x'"
+    "UNION ALL SELECT 'exclusion ' || conname FROM pg_constraint WHERE conrelid = :oid AND contype = 'x' "
+    "ORDER BY 1"
 )
 _KINDS = {
     "r": "table",

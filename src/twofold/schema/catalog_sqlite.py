@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 _MASTER = sa.text("SELECT type, sql FROM sqlite_master WHERE lower(name) = lower(:name) AND type IN ('table', 'view')")
 _COLUMNS = sa.text('SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(:name)')
-_INDEXES = sa.text('SELECT name, "unique", origin, partial FROM pragma_index_list(:name)')
+_INDEXES = sa.text('SELECT name, "unique", origin, partial FROM pragma_index_list(:name) ORDER BY name')
 _INDEX_COLUMNS = sa.text("SELECT name FROM pragma_index_xinfo(:name) WHERE key = 1 ORDER BY seqno")
 _FOREIGN_KEYS = sa.text(
     'SELECT id, "table" AS target, "from" AS source, "to" AS referenced, on_delete '
     "FROM pragma_foreign_key_list(:name) ORDER BY id, seq"
 )
-_TRIGGERS = sa.text("SELECT name FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(:name)")
+_TRIGGERS = sa.text(
+    "SELECT name FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(:name) ORDER BY 1"
+)
 
 
 def read(connection: sa.Connection, name: str) -> Relation | None:

@@ -33,8 +33,9 @@ def compare(expected: sa.Table, found: Relation, referenced: Column | None, dial
             yield from _default(expected.name, column, live, dialect)
     if "id" in found.columns and not found.columns["id"].numbers_itself:
         yield Finding(expected.name, "numbering", "id", "none", "the database numbers new rows", Verdict.BLOCKED)
-    for name in found.columns.keys() - expected.columns.keys():
-        live = found.columns[name]
+    for name, live in found.columns.items():
+        if name in expected.columns:
+            continue
         if live.fills_itself:
             yield Finding(expected.name, "column", name, "extra", "left alone", Verdict.TOLERATED)
         else:

@@ -29,22 +29,28 @@ _one_at_a_time = Lock()
 
 def _run(
     action: Callable[..., Any], engine: sa.Engine, settings: Settings, revision: str, *, with_users: bool = False
-) -> None:
+) -> Report | None:
+    """Run a command of Alembic, and give the report of what it verified, if it did."""
     config = Config()
     config.set_main_option("script_location", "twofold:migrations")
     config.set_main_option("path_separator", "os")
     with _one_at_a_time, as_mfa_errors(), alone(engine), engine.connect() as connection:
         config.attributes.update(connection=connection, settings=settings, with_users=with_users)
         action(config, revision)
+        return config.attributes.get("report")
 
 
-def upgrade(engine: sa.Engine, settings: Settings, revision: str = "head", *, with_users: bool = False) -> None:
-    """Bring the database to a revision. Raises SchemaDrift, with nothing changed, where existing tables differ.
+def upgrade(
+    engine: sa.Engine, settings: Settings, revision: str = "head", *, with_users: bool = False
+) -> Report | None:
+    """Bring the database to a revision; returns the report of tables that were there and conform, if they were.
+
+    Raises SchemaDrift, with nothing changed, where existing tables differ.
 
     `users` is made in a database without tables, and with `with_users` beside others. Where there are others and none
     is the one that the settings name, raises ConfigurationError, which lists those whose key would do.
     """
-    _run(command.upgrade, engine, settings, revision, with_users=with_users)
+    return _run(command.upgrade, engine, settings, revision, with_users=with_users)
 
 
 def downgrade(engine: sa.Engine, settings: Settings, revision: str = "-1") -> None:

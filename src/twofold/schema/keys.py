@@ -30,7 +30,7 @@ def compare(
         yield Finding(expected.name, "primary key", "", key, "(id)", Verdict.BLOCKED)
     uniques = [
         tuple(column.name for column in constraint.columns)
-        for constraint in expected.constraints
+        for constraint in sorted(expected.constraints, key=lambda one: str(one.name))
         if isinstance(constraint, sa.UniqueConstraint)
     ]
     wanted = [(tuple(column.name for column in one.columns), _method(one)) for one in spec.indexes(expected, dialect)]

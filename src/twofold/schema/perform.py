@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from twofold.schema.plan import Step, Style
+    from twofold.schema.sight import Sight
 
 _log = logging.getLogger("twofold.schema")
 # CREATE INDEX CONCURRENTLY waits for transactions that began before it, and nobody waits for it meanwhile.
@@ -30,6 +31,8 @@ _UNLIMITED = (
     "SELECT set_config(name, '0', false) FROM pg_settings "
     "WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')"
 )
+STRICT = "SET SESSION sql_mode = concat(@@sql_mode, ',STRICT_ALL_TABLES')"
+"""What has MariaDB refuse a value that it would bend."""
 # MariaDB: this algorithm, or this lock, is not supported for this change.
 _NOT_ONLINE = {1845, 1846}
 
@@ -45,26 +48,23 @@ def prepare(connection: sa.Connection) -> None:
             return
         case _:
             with connection.begin():
-                connection.exec_driver_sql("SET SESSION sql_mode = concat(@@sql_mode, ',STRICT_ALL_TABLES')")
+                connection.exec_driver_sql(STRICT)
                 connection.exec_driver_sql("SET SESSION max_statement_time = 0")
 
 
 def perform(
-    connection: sa.Connection,
-    step: Step,
-    allowed: frozenset[str],
-    steps: Callable[[], tuple[Step, ...]],
-    tell: Callable[[float], None],
+    connection: sa.Connection, step: Step, allowed: frozenset[str], sight: Sight, tell: Callable[[float], None]
 ) -> None:
     """Take one step, and tell which share of it is done, where it is done in batches.
 
-    `steps` plans anew: SQLite has no lock for a whole run, so somebody else may have taken the step.
+    Raises Moved, with nothing changed, where the schema is not the one any more that the plan was computed from.
     """
     _log.info("Adopting: %s", step)
 
     def work() -> None:
-        if connection.dialect.name != "sqlite" or step in steps():
-            _execute(connection, step.statements)
+        sight.check(connection)
+        _execute(connection, step.statements)
+        sight.renew(connection)
 
     try:
         _STYLES[step.style](connection, _Task(step, allowed, work, tell))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import sqlalchemy as sa
@@ -168,6 +168,13 @@ class Plan:
     def verdict(self) -> Literal["conforms", "pending", "blocked"]:
         """The plan in one word."""
         return "blocked" if self.blocked else "conforms" if self.is_done else "pending"
+
+    def carried_out(self, report: Report, legacy_rows: int) -> Plan:
+        """The plan that is left when every step of this one was taken, and the revision recorded where it is to be."""
+        recorded = spec.REVISION if self.records else self.recorded
+        return replace(
+            self, report=report, steps=(), blocked=(), recorded=recorded, elsewhere=(), legacy_rows=legacy_rows
+        )
 
 
 @dataclass(frozen=True)

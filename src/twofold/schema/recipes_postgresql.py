@@ -144,13 +144,15 @@ def _free(subject: Subject, name: str) -> str:
 
 
 def _keys(subject: Subject) -> Iterator[Step]:
-    for finding in subject.of("unique", "index"):
+    lock = Lock(subject.name, "SHARE UPDATE EXCLUSIVE", "nobody waits")
+    findings = subject.of("unique", "index")
+    if findings:
+        yield from _leftovers(subject, lock)
+    for finding in findings:
         columns, is_unique = columns_of(finding), finding.aspect == "unique"
         asked = probes.duplicates(subject, columns) if is_unique else ()
         named, method = subject.named(columns)
         broken = _broken(subject, columns, method, is_unique=is_unique)
-        lock = Lock(subject.name, "SHARE UPDATE EXCLUSIVE", "nobody waits")
-        yield from _leftovers(subject, lock)
         if broken is not None:
             statements: tuple[str, ...] = (f"REINDEX INDEX CONCURRENTLY {subject.quote(broken.name)}",)
         else:

@@ -28,7 +28,6 @@ _BESIDE = sa.text(
     "SELECT sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND lower(tbl_name) = :table "
     "AND sql IS NOT NULL ORDER BY type, name"
 )
-_SEQUENCE = sa.text("SELECT seq FROM sqlite_sequence WHERE lower(name) = :table")
 
 
 def steps(subject: Subject) -> Iterator[Step]:
@@ -73,17 +72,22 @@ def _rebuild(subject: Subject) -> Step:
     statements = [
         _created(subject, new, parts, is_counted=is_counted),
         f"INSERT INTO {new} ({names}) SELECT {names} FROM {subject.name}",  # noqa: S608 - names, none given by a user.
+        *(_counter(subject.name, new) if is_counted else ()),
         f"DROP TABLE {subject.name}",
         f"ALTER TABLE {new} RENAME TO {subject.name}",
     ]
-    if is_counted and (last := subject.connection.execute(_SEQUENCE, named).scalar_one_or_none()) is not None:
-        counter = f"UPDATE sqlite_sequence SET seq = {int(last)} WHERE name = '{subject.name}'"  # noqa: S608 - the same.
-        statements.append(counter)
     what = subject.listed(*subject.of("column", "nullability", "default", "foreign key", "unique"))
     locks = (Lock("the database file", "write lock", "writers wait"),)
     asked = tuple(_questions(subject))
     all_of_it = (*statements, *beside)
     return Step(subject.name, what, "rebuild", Verdict.HEAVY, all_of_it, locks, "rebuild", asked)
+
+
+def _counter(old: str, new: str) -> Iterator[str]:
+    """The number of the last row, read when the step is taken: rows may have come and gone since the plan."""
+    yield f"DELETE FROM sqlite_sequence WHERE name = '{new}'"  # noqa: S608 - names, none given by a user.
+    last = f"SELECT '{new}', seq FROM sqlite_sequence WHERE lower(name) = '{old}'"  # noqa: S608 - the same.
+    yield f"INSERT INTO sqlite_sequence (name, seq) {last}"
 
 
 def _questions(subject: Subject) -> Iterator[Probe]:

@@ -60,9 +60,8 @@ def survey(
     allowed: frozenset[str],
     *,
     leave_history: bool = False,
-    with_rows: bool = True,
 ) -> Plan:
-    """Everything that lies between this database and the revision. Without rows it reads the catalog alone."""
+    """Everything that lies between this database and the revision. Reads the catalog, and a bounded number of rows."""
     named = UsersColumn.parse(settings.users)
     if place.translated(connection, None) is not None:
         raise ConfigurationError(
@@ -85,15 +84,14 @@ def survey(
     blocked = [_blocker(finding, steps_of_users) for finding in drift if finding.verdict is Verdict.BLOCKED]
     steps = list(_repairs(connection, users, parent, relations, drift))
     elsewhere = () if leave_history else history.elsewhere(connection)
-    if with_rows:
-        written = [] if leave_history or recorded == spec.REVISION else [spec.VERSION_TABLE]
-        written += [history.HOSTS] if elsewhere else []
-        blocked += rights.missing(connection, users, parent, steps, written)
-        blocked += dict.fromkeys(one for step in steps for one in probes.ask(connection, step))
-        blocked += dict.fromkeys(dependants.blocking(connection, steps))
-        if recorded != spec.REVISION or steps:
-            blocked += _foreign_clock(connection, users, relations)
-    sizes = {name: _size(connection, name) for name in spec.NAMES if name in report.present} if with_rows else {}
+    written = [] if leave_history or recorded == spec.REVISION else [spec.VERSION_TABLE]
+    written += [history.HOSTS] if elsewhere else []
+    blocked += rights.missing(connection, users, parent, steps, written)
+    blocked += dict.fromkeys(one for step in steps for one in probes.ask(connection, step))
+    blocked += dict.fromkeys(dependants.blocking(connection, steps))
+    if recorded != spec.REVISION or steps:
+        blocked += _foreign_clock(connection, users, relations)
+    sizes = {name: _size(connection, name) for name in spec.NAMES if name in report.present}
     return Plan(
         report,
         tuple(steps),
@@ -103,7 +101,7 @@ def survey(
         elsewhere,
         allowed,
         records=not leave_history,
-        legacy_rows=_legacy_rows(connection, relations) if with_rows else 0,
+        legacy_rows=_legacy_rows(connection, relations),
     )
 
 
@@ -182,12 +180,16 @@ def _foreign_clock(
 
 def _legacy_rows(connection: sa.Connection, relations: Mapping[str, Relation | None]) -> int:
     """How many users have a row that Twofold never wrote: all of them, where what it would write is not there yet."""
-    name = spec.NAMES[0]
-    relation = relations[name]
+    relation = relations[spec.NAMES[0]]
     if relation is None or relation.kind != "table":
         return 0
-    query = sa.select(sa.func.count()).select_from(sa.table(name))
-    if relation.columns.keys() >= {"state_mac", "event_count"}:
+    return of_before(connection, is_sealed=relation.columns.keys() >= {"state_mac", "event_count"})
+
+
+def of_before(connection: sa.Connection, *, is_sealed: bool) -> int:
+    """How many users have a row of before Twofold; `is_sealed` where the table has the columns of a seal."""
+    query = sa.select(sa.func.count()).select_from(sa.table(spec.NAMES[0]))
+    if is_sealed:
         query = query.where(sa.column("state_mac").is_(None), sa.column("event_count") == 0)
     return int(connection.execute(query).scalar_one())
 
