@@ -27,6 +27,7 @@ pytest_plugins = ["tests.people"]
 _PROGRAMS = {
     "MariaDB": ("mariadb" in BACKENDS, "mariadb-server-core mariadb-client-core"),
     "PgBouncer": (pgbouncer_program() is not None, "pgbouncer"),
+    "Scripts for sqlite3": (shutil.which("sqlite3") is not None, "sqlite3"),
     "The browser": (chromium() is not None, "chromium"),
     "Decoding with zbarimg and oathtool": (
         bool(shutil.which("zbarimg") and shutil.which("oathtool")),

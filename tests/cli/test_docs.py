@@ -79,7 +79,7 @@ def test_every_command_helps_with_an_example_of_itself() -> None:
 ANSWERS: dict[str, tuple[list[str], set[str]]] = {
     "twofold db upgrade": ([], set()),
     "twofold db verify": ([], set()),
-    "twofold db adopt": ([], {"rows"}),
+    "twofold db adopt": ([], {"rows", "script"}),
     "twofold db current": ([], set()),
     "twofold keys status": ([], set()),
     "twofold keys rotate": ([], set()),

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.databases import Database
+from tests.schema.clients import run
 from tests.schema.incident import happen_in_part
 from tests.schema.rows import contents, unchanged
 from twofold.schema import adoption, commands, spec
@@ -66,4 +67,14 @@ def test_a_role_is_told_what_it_lacks_and_carries_the_plan_out_once_it_is_grante
     adoption.apply(kept.engine(), SETTINGS, allow=["heavy"])
     assert commands.verify(kept.engine(), SETTINGS).conforms
     assert commands.current(kept.engine()) == spec.REVISION
+    assert unchanged(rows, contents(database))
+
+
+def test_a_role_without_rights_writes_the_script_for_one_that_has_them(database: Database, kept: Database) -> None:
+    rows = contents(database)
+    _, script = adoption.script(kept.engine(), SETTINGS)
+    done = run(script, database)
+    assert done.returncode == 0, done.stderr
+    assert commands.verify(database.engine(), SETTINGS).conforms
+    assert commands.current(database.engine()) == spec.REVISION
     assert unchanged(rows, contents(database))

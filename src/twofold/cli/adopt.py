@@ -34,13 +34,22 @@ _KINDS = "; ".join(f"{name}: {text}" for name, text in HEAVY.items())
 
 def register(app: typer.Typer) -> None:
     """Add the command to its noun."""
-    command(app, "twofold db adopt", "twofold db adopt --apply --allow timestamps --allow not-null")(adopt)
+    command(
+        app,
+        "twofold db adopt",
+        "twofold db adopt --apply --allow timestamps --allow not-null",
+        "twofold db adopt --sql > adopt.sql",
+    )(adopt)
 
 
 def adopt(
     terminal: Terminal,
     *,
     apply: Annotated[bool, typer.Option("--apply", help="Carry the plan out.")] = False,
+    sql: Annotated[
+        bool,
+        typer.Option("--sql", help="Write the plan as a script for psql, mariadb or sqlite3, heavy steps and all."),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     allow: Annotated[
         list[str] | None,
@@ -63,15 +72,17 @@ def adopt(
     With --apply it is done, step by step, while logins go on; a run that was interrupted is finished by the next one.
     No table, column or row is lost, and nothing at all is changed unless the whole plan can be carried out.
 
+    With --sql it is written as a script instead, for whoever may change tables where you may not.
+
     After the structure come the rows: secrets are sealed and raw cookies hashed, so that nobody enrols again.
 
     Exit 0: the tables conform and are recorded. Exit 2: there is something to do, or to allow. Exit 3: somebody has to
     decide. Exit 4: a lock did not come in time; run it again.
     """
-    try:
-        allowed = adoption.kinds(allow or ())
-    except ConfigurationError as error:
-        raise typer.BadParameter(str(error)) from None
+    allowed = _allowed(allow)
+    if sql:
+        _write(terminal, apply=apply, leave_history=leave_history)
+        return
     plan = adoption.plan(terminal.engine, terminal.settings, allow=allowed, leave_history=leave_history)
     brings = data == "now" and bool(plan.legacy_rows)
     is_done = plan.is_done and not brings
@@ -112,6 +123,28 @@ def adopt(
     terminal.answer(_payload(after, adopted.steps) | {"rows": rows}, *people)
     if brought.left or brought.is_stopped:
         raise typer.Exit(PENDING)
+
+
+def _allowed(kinds: list[str] | None) -> frozenset[str]:
+    try:
+        return adoption.kinds(kinds or ())
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _write(terminal: Terminal, *, apply: bool, leave_history: bool) -> None:
+    """The script and nothing else on standard output, so that it can go into a file."""
+    if apply:
+        raise typer.BadParameter("--sql writes and --apply does: one of the two.")
+    try:
+        plan, script = adoption.script(terminal.engine, terminal.settings, leave_history=leave_history)
+    except adoption.Refused as refusal:
+        terminal.answer(_payload(refusal.plan, ()), *_shown(refusal.plan), "", _sentence(refusal.plan, brings=False))
+        raise typer.Exit(BLOCKED) from None
+    if terminal.is_json:
+        terminal.answer(_payload(plan, ()) | {"script": script})
+    else:
+        typer.echo(script, nl=False)
 
 
 def _payload(plan: Plan, done: tuple[Step, ...]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from twofold.schema import commands, history, spec, turn
 from twofold.schema.perform import perform, prepare
 from twofold.schema.plan import HEAVY
 from twofold.schema.progress import watched
+from twofold.schema.script import place, written
 from twofold.schema.sentences import as_mfa_errors
 from twofold.schema.sight import Moved, Sight
 from twofold.schema.survey import of_before, survey
@@ -93,6 +94,22 @@ def plan(engine: sa.Engine, settings: Settings, *, allow: Iterable[str] = (), le
     """
     with as_mfa_errors(), engine.connect() as connection:
         return survey(connection, settings, kinds(allow), leave_history=leave_history)
+
+
+def script(engine: sa.Engine, settings: Settings, *, leave_history: bool = False) -> tuple[Plan, str]:
+    """The plan, and the script of it for psql, mariadb or sqlite3, with every heavy step. Changes nothing.
+
+    Raises Refused where somebody has to decide first, ConfigurationError where the database is empty.
+    """
+    with as_mfa_errors(), engine.connect() as connection:
+        found = survey(connection, settings, frozenset(HEAVY), leave_history=leave_history, for_another_role=True)
+        if found.blocked:
+            raise Refused(found)
+        if found.is_for_upgrade:
+            raise ConfigurationError(
+                "The database is empty, so there is nothing to adopt: `alembic upgrade head --sql` writes its script."
+            )
+        return found, written(found, place(connection))
 
 
 def apply(

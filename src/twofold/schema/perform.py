@@ -27,10 +27,12 @@ _CONCURRENT_WAIT = "60s"
 # PostgreSQL 13 cannot; there a statement goes on to its end, and the next run waits for it.
 _WATCH_CLIENT = "SELECT set_config(name, '2s', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"
 # What a role or a database says for people's statements would end a step that lets them go on meanwhile.
-_UNLIMITED = (
-    "SELECT set_config(name, '0', false) FROM pg_settings "
-    "WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')"
-)
+UNLIMITED = {
+    "postgresql": "SELECT set_config(name, '0', false) FROM pg_settings "
+    "WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')",
+    "mariadb": "SET SESSION max_statement_time = 0",
+}
+"""What has a server let a statement take its time."""
 STRICT = "SET SESSION sql_mode = concat(@@sql_mode, ',STRICT_ALL_TABLES')"
 """What has MariaDB refuse a value that it would bend."""
 # MariaDB: this algorithm, or this lock, is not supported for this change.
@@ -43,13 +45,13 @@ def prepare(connection: sa.Connection) -> None:
         case "postgresql":
             with connection.begin():
                 connection.exec_driver_sql(_WATCH_CLIENT)
-                connection.exec_driver_sql(_UNLIMITED)
+                connection.exec_driver_sql(UNLIMITED["postgresql"])
         case "sqlite":
             return
         case _:
             with connection.begin():
                 connection.exec_driver_sql(STRICT)
-                connection.exec_driver_sql("SET SESSION max_statement_time = 0")
+                connection.exec_driver_sql(UNLIMITED["mariadb"])
 
 
 def perform(

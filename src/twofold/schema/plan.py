@@ -160,6 +160,11 @@ class Plan:
         return not self.records or (self.recorded == spec.REVISION and not self.elsewhere)
 
     @property
+    def is_for_upgrade(self) -> bool:
+        """The database is empty, and the ordinary upgrade makes the tables, with users of their own."""
+        return self.report.nothing_there and not self.steps and not self.blocked
+
+    @property
     def is_done(self) -> bool:
         """Nothing is left to do."""
         return not (self.steps or self.blocked) and self.report.conforms and self.is_recorded

@@ -60,8 +60,12 @@ def survey(
     allowed: frozenset[str],
     *,
     leave_history: bool = False,
+    for_another_role: bool = False,
 ) -> Plan:
-    """Everything that lies between this database and the revision. Reads the catalog, and a bounded number of rows."""
+    """Everything that lies between this database and the revision. Reads the catalog, and a bounded number of rows.
+
+    What is for another role to carry out does not ask for the rights of this one.
+    """
     named = UsersColumn.parse(settings.users)
     if place.translated(connection, None) is not None:
         raise ConfigurationError(
@@ -73,7 +77,7 @@ def survey(
     relations = verifier.read(connection)
     report = verifier.judge(users, parent, relations, connection.dialect.name)
     in_the_way = obstacle(users, parent, connection.dialect.name)
-    is_fresh = report.nothing_there and (in_the_way is None or _is_founded(connection, named, parent))
+    is_fresh = report.nothing_there and _is_founded(connection, named, parent)
     recorded = history.recorded(connection)
     # The ordinary upgrade makes what an empty database lacks, users included, unless it takes it for done.
     drift = () if is_fresh and recorded != spec.REVISION else report.drift
@@ -86,7 +90,8 @@ def survey(
     elsewhere = () if leave_history else history.elsewhere(connection)
     written = [] if leave_history or recorded == spec.REVISION else [spec.VERSION_TABLE]
     written += [history.HOSTS] if elsewhere else []
-    blocked += rights.missing(connection, users, parent, steps, written)
+    if not for_another_role:
+        blocked += rights.missing(connection, users, parent, steps, written)
     blocked += dict.fromkeys(one for step in steps for one in probes.ask(connection, step))
     blocked += dict.fromkeys(dependants.blocking(connection, steps))
     if recorded != spec.REVISION or steps:
