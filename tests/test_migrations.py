@@ -318,19 +318,6 @@ def test_a_downgrade_says_how_much_it_destroys(migrated: Database, caplog: pytes
     assert table_names(migrated) == {"users", spec.VERSION_TABLE}
 
 
-def test_a_downgrade_leaves_tables_alone_that_the_host_refers_to(migrated: Database) -> None:
-    key = "INTEGER" if migrated.backend == "sqlite" else "BIGINT"
-    execute(
-        migrated,
-        f"CREATE TABLE notes (device {key}, FOREIGN KEY (device) REFERENCES mfa_device_trusts (id) ON DELETE CASCADE)",
-    )
-    before = snapshot(migrated)
-    with pytest.raises(SchemaDrift, match="refer to those of Twofold") as caught:
-        commands.downgrade(migrated.engine(), SETTINGS)
-    assert caught.value.differences == ("notes: refers to a table of Twofold",)
-    assert snapshot(migrated) == before
-
-
 def test_mfa_tables_without_users_are_refused_and_left_as_they_are(database: Database) -> None:
     execute(database, "CREATE TABLE mfa_events (id INTEGER)")
     before = snapshot(database)

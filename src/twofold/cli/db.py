@@ -70,7 +70,11 @@ def upgrade(
 
 @command(app, "twofold db downgrade", "twofold db downgrade --yes")
 def downgrade(terminal: Terminal, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Remove the four tables and every enrolment in them. The users' table stays. There is no way back but a backup."""
+    """Remove the four tables and every enrolment in them. The users' table stays. There is no way back but a backup.
+
+    Where something else hangs on the tables, such as a view or a foreign key in any schema, it is named, and nothing is
+    dropped.
+    """
     before = commands.current(terminal.engine)
     if before != spec.REVISION:
         terminal.answer(
@@ -78,9 +82,12 @@ def downgrade(terminal: Terminal, *, yes: Annotated[bool, typer.Option("--yes", 
             f"Revision {spec.REVISION} is not recorded in this database; there is nothing to take back.",
         )
         return
+    along = commands.going_along(terminal.engine)
     rows = _rows(terminal.engine)
     counted = ", ".join(f"{number} in {name}" for name, number in rows.items())
     terminal.note(f"This drops the four tables with all their rows: {counted}.")
+    for one in along:
+        terminal.note(f"With {one.table} goes {one.name}.")
     terminal.confirm("Every second factor in this database is lost with them. Go on?", yes=yes)
     commands.downgrade(terminal.engine, terminal.settings, spec.USERS_REVISION)
     after = commands.current(terminal.engine)

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from alembic import context, op
 
-from twofold.errors import SchemaDrift
 from twofold.metadata import UsersColumn
-from twofold.schema import catalog, founding, place, spec
-from twofold.schema.references import referencing
+from twofold.schema import catalog, dependants, founding, place, spec
 from twofold.schema.sentences import refusal_as_command_error
 from twofold.schema.users import column, described, live_type, named_type, parent
 from twofold.schema.verifier import verify
@@ -56,18 +54,18 @@ def _create(users: sa.Column[object], names: Collection[str]) -> None:
 
 @refusal_as_command_error()
 def downgrade() -> None:
-    """Drop the tables, and with them every enrolment; their indexes go with them, under whatever name."""
+    """Drop the tables, and with them every enrolment; their indexes go with them, under whatever name.
+
+    Where anything else hangs on them, in whichever schema, it is named, and nothing is dropped.
+    """
     names: list[str] = [*spec.NAMES]
     if not context.is_offline_mode():
         bind = op.get_bind()
-        if others := referencing(bind, spec.NAMES):
-            raise SchemaDrift(
-                "Tables of your own refer to those of Twofold; nothing was changed. Drop those foreign keys first.",
-                [f"{other}: refers to a table of Twofold" for other in others],
-            )
         schema = place.ours(bind)
         # Where ours is missing, its name leads further along the search path, to somebody else's.
         names = [name for name in spec.NAMES if catalog.read(bind, name, schema) is not None]
+        for one in dependants.going_along(bind, names):
+            _log.warning("With %s goes %s.", one.table, one.name)
         for name in names:
             count = bind.scalar(sa.select(sa.func.count()).select_from(sa.table(name, schema=schema)))
             _log.warning("Dropping %s with %s rows.", name, count)

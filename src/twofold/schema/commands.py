@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 
 from twofold.alone import alone
 from twofold.metadata import UsersColumn
-from twofold.schema import founding, place, spec, verifier
+from twofold.schema import dependants, founding, place, spec, verifier
 from twofold.schema.sentences import as_mfa_errors
 from twofold.schema.users import described
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+    from twofold.schema.dependant import Dependant
     from twofold.schema.findings import Report
     from twofold.settings import Settings
 
@@ -54,8 +55,18 @@ def upgrade(
 
 
 def downgrade(engine: sa.Engine, settings: Settings, revision: str = "-1") -> None:
-    """Take revisions back; what they made is dropped with its rows."""
+    """Take revisions back; what they made is dropped with its rows.
+
+    Raises SchemaDrift, with nothing changed, where something else hangs on the tables.
+    """
     _run(command.downgrade, engine, settings, revision)
+
+
+def going_along(engine: sa.Engine) -> tuple[Dependant, ...]:
+    """What a downgrade would take along with the four tables. Raises SchemaDrift where it would be refused."""
+    with as_mfa_errors(), alone(engine), engine.connect() as connection:
+        there = [name for name, relation in verifier.read(connection).items() if relation is not None]
+        return dependants.going_along(connection, there)
 
 
 def stamp(engine: sa.Engine, settings: Settings, revision: str = spec.REVISION) -> None:

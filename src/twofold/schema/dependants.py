@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twofold.errors import SchemaDrift
 from twofold.schema import dependants_mariadb, dependants_postgresql, dependants_sqlite
 from twofold.schema.plan import Blocker
 
@@ -36,6 +37,19 @@ def blocking(connection: sa.Connection, steps: Sequence[Step]) -> Iterator[Block
     for dependant, whats in met.items():
         problem = f"{dependant.name}: {dependant.because}"
         yield Blocker(dependant.table, "; ".join(dict.fromkeys(whats)), problem, dependant.remedy)
+
+
+def going_along(connection: sa.Connection, names: Collection[str]) -> tuple[Dependant, ...]:
+    """What goes along without a word when these tables are dropped.
+
+    Raises SchemaDrift, before anything is dropped, where something of the host's is in the way: for its sake the
+    database would refuse, or keep what is of no use to anybody.
+    """
+    found = of_tables(connection, names)
+    if in_the_way := [str(one) for one in found if one.fate != "goes along"]:
+        message = "What was built on the tables of Twofold is in the way, and goes first; nothing was changed."
+        raise SchemaDrift(message, in_the_way)
+    return found
 
 
 def of_tables(connection: sa.Connection, names: Collection[str]) -> tuple[Dependant, ...]:

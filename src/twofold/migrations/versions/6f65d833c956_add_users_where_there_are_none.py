@@ -16,8 +16,7 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from twofold.errors import SchemaDrift
-from twofold.schema import catalog, founding, place, spec
-from twofold.schema.references import referencing
+from twofold.schema import catalog, dependants, founding, place, spec
 from twofold.schema.sentences import refusal_as_command_error
 from twofold.schema.users import configured, parent
 
@@ -87,7 +86,7 @@ def _is_asked() -> bool:
 
 
 def downgrade() -> None:
-    """Drop `users` only if this revision made it and nothing else refers to it."""
+    """Drop `users` only if this revision made it and nothing else hangs on it."""
     if context.is_offline_mode():
         op.execute("-- The table users is left alone: without the database nobody can tell whose it is.")
         return
@@ -96,8 +95,8 @@ def downgrade() -> None:
     users = catalog.read(bind, "users", schema)
     if users is None or users.kind != "table" or set(users.columns) != _COLUMNS or not _is_marked(bind, schema):
         return
-    if others := referencing(bind, ["users"]):
-        _log.warning("The table users stays, since %s refers to it.", ", ".join(others))
+    if others := [one for one in dependants.of_tables(bind, ["users"]) if one.fate != "goes along"]:
+        _log.warning("The table users stays. %s", " ".join(map(str, others)))
         return
     count = bind.scalar(sa.select(sa.func.count()).select_from(sa.table("users", schema=schema)))
     _log.warning("Dropping users with %s rows.", count)
