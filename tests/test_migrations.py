@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from argparse import Namespace
 from io import StringIO
 from pathlib import Path
@@ -143,11 +144,47 @@ def test_tables_in_another_schema_are_seen_and_those_of_an_extension_are_not(dat
     assert commands.verify(database.engine(), SETTINGS).findings == ()
 
 
-def test_alembic_needs_no_loggers_in_its_configuration(tmp_path: Path) -> None:
-    (tmp_path / "short.ini").write_text("[alembic]\nscript_location = twofold:migrations\n")
-    code, output = alembic("-c", "short.ini", "upgrade", "head", folder=tmp_path)
-    assert code == 0, output
-    assert table_names(Database(f"sqlite:///{tmp_path / 'twofold.db'}", "sqlite")) == {"users", *OURS}
+SHORTEST = {
+    "alembic.ini": "[alembic]\nscript_location = twofold:migrations\n",
+    "pyproject.toml": '[tool.alembic]\nscript_location = "twofold:migrations"\n',
+}
+
+
+@pytest.mark.parametrize("file", SHORTEST)
+def test_alembic_works_from_an_installed_wheel_with_two_lines_of_configuration(tmp_path: Path, file: str) -> None:
+    page = (ROOT / "docs" / "hosts.md").read_text(encoding="utf-8")
+    assert SHORTEST[file] in page
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "installed")
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / file).write_text(SHORTEST[file], encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TWOFOLD_")}
+
+    def told(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [ALEMBIC, *arguments],
+            cwd=here,
+            env=environment | {"PYTHONPATH": str(tmp_path / "installed")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stdout + done.stderr
+
+    database = Database(f"sqlite:///{here / 'twofold.db'}", "sqlite")
+    assert told("upgrade", "head") == (0, "")
+    assert table_names(database) == {"users", *OURS}
+    assert told("current") == (0, f"{spec.REVISION} (head)\n")
+    assert "Dropping mfa_events with 0 rows." in told("downgrade", "-1")[1]
+    code, output = told("stamp", spec.REVISION)
+    assert (code != 0, "was not recorded" in output) == (True, True)
+    assert told("upgrade", "head", "--sql")[1].count("CREATE TABLE mfa_events") == 1
+    database.dispose()
 
 
 @pytest.mark.backends("postgresql")
