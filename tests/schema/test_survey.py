@@ -18,7 +18,9 @@ from tests.databases import BACKENDS, Database, Sources
 from tests.schema.drifts import DRIFTS
 from tests.schema.incident import happen
 from tests.schema.killed import ARGUMENTS, TWOFOLD, environment
+from tests.schema.rows import contents, unchanged
 from twofold.cli.terminal import as_json
+from twofold.errors import SchemaDrift
 from twofold.schema import adoption, commands, spec
 from twofold.settings import Settings
 
@@ -91,6 +93,57 @@ def test_a_schema_that_somebody_changes_meanwhile_is_planned_anew(
     assert adoption.plan(database.engine(), SETTINGS).is_done
     # Its own first step, the second one that found the work done, and all of the others'.
     assert len(set(performed)) == len(performed) - 1
+
+
+@pytest.mark.backends("sqlite")
+def test_what_somebody_puts_in_the_way_meanwhile_is_told_with_what_was_done(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happen(database)
+    module: Any = adoption
+    original, performed = module.perform, list[str]()
+
+    def interrupted(connection: sa.Connection, step: Any, *rest: Any) -> None:
+        performed.append(str(step))
+        if len(performed) == 2:
+            with database.engine().begin() as other:
+                other.exec_driver_sql("ALTER TABLE mfa_events ADD COLUMN tenant INTEGER NOT NULL DEFAULT 1")
+                other.exec_driver_sql("ALTER TABLE mfa_events RENAME TO theirs")
+                other.exec_driver_sql("CREATE VIEW mfa_events AS SELECT * FROM theirs")
+        original(connection, step, *rest)
+
+    monkeypatch.setattr(adoption, "perform", interrupted)
+    with pytest.raises(SchemaDrift, match="What was done stays") as caught:
+        adoption.apply(database.engine(), SETTINGS, allow=["heavy"])
+    assert not isinstance(caught.value, adoption.Refused)
+    assert any("a view" in difference for difference in caught.value.differences)
+    plan = adoption.plan(database.engine(), SETTINGS)
+    assert performed[0] not in map(str, plan.steps)
+    assert performed[1] in map(str, plan.steps)
+
+
+def test_three_runs_at_once_all_succeed_and_take_each_step_once(database: Database, tmp_path: Path) -> None:
+    happen(database)
+    before = contents(database)
+    planned = [str(step) for step in adoption.plan(database.engine(), SETTINGS).steps]
+    database.dispose()
+    racing = [
+        subprocess.Popen(
+            [TWOFOLD, *ARGUMENTS],
+            cwd=tmp_path,
+            env=environment(database),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    answers = [process.communicate(timeout=200) for process in racing]
+    assert [process.returncode for process in racing] == [0, 0, 0], answers
+    done = [step for out, _ in answers for step in json.loads(out)["done"]]
+    taken = [f"{step['table']}: {step['what']}" for step in done]
+    assert sorted(taken) == sorted(planned)
+    assert unchanged(before, contents(database))
 
 
 def fingerprint(database: Database) -> str:

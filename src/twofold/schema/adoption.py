@@ -22,7 +22,7 @@ from twofold.schema.plan import HEAVY
 from twofold.schema.progress import watched
 from twofold.schema.script import place, written
 from twofold.schema.sentences import as_mfa_errors
-from twofold.schema.sight import Moved, Sight
+from twofold.schema.sight import Moved, Sight, reading, steady
 from twofold.schema.survey import of_before, survey
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def plan(engine: sa.Engine, settings: Settings, *, allow: Iterable[str] = (), le
 
     `leave_history` says that the host's own Alembic history has the tables, so that nothing is recorded or moved.
     """
-    with as_mfa_errors(), engine.connect() as connection:
+    with as_mfa_errors(), reading(engine) as connection:
         return survey(connection, settings, kinds(allow), leave_history=leave_history)
 
 
@@ -101,7 +101,7 @@ def script(engine: sa.Engine, settings: Settings, *, leave_history: bool = False
 
     Raises Refused where somebody has to decide first, ConfigurationError where the database is empty.
     """
-    with as_mfa_errors(), engine.connect() as connection:
+    with as_mfa_errors(), reading(engine) as connection:
         found = survey(connection, settings, frozenset(HEAVY), leave_history=leave_history, for_another_role=True)
         if found.blocked:
             raise Refused(found)
@@ -173,9 +173,15 @@ def _structure(
 
     taken: list[Step] = []
     for _ in range(_PLANS):
-        # Before the catalog is read, so that whatever changes it from here on is noticed.
+        steady(connection)
         sight = Sight(connection)
-        found = planned(connection)
+        try:
+            found = planned(connection)
+        except Refused as refused:
+            if not taken:
+                raise
+            message = "Others have changed the tables meanwhile, and what is left cannot be done. What was done stays."
+            raise SchemaDrift(message, refused.differences) from None
         connection.rollback()
         total = len(taken) + len(found.steps)
         try:

@@ -6,14 +6,37 @@ transaction, but it numbers the states of its schema.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import sqlalchemy as sa
 
 
 class Moved(Exception):
     """Somebody else has changed the schema; the plan has to be computed anew."""
+
+
+def steady(connection: sa.Connection) -> None:
+    """Have all that is read from here on be of one state of SQLite, whose driver begins nothing before it writes."""
+    if connection.dialect.name == "sqlite" and not getattr(connection.connection, "in_transaction", False):
+        connection.exec_driver_sql("BEGIN")
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Give a connection for a plan that is only shown, while others may change what it is about.
+
+    A transaction of MariaDB that is older than a change of a table is told so when it reads the table (error 1412), and
+    with READ COMMITTED none is older than its statement.
+    """
+    with engine.connect() as connection:
+        if connection.dialect.name not in {"postgresql", "sqlite"}:
+            connection.execution_options(isolation_level="READ COMMITTED")
+        steady(connection)
+        yield connection
 
 
 class Sight:
