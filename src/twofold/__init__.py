@@ -42,7 +42,6 @@ if TYPE_CHECKING:
         UnknownUser,
         WrongKey,
     )
-    from twofold.hosting import include_name
     from twofold.metadata import tables
     from twofold.mfa import MFA, AsyncMFA
     from twofold.outcomes import (
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
         Verified,
     )
     from twofold.request import Request
+    from twofold.schema.hosting import include_name
     from twofold.settings import Settings
     from twofold.totp.provisioning import Enrollment
 

@@ -15,17 +15,7 @@ from tests.databases import migrate
 from tests.fuzz.model import one_form, read
 from tests.fuzz.strange import anything, attempt, characters, huge, named, objects, often, spoilt, texts
 from tests.people import FIREFOX, Clock, Enrolment, Phone, challenged, log_in, plain_settings
-from twofold import (
-    MFA,
-    Challenge,
-    ConfigurationError,
-    EnrollmentExpired,
-    Reason,
-    Rejected,
-    Request,
-    Stale,
-    UnknownUser,
-)
+from twofold import MFA, Challenge, ConfigurationError, EnrollmentExpired, Reason, Rejected, Request, Stale, UnknownUser
 
 if TYPE_CHECKING:
     from collections.abc import Callable

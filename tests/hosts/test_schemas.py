@@ -11,7 +11,8 @@ from sqlalchemy import event
 from tests.people import Clock, enroll, log_in, plain_settings
 from twofold import MFA, ConfigurationError, SchemaDrift
 from twofold.database import create_engine
-from twofold.schema import adoption, commands, spec
+from twofold.schema import commands, spec
+from twofold.schema.adopt import adoption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from twofold.cli.program import app
-from twofold.hosting import FILE_NAME
+from twofold.schema.hosting import FILE_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from twofold.schema import dependants, spec
+from twofold.schema import spec
+from twofold.schema.dependants import find
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from tests.databases import Database
-    from twofold.schema.dependant import Fate
+    from twofold.schema.dependants.dependant import Fate
 
 
 @dataclass(frozen=True)
@@ -456,4 +457,4 @@ def build(connection: sa.Connection, things: Iterable[Built]) -> None:
 def hanging(database: Database) -> set[str]:
     """All that hangs on the four tables, by name."""
     with database.engine().connect() as connection:
-        return {one.name for one in dependants.of_tables(connection, spec.NAMES)}
+        return {one.name for one in find.of_tables(connection, spec.NAMES)}

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import hypothesis.strategies as st
 import sqlalchemy as sa
 
-from twofold.schema.findings import Verdict
+from twofold.schema.conformity.findings import Verdict
 
 if TYPE_CHECKING:
-    from twofold.schema.findings import Aspect
+    from twofold.schema.conformity.findings import Aspect
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,13 @@ from sqlalchemy import event
 from twofold.cli import db as db  # noqa: PLC0414
 from twofold.cli import main
 from twofold.database import create_engine
-from twofold.schema import adoption
+from twofold.schema.adopt import adoption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.databases import Database
-    from twofold.schema.plan import Step
+    from twofold.schema.adopt.plan import Step
 
     Die = Callable[[str], None]
 

@@ -13,7 +13,9 @@ from tests.schema.built import BUILT
 from tests.schema.incident import happen_in_part
 from tests.schema.rows import contents, unchanged
 from tests.schema.snapshot import snapshot
-from twofold.schema import adoption, commands, dependants, spec
+from twofold.schema import commands, spec
+from twofold.schema.adopt import adoption
+from twofold.schema.dependants import find
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.databases import Database
     from tests.schema.built import Built
-    from twofold.schema.plan import Plan
+    from twofold.schema.adopt.plan import Plan
 
 SETTINGS = Settings()
 _KEPT = "SET SESSION system_versioning_alter_history = KEEP"
@@ -49,18 +51,18 @@ def is_dropped(connection: sa.Connection) -> bool:
 
 def test_all_that_a_drop_of_the_tables_meets_is_told_before_it(migrated: Database) -> None:
     with migrated.engine().connect() as connection:
-        assert dependants.of_tables(connection, spec.NAMES) == ()
+        assert find.of_tables(connection, spec.NAMES) == ()
         for built in here(migrated):
             if built.drop is None:
                 continue
             built.make(connection)
-            found = dependants.of_tables(connection, spec.NAMES)
+            found = find.of_tables(connection, spec.NAMES)
             assert built.called(connection) in {one.name for one in found}, built.name
             assert {one.fate for one in found} == {built.drop}, built.name
             if built.drop == "refuses" or migrated.backend == "postgresql":
                 assert is_dropped(connection) is (built.drop != "refuses"), built.name
             built.take_away(connection)
-            assert dependants.of_tables(connection, spec.NAMES) == (), built.name
+            assert find.of_tables(connection, spec.NAMES) == (), built.name
 
 
 def test_what_would_be_refused_blocks_the_plan_by_name_until_it_is_out_of_the_way(database: Database) -> None:
@@ -81,14 +83,14 @@ def test_what_would_be_refused_blocks_the_plan_by_name_until_it_is_out_of_the_wa
         carried = [one for one in here(database) if not one.refuses]
         for built in carried:
             built.make(connection)
-        before = {one.name for one in dependants.of_tables(connection, spec.NAMES)}
+        before = {one.name for one in find.of_tables(connection, spec.NAMES)}
         connection.rollback()
     rows = contents(database)
     adoption.apply(engine, SETTINGS, allow=named(adoption.plan(engine, SETTINGS)))
     assert commands.verify(engine, SETTINGS).conforms
     assert unchanged(rows, contents(database))
     with engine.connect() as connection:
-        assert {one.name for one in dependants.of_tables(connection, spec.NAMES)} >= before
+        assert {one.name for one in find.of_tables(connection, spec.NAMES)} >= before
 
 
 @pytest.mark.backends("mariadb")

@@ -23,7 +23,8 @@ from tests.schema.built import BUILT, build, hanging
 from tests.schema.incident import happen, happen_in_part
 from tests.schema.killed import ARGUMENTS, TWOFOLD, environment
 from tests.schema.rows import contents, unchanged
-from twofold.schema import adoption, commands, turn
+from twofold.schema import commands, locking
+from twofold.schema.adopt import adoption
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def test_a_kill_in_the_middle_of_a_long_step_loses_nothing(database: Database, t
 def test_a_lock_that_does_not_come_ends_with_a_code_of_its_own(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn, "_PATIENCE", 0.5)
+    monkeypatch.setattr(locking, "_PATIENCE", 0.5)
     happen_in_part(database, "user_mfa_secrets", "mfa_events")
     engine = database.engine()
     if database.backend == "sqlite":

@@ -17,7 +17,9 @@ from tests.schema.built import BUILT, build, hanging
 from tests.schema.drifts import in_company
 from tests.schema.rows import contents, fill, unchanged
 from tests.schema.snapshot import snapshot
-from twofold.schema import adoption, commands, dependants, spec
+from twofold.schema import commands, spec
+from twofold.schema.adopt import adoption
+from twofold.schema.dependants import find
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def things(backend: str, drifts: list[Drift]) -> st.SearchStrategy[list[Built]]:
 def standing(database: Database) -> tuple[object, ...]:
     """All that the tables are and hold, and what hangs on them."""
     with database.engine().connect() as connection:
-        return snapshot(database), dependants.of_tables(connection, spec.NAMES)
+        return snapshot(database), find.of_tables(connection, spec.NAMES)
 
 
 @pytest.mark.backends("sqlite", "postgresql", "mariadb")

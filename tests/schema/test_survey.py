@@ -21,7 +21,8 @@ from tests.schema.killed import ARGUMENTS, TWOFOLD, environment
 from tests.schema.rows import contents, unchanged
 from twofold.cli.terminal import as_json
 from twofold.errors import SchemaDrift
-from twofold.schema import adoption, commands, spec
+from twofold.schema import commands, spec
+from twofold.schema.adopt import adoption
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

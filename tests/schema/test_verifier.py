@@ -12,7 +12,7 @@ from tests.schema.drifts import DRIFTS, Drift
 from tests.schema.snapshot import snapshot
 from twofold.errors import SchemaDrift
 from twofold.schema import commands, spec
-from twofold.schema.findings import Verdict
+from twofold.schema.conformity.findings import Verdict
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

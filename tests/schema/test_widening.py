@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests.schema.rows import contents, fill, unchanged
-from twofold.schema import adoption, commands, recipes_postgresql_ids
+from twofold.schema import commands
+from twofold.schema.adopt import adoption, postgresql_ids
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def test_what_would_be_lost_in_a_swap_is_kept_by_a_rewrite(migrated: Database, h
 def test_rows_that_are_written_meanwhile_are_there_afterwards(
     migrated: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipes_postgresql_ids, "_ROWS", 2)
+    monkeypatch.setattr(postgresql_ids, "_ROWS", 2)
     fill(migrated, rows=7)
     run(migrated, USED, NARROW)
     # A connection that has prepared a statement is told once that the type of its result has changed.

@@ -16,15 +16,16 @@ from twofold.cli.secrets import Brought, FernetKeys, bring, told, with_fernet_ke
 from twofold.cli.shown import Table, counted
 from twofold.cli.terminal import Doing, Terminal, command
 from twofold.errors import ConfigurationError, SchemaDrift
-from twofold.schema import adoption, spec, turn
-from twofold.schema.findings import Verdict
-from twofold.schema.plan import HEAVY
-from twofold.schema.waits import waits
+from twofold.schema import locking, spec
+from twofold.schema.adopt import adoption
+from twofold.schema.adopt.plan import HEAVY
+from twofold.schema.adopt.waits import waits
+from twofold.schema.conformity.findings import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from twofold.schema.plan import Plan, Step
+    from twofold.schema.adopt.plan import Plan, Step
 
 PENDING, BLOCKED, LOCKED = 2, 3, 4
 _CODES = {"conforms": 0, "pending": PENDING, "blocked": BLOCKED}
@@ -110,7 +111,7 @@ def adopt(
                 leave_history=leave_history,
                 on_progress=tell,
             )
-    except turn.LockTimeout as error:
+    except locking.LockTimeout as error:
         terminal.note(f"error: {error}")
         if terminal.is_json:
             terminal.answer({"error": "LockTimeout", "message": str(error)})

@@ -23,7 +23,7 @@ from twofold.cli.shown import counted
 from twofold.cli.terminal import Terminal, command
 from twofold.errors import ConfigurationError, MFAError
 from twofold.key_files import read_key_file, read_public_file
-from twofold.schema.sentences import as_mfa_errors
+from twofold.schema.failures import as_mfa_errors
 from twofold.tokens import Tombstone, read_tombstone
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from twofold.cli.shown import Table
 from twofold.cli.terminal import Terminal, command, noun
 from twofold.errors import ConfigurationError
 from twofold.schema import commands, place, spec
-from twofold.schema.findings import Verdict
-from twofold.schema.sentences import as_mfa_errors
+from twofold.schema.conformity.findings import Verdict
+from twofold.schema.failures import as_mfa_errors
 
 if TYPE_CHECKING:
-    from twofold.schema.findings import Finding, Report
+    from twofold.schema.conformity.findings import Finding, Report
 
 app = noun("db")
 write_revision.register(app)

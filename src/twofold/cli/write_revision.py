@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from twofold import hosting
 from twofold.cli.terminal import Terminal, command
-from twofold.schema import spec
+from twofold.schema import hosting, spec
 
 
 def write_revision(

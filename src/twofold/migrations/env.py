@@ -9,8 +9,8 @@ from alembic import context
 
 from twofold.address import backend_of
 from twofold.database import create_engine, prefer_readers
-from twofold.schema import place, spec, turn
-from twofold.schema.sentences import as_command_error
+from twofold.schema import locking, place, spec
+from twofold.schema.failures import as_command_error
 from twofold.schema.stamp import refuse_unverified
 from twofold.settings import Settings
 
@@ -49,7 +49,7 @@ def online(connection: sa.Connection) -> None:
         context.run_migrations()
     else:
         prefer_readers(connection)
-        turn.take(connection, migrate)
+        locking.take(connection, migrate)
 
 
 def main() -> None:

@@ -12,10 +12,12 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from twofold.metadata import UsersColumn
-from twofold.schema import catalog, dependants, founding, place, spec
-from twofold.schema.sentences import refusal_as_command_error
+from twofold.schema import founding, place, spec
+from twofold.schema.conformity import catalog
+from twofold.schema.conformity.verifier import verify
+from twofold.schema.dependants import find
+from twofold.schema.failures import refusal_as_command_error
 from twofold.schema.users import column, described, live_type, named_type, parent
-from twofold.schema.verifier import verify
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -64,7 +66,7 @@ def downgrade() -> None:
         schema = place.ours(bind)
         # Where ours is missing, its name leads further along the search path, to somebody else's.
         names = [name for name in spec.NAMES if catalog.read(bind, name, schema) is not None]
-        for one in dependants.going_along(bind, names):
+        for one in find.going_along(bind, names):
             _log.warning("With %s goes %s.", one.table, one.name)
         for name in names:
             count = bind.scalar(sa.select(sa.func.count()).select_from(sa.table(name, schema=schema)))

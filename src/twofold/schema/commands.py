@@ -11,8 +11,10 @@ from alembic.runtime.migration import MigrationContext
 
 from twofold.alone import alone
 from twofold.metadata import UsersColumn
-from twofold.schema import dependants, founding, place, spec, verifier
-from twofold.schema.sentences import as_mfa_errors
+from twofold.schema import founding, place, spec
+from twofold.schema.conformity import verifier
+from twofold.schema.dependants import find
+from twofold.schema.failures import as_mfa_errors
 from twofold.schema.users import described
 
 if TYPE_CHECKING:
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from twofold.schema.dependant import Dependant
-    from twofold.schema.findings import Report
+    from twofold.schema.conformity.findings import Report
+    from twofold.schema.dependants.dependant import Dependant
     from twofold.settings import Settings
 
 # Alembic keeps its state in module globals.
@@ -66,7 +68,7 @@ def going_along(engine: sa.Engine) -> tuple[Dependant, ...]:
     """What a downgrade would take along with the four tables. Raises SchemaDrift where it would be refused."""
     with as_mfa_errors(), alone(engine), engine.connect() as connection:
         there = [name for name, relation in verifier.read(connection).items() if relation is not None]
-        return dependants.going_along(connection, there)
+        return find.going_along(connection, there)
 
 
 def stamp(engine: sa.Engine, settings: Settings, revision: str = spec.REVISION) -> None:

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
-from twofold.schema import catalog, place, spec
+from twofold.schema import place, spec
+from twofold.schema.conformity import catalog
 from twofold.schema.referenced import obstacle
 from twofold.schema.users import parent
 from twofold.settings import users_parts

@@ -12,7 +12,7 @@ from twofold.schema.ids import SERVED, ids
 
 if TYPE_CHECKING:
     from twofold.metadata import UsersColumn
-    from twofold.schema.relation import Index, Relation
+    from twofold.schema.conformity.relation import Index, Relation
 
 _REFERABLE = {"table", "partitioned table"}
 

@@ -9,9 +9,9 @@ from alembic import context
 
 from twofold.errors import SchemaDrift
 from twofold.schema import spec
-from twofold.schema.sentences import refusal_as_command_error
+from twofold.schema.conformity.verifier import verify
+from twofold.schema.failures import refusal_as_command_error
 from twofold.schema.users import configured
-from twofold.schema.verifier import verify
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

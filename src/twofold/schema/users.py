@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
-from twofold.schema import catalog, place
+from twofold.schema import place
+from twofold.schema.conformity import catalog
 from twofold.schema.ids import Declared
 from twofold.schema.referenced import obstacle
 from twofold.settings import Settings
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.types import TypeEngine
 
-    from twofold.schema.relation import Relation
+    from twofold.schema.conformity.relation import Relation
 
 
 def configured(config: Config) -> UsersColumn:

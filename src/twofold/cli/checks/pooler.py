@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from twofold import pooler
 from twofold.cli.checks.check import Check
-from twofold.schema.sentences import as_mfa_errors
+from twofold.schema.failures import as_mfa_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

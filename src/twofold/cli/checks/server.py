@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from twofold.account.standby import IsStandby
 from twofold.cli.checks.check import Check
 from twofold.errors import DatabaseUnavailable
-from twofold.schema.sentences import as_mfa_errors
+from twofold.schema.failures import as_mfa_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

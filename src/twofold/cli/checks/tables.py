@@ -11,15 +11,15 @@ from twofold.cli.checks.check import Check
 from twofold.cli.shown import counted
 from twofold.metadata import UsersColumn
 from twofold.schema import commands, founding, history, place, spec
+from twofold.schema.failures import as_mfa_errors
 from twofold.schema.referenced import obstacle
-from twofold.schema.sentences import as_mfa_errors
 from twofold.schema.users import as_spelled, parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from twofold.cli.terminal import Terminal
-    from twofold.schema.relation import Relation
+    from twofold.schema.conformity.relation import Relation
 
 _NAMED = 3
 _OWN_USERS = {"id", "subject", "created_at"}

@@ -16,8 +16,10 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from twofold.errors import SchemaDrift
-from twofold.schema import catalog, dependants, founding, place, spec
-from twofold.schema.sentences import refusal_as_command_error
+from twofold.schema import founding, place, spec
+from twofold.schema.conformity import catalog
+from twofold.schema.dependants import find
+from twofold.schema.failures import refusal_as_command_error
 from twofold.schema.users import configured, parent
 
 revision = "6f65d833c956"
@@ -95,7 +97,7 @@ def downgrade() -> None:
     users = catalog.read(bind, "users", schema)
     if users is None or users.kind != "table" or set(users.columns) != _COLUMNS or not _is_marked(bind, schema):
         return
-    if others := [one for one in dependants.of_tables(bind, ["users"]) if one.fate != "goes along"]:
+    if others := [one for one in find.of_tables(bind, ["users"]) if one.fate != "goes along"]:
         _log.warning("The table users stays. %s", " ".join(map(str, others)))
         return
     count = bind.scalar(sa.select(sa.func.count()).select_from(sa.table("users", schema=schema)))

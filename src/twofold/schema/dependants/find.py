@@ -9,27 +9,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twofold.errors import SchemaDrift
-from twofold.schema import dependants_mariadb, dependants_postgresql, dependants_sqlite
-from twofold.schema.plan import Blocker
+from twofold.schema.adopt.plan import Blocker
+from twofold.schema.dependants import mariadb, postgresql, sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     import sqlalchemy as sa
 
-    from twofold.schema.dependant import Dependant
-    from twofold.schema.plan import Step
+    from twofold.schema.adopt.plan import Step
+    from twofold.schema.dependants.dependant import Dependant
 
 
 def blocking(connection: sa.Connection, steps: Sequence[Step]) -> Iterator[Blocker]:
     """Everything for whose sake the database would refuse one of the steps, or that a step would break."""
     match connection.dialect.name:
         case "postgresql":
-            found = dependants_postgresql.of_steps(connection, steps)
+            found = postgresql.of_steps(connection, steps)
         case "sqlite":
-            found = dependants_sqlite.of_steps(connection, steps)
+            found = sqlite.of_steps(connection, steps)
         case _:
-            found = dependants_mariadb.of_steps(connection, steps)
+            found = mariadb.of_steps(connection, steps)
     # One thing may stand in the way of several steps, and is taken out of it once.
     met: dict[Dependant, list[str]] = {}
     for step, dependant in found:
@@ -59,9 +59,9 @@ def of_tables(connection: sa.Connection, names: Collection[str]) -> tuple[Depend
     """
     match connection.dialect.name:
         case "postgresql":
-            found = dependants_postgresql.of_tables(connection, names)
+            found = postgresql.of_tables(connection, names)
         case "sqlite":
-            found = dependants_sqlite.of_tables(connection, names)
+            found = sqlite.of_tables(connection, names)
         case _:
-            found = dependants_mariadb.of_tables(connection, names)
+            found = mariadb.of_tables(connection, names)
     return tuple(sorted(found, key=lambda one: (one.fate, one.table, one.name)))

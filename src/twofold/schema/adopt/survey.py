@@ -8,21 +8,12 @@ import sqlalchemy as sa
 
 from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
-from twofold.schema import (
-    dependants,
-    founding,
-    history,
-    place,
-    probes,
-    recipes_mariadb,
-    recipes_postgresql,
-    recipes_sqlite,
-    rights,
-    spec,
-    verifier,
-)
-from twofold.schema.findings import Finding, Verdict
-from twofold.schema.plan import Blocker, Change, Lock, Plan, Size, Step, Subject
+from twofold.schema import founding, history, place, spec
+from twofold.schema.adopt import mariadb, postgresql, preflight, rights, sqlite
+from twofold.schema.adopt.plan import Blocker, Change, Lock, Plan, Size, Step, Subject
+from twofold.schema.conformity import verifier
+from twofold.schema.conformity.findings import Finding, Verdict
+from twofold.schema.dependants import find
 from twofold.schema.referenced import obstacle
 from twofold.schema.users import as_spelled, column, live_type
 from twofold.schema.users import parent as users_table
@@ -30,7 +21,7 @@ from twofold.schema.users import parent as users_table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from twofold.schema.relation import Relation
+    from twofold.schema.conformity.relation import Relation
     from twofold.settings import Settings
 
 _COUNTED = 10_000
@@ -92,8 +83,8 @@ def survey(
     written += [history.HOSTS] if elsewhere else []
     if not for_another_role:
         blocked += rights.missing(connection, users, parent, steps, written)
-    blocked += dict.fromkeys(one for step in steps for one in probes.ask(connection, step))
-    blocked += dict.fromkeys(dependants.blocking(connection, steps))
+    blocked += dict.fromkeys(one for step in steps for one in preflight.ask(connection, step))
+    blocked += dict.fromkeys(find.blocking(connection, steps))
     if recorded != spec.REVISION or steps:
         blocked += _foreign_clock(connection, users, relations)
     sizes = {name: _size(connection, name) for name in spec.NAMES if name in report.present}
@@ -149,11 +140,11 @@ def _repairs(
 def _recipes(subject: Subject) -> Iterator[Step]:
     match subject.dialect.name:
         case "postgresql":
-            yield from recipes_postgresql.steps(subject)
+            yield from postgresql.steps(subject)
         case "sqlite":
-            yield from recipes_sqlite.steps(subject)
+            yield from sqlite.steps(subject)
         case _:
-            yield from recipes_mariadb.steps(subject)
+            yield from mariadb.steps(subject)
 
 
 def _missing_table(connection: sa.Connection, expected: sa.Table, users: UsersColumn) -> Step:
@@ -179,8 +170,10 @@ def _foreign_clock(
         if relation is None or live is None or live.type.family != "moment":
             continue
         subject = Subject(connection, expected, relation, users, ())
-        asked = (probes.future(subject),)
-        yield from probes.ask(connection, Step(expected.name, "moments", "timestamps", Verdict.SAME, (), probes=asked))
+        asked = (preflight.future(subject),)
+        yield from preflight.ask(
+            connection, Step(expected.name, "moments", "timestamps", Verdict.SAME, (), probes=asked)
+        )
 
 
 def _legacy_rows(connection: sa.Connection, relations: Mapping[str, Relation | None]) -> int:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from twofold.schema import probes
-from twofold.schema.findings import Verdict
-from twofold.schema.modify_mariadb import UTF8, Columns
-from twofold.schema.online_mariadb import copies, is_copied_to_lengthen
-from twofold.schema.plan import Change, Lock, Step, columns_of
+from twofold.schema.adopt import preflight
+from twofold.schema.adopt.modify_mariadb import UTF8, Columns
+from twofold.schema.adopt.online_mariadb import copies, is_copied_to_lengthen
+from twofold.schema.adopt.plan import Change, Lock, Step, columns_of
+from twofold.schema.conformity.findings import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.online_mariadb import Copies
-    from twofold.schema.plan import Probe, Subject
+    from twofold.schema.adopt.online_mariadb import Copies
+    from twofold.schema.adopt.plan import Probe, Subject
 
 ONLINE = ("ALGORITHM=INSTANT, LOCK=NONE", "ALGORITHM=NOCOPY, LOCK=NONE", "ALGORITHM=INPLACE, LOCK=NONE")
 COPY = "ALGORITHM=COPY, LOCK=SHARED"
@@ -157,7 +157,7 @@ def _nullability(subject: Subject, there: Copies, columns: Columns) -> Iterator[
         change = ", ".join(columns.nullable(finding.subject, is_nullable=False) for finding in required)
         ways = tuple(f"ALTER TABLE {subject.name} {change}, {way}" for way in (ONLINE[-1], COPY))
         lock = Lock(subject.name, "metadata lock", "everybody waits for an instant")
-        asked = tuple(probes.nulls(subject, finding.subject) for finding in required)
+        asked = tuple(preflight.nulls(subject, finding.subject) for finding in required)
         what, verdict = subject.listed(*required), Verdict.HEAVY
         filled = (Change("require", tuple(finding.subject for finding in required)),)
         step = Step(subject.name, what, "not-null", verdict, ways[:1], (lock,), "online", asked, ways[1:], filled)
@@ -176,7 +176,7 @@ def _keys(subject: Subject, there: Copies) -> Iterator[Step]:
             name = subject.free(subject.named(columns)[0])
             unique = "UNIQUE " if is_unique else ""
             change, first = f"ADD {unique}INDEX {name} ({', '.join(columns)})", 1
-        asked = probes.duplicates(subject, columns) if is_unique else ()
+        asked = preflight.duplicates(subject, columns) if is_unique else ()
         step = _online(subject, finding.what, "unique" if is_unique else "index", change, *asked, first=first)
         step = replace(step, changes=(Change("unique", columns),) if is_unique else ())
         yield _may_copy(step, copied=there.always)
@@ -196,7 +196,7 @@ def _new_foreign_key(subject: Subject) -> Iterator[_Part]:
     if findings and not stays:
         name = subject.free(f"fk_{subject.name}_user_id_cascade")
         added = f"ADD CONSTRAINT {name} FOREIGN KEY (user_id) REFERENCES {subject.reference}"
-        asked = (probes.orphans(subject),)
+        asked = (preflight.orphans(subject),)
         yield _Part("foreign-keys", findings[0].what, ", ".join([*gone, added]), asked=asked, users=True)
 
 

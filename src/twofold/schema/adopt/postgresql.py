@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from twofold.schema import probes, recipes_postgresql_ids
-from twofold.schema.findings import Verdict
-from twofold.schema.plan import Change, Lock, Step, columns_of
+from twofold.schema.adopt import postgresql_ids, preflight
+from twofold.schema.adopt.plan import Change, Lock, Step, columns_of
+from twofold.schema.conformity.findings import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.plan import Subject
-    from twofold.schema.relation import ForeignKey, Index
+    from twofold.schema.adopt.plan import Subject
+    from twofold.schema.conformity.relation import ForeignKey, Index
 
 _UTC = "SET LOCAL timezone = 'UTC'"
 _CHECK = sa.text("SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass(:table) AND conname = :name")
@@ -67,14 +67,14 @@ def _types(subject: Subject) -> Iterator[Step]:
     heavy = tuple(finding.subject for finding in subject.of("type", verdict=Verdict.HEAVY))
     moments = tuple(name for name in heavy if subject.found.columns[name].type.family == "moment")
     # A table that is rewritten for its user_id is not copied a second time for its id.
-    can_swap = "id" in heavy and "user_id" not in heavy and recipes_postgresql_ids.can_swap(subject)
+    can_swap = "id" in heavy and "user_id" not in heavy and postgresql_ids.can_swap(subject)
     numbers = tuple(name for name in heavy if name not in moments and not (can_swap and name == "id"))
     for names, kind in ((longer, "length"), (moments, "timestamps"), (numbers, "integers")):
         if not names:
             continue
         yield _retyped(subject, f"{kind} of {', '.join(names)}", kind, names)
     if can_swap:
-        yield from recipes_postgresql_ids.steps(subject)
+        yield from postgresql_ids.steps(subject)
 
 
 def _retyped(subject: Subject, what: str, kind: str, names: tuple[str, ...]) -> Step:
@@ -95,7 +95,7 @@ def _retyped(subject: Subject, what: str, kind: str, names: tuple[str, ...]) -> 
     # With the session in UTC the rows stay as they are and only indexes are built anew; USING would rewrite them.
     naive = any(not subject.found.columns[name].type.zoned for name in names)
     is_dated = naive and "created_at" in subject.found.columns
-    asked = (probes.future(subject),) if is_dated else ()
+    asked = (preflight.future(subject),) if is_dated else ()
     lock = lock if is_indexed else _instant(subject)
     return Step(subject.name, what, kind, Verdict.HEAVY, (_UTC, statement), (lock,), probes=asked, changes=retyped)
 
@@ -118,7 +118,7 @@ def _not_null(subject: Subject, names: tuple[str, ...]) -> Iterator[Step]:
         name: subject.connection.execute(_CHECK, {"table": subject.name, "name": check}).scalar_one_or_none()
         for name, check in checks.items()
     }
-    what, asked = f"NOT NULL of {', '.join(names)}", tuple(probes.nulls(subject, name) for name in names)
+    what, asked = f"NOT NULL of {', '.join(names)}", tuple(preflight.nulls(subject, name) for name in names)
 
     def step(part: str, *statements: str, lock: Lock) -> Step:
         return Step(subject.name, f"{what}: {part}", "not-null", Verdict.HEAVY, statements, (lock,), probes=asked)
@@ -150,7 +150,7 @@ def _keys(subject: Subject) -> Iterator[Step]:
         yield from _leftovers(subject, lock)
     for finding in findings:
         columns, is_unique = columns_of(finding), finding.aspect == "unique"
-        asked = probes.duplicates(subject, columns) if is_unique else ()
+        asked = preflight.duplicates(subject, columns) if is_unique else ()
         named, method = subject.named(columns)
         broken = _broken(subject, columns, method, is_unique=is_unique)
         if broken is not None:
@@ -202,7 +202,7 @@ def _foreign_key(subject: Subject) -> Iterator[Step]:
     cascading = [key for key in ours if key.on_delete == "CASCADE"]
     valid = [key for key in cascading if key.flaw is None]
     unproven = [key for key in cascading if key.flaw == "NOT VALID"]
-    what, asked = findings[0].what, (probes.orphans(subject),)
+    what, asked = findings[0].what, (preflight.orphans(subject),)
     if not valid:
         name = unproven[0].name if unproven else subject.free(f"fk_{subject.name}_user_id_cascade")
         if not unproven:
@@ -226,7 +226,7 @@ def _declared(subject: Subject, what: str, name: str) -> Step:
         Lock(subject.name, mode, "writers wait for an instant"),
         Lock(subject.users.table_key, mode, "writers wait for an instant"),
     )
-    asked = (probes.orphans(subject),)
+    asked = (preflight.orphans(subject),)
     return Step(subject.name, what, "foreign-key", Verdict.ADDITIVE, (_alter(subject, change),), locks, probes=asked)
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 import sqlalchemy as sa
 
 from twofold.schema import spec
-from twofold.schema.findings import Finding, Report, Verdict
+from twofold.schema.conformity.findings import Finding, Report, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from twofold.metadata import UsersColumn
-    from twofold.schema.relation import Relation
+    from twofold.schema.conformity.relation import Relation
 
 HEAVY = {
     "timestamps": "turn moments without a zone, or without fractions of a second, into UTC to the microsecond",

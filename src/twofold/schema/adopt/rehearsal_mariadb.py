@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from twofold.schema.dependant import Dependant
+from twofold.schema.dependants.dependant import Dependant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import sqlalchemy as sa
 
-    from twofold.schema.plan import Step
+    from twofold.schema.adopt.plan import Step
 
 _COPY = "twofold_rehearsal"
 _FOREIGN_KEY = re.compile(r"(, )?(DROP FOREIGN KEY|ADD CONSTRAINT \w+ FOREIGN KEY) .*", re.DOTALL)

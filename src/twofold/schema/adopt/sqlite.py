@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
-from twofold.schema import ddl_sqlite, probes
-from twofold.schema.findings import Verdict
-from twofold.schema.plan import Lock, Step, columns_of
+from twofold.schema.adopt import preflight, sqlite_ddl
+from twofold.schema.adopt.plan import Lock, Step, columns_of
+from twofold.schema.conformity.findings import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.ddl_sqlite import Part
-    from twofold.schema.plan import Probe, Subject
+    from twofold.schema.adopt.plan import Probe, Subject
+    from twofold.schema.adopt.sqlite_ddl import Part
 
 _NEW = "twofold_new_"
 _SQL = sa.text("SELECT sql FROM sqlite_master WHERE type = 'table' AND lower(name) = :table")
@@ -44,7 +44,7 @@ def steps(subject: Subject) -> Iterator[Step]:
         name = _free(subject, subject.named(columns)[0])
         unique = "UNIQUE " if is_unique else ""
         change = f"CREATE {unique}INDEX {name} ON {subject.name} ({', '.join(columns)})"
-        asked = probes.duplicates(subject, columns) if is_unique else ()
+        asked = preflight.duplicates(subject, columns) if is_unique else ()
         kind = "unique" if is_unique else "index"
         yield Step(subject.name, finding.what, kind, Verdict.ADDITIVE, (change,), lock, probes=asked)
 
@@ -64,7 +64,7 @@ def _rebuild(subject: Subject) -> Step:
     named = {"table": subject.name}
     live = str(subject.connection.execute(_SQL, named).scalar_one())
     beside = [str(sql) for sql in subject.connection.execute(_BESIDE, named).scalars()]
-    parts = ddl_sqlite.parts(live)
+    parts = sqlite_ddl.parts(live)
     is_counted = any("AUTOINCREMENT" in map(str.upper, part.tokens) for part in parts if part.name == "id")
     new = _NEW + subject.name
     kept = [name for name, column in subject.found.columns.items() if not column.generated]
@@ -92,18 +92,18 @@ def _counter(old: str, new: str) -> Iterator[str]:
 
 def _questions(subject: Subject) -> Iterator[Probe]:
     """What the new table would refuse, though the old one did not."""
-    yield probes.orphans(subject)
+    yield preflight.orphans(subject)
     for finding in subject.of("nullability"):
         if not subject.expected.c[finding.subject].nullable:
-            yield probes.nulls(subject, finding.subject)
+            yield preflight.nulls(subject, finding.subject)
     for finding in subject.of("unique"):
-        yield from probes.duplicates(subject, columns_of(finding))
+        yield from preflight.duplicates(subject, columns_of(finding))
 
 
 def _created(subject: Subject, name: str, live: list[Part], *, is_counted: bool) -> str:
     """The frozen DDL, with what the host put beside it: its columns, checks, keys, and references."""
     subject.expected.dialect_options["sqlite"]["autoincrement"] = is_counted
-    frozen = ddl_sqlite.parts(str(CreateTable(subject.expected).compile(dialect=subject.dialect)))
+    frozen = sqlite_ddl.parts(str(CreateTable(subject.expected).compile(dialect=subject.dialect)))
     known = {part.name for part in frozen}
     columns = [part.text for part in frozen if part.name is not None]
     columns += [part.text for part in live if part.name is not None and part.name not in known]
@@ -116,7 +116,7 @@ def _created(subject: Subject, name: str, live: list[Part], *, is_counted: bool)
 
 def _is_hosts(subject: Subject, part: Part) -> bool:
     """A constraint that the frozen DDL says nothing about."""
-    tokens = [ddl_sqlite.unquoted(token).casefold() for token in part.tokens]
+    tokens = [sqlite_ddl.unquoted(token).casefold() for token in part.tokens]
     if part.kind == "UNIQUE":
         return _columns_of(tokens, "unique") not in _frozen_uniques(subject)
     if part.kind == "FOREIGN":

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from twofold.schema import spec
-from twofold.schema.findings import Finding, Verdict
+from twofold.schema.conformity.findings import Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.relation import ForeignKey, Index, Relation
+    from twofold.schema.conformity.relation import ForeignKey, Index, Relation
 
 ID_TWIN = "id_bigint"
 """What a narrow id is copied into before the two change places; after a crash it may still be there."""

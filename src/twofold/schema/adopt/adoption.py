@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING
 
 from twofold import pooler
 from twofold.errors import ConfigurationError, SchemaDrift
-from twofold.schema import commands, history, spec, turn
-from twofold.schema.perform import perform, prepare
-from twofold.schema.plan import HEAVY
-from twofold.schema.progress import watched
-from twofold.schema.script import place, written
-from twofold.schema.sentences import as_mfa_errors
+from twofold.schema import commands, history, locking, spec
+from twofold.schema.adopt.perform import perform, prepare
+from twofold.schema.adopt.plan import HEAVY
+from twofold.schema.adopt.progress import watched
+from twofold.schema.adopt.script import place, written
+from twofold.schema.adopt.survey import of_before, survey
+from twofold.schema.failures import as_mfa_errors
 from twofold.schema.sight import Moved, Sight, reading, steady
-from twofold.schema.survey import of_before, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import sqlalchemy as sa
 
-    from twofold.schema.findings import Report
-    from twofold.schema.plan import Plan, Step
+    from twofold.schema.adopt.plan import Plan, Step
+    from twofold.schema.conformity.findings import Report
     from twofold.settings import Settings
 
 
@@ -144,7 +144,7 @@ def apply(
     with as_mfa_errors(), engine.connect() as connection:
         try:
             prepare(connection)
-            with turn.hold(connection):
+            with locking.hold(connection):
                 found, done = _structure(engine, connection, planned, on_progress)
         finally:
             # What this session was told must not reach whoever would get the connection next.
@@ -198,7 +198,7 @@ def _structure(
             continue
         connection.rollback()
         return found, tuple(taken)
-    raise turn.LockTimeout("Others change the schema all the time. What was done stays; run it again later.")
+    raise locking.LockTimeout("Others change the schema all the time. What was done stays; run it again later.")
 
 
 def _record(engine: sa.Engine, settings: Settings, found: Plan) -> Report:

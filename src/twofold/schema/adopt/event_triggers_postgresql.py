@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from twofold.schema.dependant import Dependant
+from twofold.schema.dependants.dependant import Dependant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from twofold.schema.plan import Step
+    from twofold.schema.adopt.plan import Step
 
 _THERE = sa.text(
     "SELECT quote_ident(evtname) AS name, evttags AS tags FROM pg_event_trigger "

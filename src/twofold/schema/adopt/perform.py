@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from twofold.errors import SchemaDrift
-from twofold.schema import turn
-from twofold.schema.references import referencing
+from twofold.schema import locking
+from twofold.schema.adopt.references import referencing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from twofold.schema.plan import Step, Style
+    from twofold.schema.adopt.plan import Step, Style
     from twofold.schema.sight import Sight
 
 _log = logging.getLogger("twofold.schema")
@@ -71,11 +71,11 @@ def perform(
     try:
         _STYLES[step.style](connection, _Task(step, allowed, work, tell))
     except DBAPIError as error:
-        if turn.is_busy(error):
-            raise turn.LockTimeout(_kept(f"Other transactions hold what this step needs ({step})")) from error
+        if locking.is_busy(error):
+            raise locking.LockTimeout(_kept(f"Other transactions hold what this step needs ({step})")) from error
         raise SchemaDrift(_kept(f"The database refused a step ({step}; {_code(error)})")) from error
-    except turn.LockTimeout as error:
-        raise turn.LockTimeout(_kept(f"Other transactions hold what this step needs ({step})")) from error
+    except locking.LockTimeout as error:
+        raise locking.LockTimeout(_kept(f"Other transactions hold what this step needs ({step})")) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +116,11 @@ def _in_batches(connection: sa.Connection, task: _Task) -> None:
     # Rows that are written from now on are no concern of the batches.
     while after is not None and after < highest:
         last = _one(connection, find, after=after)[0]
-        turn.take(connection, batch)
+        locking.take(connection, batch)
         after = last
         # The whole of it is done only with what follows.
         task.tell(min(after / max(highest, 1), 0.99))
-    turn.take(connection, partial(_execute, connection, following))
+    locking.take(connection, partial(_execute, connection, following))
 
 
 def _one(connection: sa.Connection, query: str, **parameters: int) -> Any:
@@ -147,7 +147,7 @@ def _concurrently(connection: sa.Connection, task: _Task) -> None:
         connection.exec_driver_sql(build)
         connection.exec_driver_sql("RESET lock_timeout")
     if constraints:
-        turn.take(connection, partial(_execute, connection, constraints))
+        locking.take(connection, partial(_execute, connection, constraints))
 
 
 def _online(connection: sa.Connection, task: _Task) -> None:
@@ -157,7 +157,7 @@ def _online(connection: sa.Connection, task: _Task) -> None:
     ways = [*online, copy] if not online or task.allowed & {"copy", *step.kinds} else online
     for number, statement in enumerate(ways):
         try:
-            turn.take(connection, partial(_execute, connection, [statement]))
+            locking.take(connection, partial(_execute, connection, [statement]))
         except DBAPIError as error:
             is_refused = error.orig is not None and error.orig.args[:1] and error.orig.args[0] in _NOT_ONLINE
             if not is_refused:
@@ -193,7 +193,7 @@ def _rebuilt(connection: sa.Connection, task: _Task) -> None:
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
         connection.rollback()
-        turn.take(connection, guarded)
+        locking.take(connection, guarded)
     finally:
         for name, value in usual.items():
             connection.exec_driver_sql(f"PRAGMA {name} = {value}")
@@ -209,7 +209,7 @@ def _standing(connection: sa.Connection, table: str, tables: tuple[str, ...]) ->
 
 
 def _at_once(connection: sa.Connection, task: _Task) -> None:
-    turn.take(connection, task.work)
+    locking.take(connection, task.work)
 
 
 _STYLES: dict[Style, Callable[[sa.Connection, _Task], None]] = {

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from twofold.schema import history
-from twofold.schema.plan import Blocker
+from twofold.schema.adopt.plan import Blocker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from twofold.metadata import UsersColumn
-    from twofold.schema.plan import Step
-    from twofold.schema.relation import Relation
+    from twofold.schema.adopt.plan import Step
+    from twofold.schema.conformity.relation import Relation
 
 _OWNED = sa.text(
     "SELECT c.oid::regclass::text AS name, pg_get_userbyid(c.relowner) AS owner, current_user::text AS me "

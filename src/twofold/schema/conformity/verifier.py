@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from twofold.schema import catalog, columns, keys, place, spec
-from twofold.schema.findings import Finding, Report, Verdict
+from twofold.schema import place, spec
+from twofold.schema.conformity import catalog, columns, indexes
+from twofold.schema.conformity.findings import Finding, Report, Verdict
 from twofold.schema.referenced import obstacle
 from twofold.schema.users import as_spelled, column
 from twofold.schema.users import parent as users_table
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from twofold.metadata import UsersColumn
-    from twofold.schema.relation import Relation
+    from twofold.schema.conformity.relation import Relation
 
 
 def verify(connection: sa.Connection, users: UsersColumn) -> Report:
@@ -64,4 +65,4 @@ def _table(
         yield Finding(expected.name, "listed", "", added, "left alone", Verdict.TOLERATED)
     referenced: Any = None if parent is None else parent.columns.get(users.column)
     yield from columns.compare(expected, found, referenced, dialect)
-    yield from keys.compare(expected, found, parent, users.column, dialect)
+    yield from indexes.compare(expected, found, parent, users.column, dialect)

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from twofold.schema.findings import Verdict
-from twofold.schema.keys import ID_TWIN
-from twofold.schema.plan import Lock, Step
+from twofold.schema.adopt.plan import Lock, Step
+from twofold.schema.conformity.findings import Verdict
+from twofold.schema.conformity.indexes import ID_TWIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.plan import Style, Subject
-    from twofold.schema.relation import Index
+    from twofold.schema.adopt.plan import Style, Subject
+    from twofold.schema.conformity.relation import Index
 
 _ROWS = 2000
 # What hangs on the column and would go with it. Column privileges would be lost as well.

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from twofold.schema import place
-from twofold.schema.dependant import Dependant
+from twofold.schema.dependants.dependant import Dependant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from twofold.schema.plan import Change, Step
+    from twofold.schema.adopt.plan import Change, Step
 
 _TYPED = sa.text(
     "SELECT c.oid::regclass::text AS owner, c.reloftype::regtype::text AS of FROM pg_class c "

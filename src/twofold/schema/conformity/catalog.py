@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twofold.schema import catalog_mariadb, catalog_postgresql, catalog_sqlite
+from twofold.schema.conformity import catalog_mariadb, catalog_postgresql, catalog_sqlite
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from twofold.schema.relation import Relation
+    from twofold.schema.conformity.relation import Relation
 
 
 def read(connection: sa.Connection, name: str, schema: str | None = None) -> Relation | None:

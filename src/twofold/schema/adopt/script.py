@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from twofold.schema import history, spec
-from twofold.schema.findings import Verdict
-from twofold.schema.perform import STRICT, UNLIMITED
+from twofold.schema.adopt.perform import STRICT, UNLIMITED
+from twofold.schema.conformity.findings import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.plan import Plan, Step
+    from twofold.schema.adopt.plan import Plan, Step
 
 _RUNS = {
     "postgresql": "psql --no-psqlrc --file adopt.sql DATABASE",
