@@ -32,7 +32,7 @@ from twofold.account.driver import _Text  # pyright: ignore[reportPrivateUsage]
 from twofold.account.row import LOGIN, Account
 from twofold.account.statements import Schema
 from twofold.metadata import tables
-from twofold.schema.ids import Ids
+from twofold.schema.users.ids import Ids
 from twofold.tokens import ChallengeToken, write_challenge
 from twofold.totp import factor
 from twofold.totp.algorithm import Parameters

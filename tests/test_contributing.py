@@ -55,3 +55,23 @@ def test_every_variable_of_the_environment_is_told() -> None:
     used = {name for file in files for name in re.findall(r'environ\.get\("([A-Z_]+)"', file.read_text("utf-8"))}
     assert "QUICK" in used
     assert (used - {"PATH", "PYENV_ROOT"}) | {"PY"} == named("CONTRIBUTING.md", r"(?m)^\| `([A-Z_]+)=")
+
+
+def test_every_module_says_which_tests_tell_its_story() -> None:
+    names = {path.stem.removeprefix("test_") for path in (ROOT / "tests").rglob("test_*.py")}
+    silent: list[str] = []
+    for module in sorted((ROOT / "src" / "twofold").rglob("*.py")):
+        story = [file for file in (module, module.parent / "__init__.py") if "Tests: `" in file.read_text("utf-8")]
+        # Revisions, and the face of the package, are told by the room above.
+        above = module.parent.parent / "__init__.py"
+        is_told = story or module.stem in names or (above.exists() and "Tests: `" in above.read_text("utf-8"))
+        if not is_told and module != ROOT / "src" / "twofold" / "__init__.py":
+            silent.append(str(module.relative_to(ROOT)))
+    assert not silent
+
+
+def test_every_test_that_a_module_names_is_there() -> None:
+    for module in (ROOT / "src" / "twofold").rglob("*.py"):
+        for line in re.findall(r"^Tests: ([^\"]*?)\.$", module.read_text("utf-8"), re.MULTILINE):
+            for path in re.findall(r"`([^`]+)`", line):
+                assert (ROOT / path).exists(), f"{module}: {path}"

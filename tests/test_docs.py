@@ -18,7 +18,7 @@ from tests import reference
 from tests.databases import ROOT
 from tests.people import FIREFOX, Clock, plain_settings
 from twofold import MFA, Reason, Rejected, Settings, Stale
-from twofold.cli.checks import server
+from twofold.cli.doctor import server
 from twofold.errors import MFAError
 from twofold.kinds import Kind
 

@@ -35,7 +35,7 @@ from twofold.account.row import Account
 from twofold.account.statements import Schema
 from twofold.database import enforce_foreign_keys
 from twofold.keyring import generate_key
-from twofold.schema.ids import Ids
+from twofold.schema.users.ids import Ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,8 +9,8 @@ import pytest
 
 from twofold import UnknownUser
 from twofold.account.statements import Schema
-from twofold.schema.conformity.relation import Type
-from twofold.schema.ids import Ids, ids
+from twofold.schema.catalog.relation import Type
+from twofold.schema.users.ids import Ids, ids
 
 BIG, SOMEBODY = 2**63, UUID(int=5)
 BIGINT, TEXT = Ids("integer"), Ids("text")

@@ -98,7 +98,7 @@ __all__ = [
 
 # What is asked for is imported then, from the first of these that has it, the lightest first: a program that only tells
 # what it can do does not wait for SQLAlchemy.
-_HOMES = ("errors", "outcomes", "request", "settings", "totp.provisioning", "metadata", "hosting", "mfa")
+_HOMES = ("errors", "outcomes", "request", "settings", "totp.provisioning", "metadata", "schema.hosting", "mfa")
 
 
 if not TYPE_CHECKING:  # A type checker is to find what is not there.

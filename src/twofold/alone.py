@@ -4,6 +4,8 @@ Tests keep a database in memory. Where its engine has one connection, what the h
 the same transaction as whatever Twofold would write there: to begin another one would end the host's, and to join it
 would let the host roll a counted failure back without knowing. Even to give the connection back rolls it back, so it is
 looked at before it is taken.
+
+Tests: `tests/hosts/test_in_memory.py`.
 """
 
 from __future__ import annotations

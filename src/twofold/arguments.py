@@ -1,4 +1,7 @@
-"""What a caller may give, by the name of the argument: another type is told of before anything is read. Pure."""
+"""What a caller may give, by the name of the argument: another type is told of before anything is read. Pure.
+
+Tests: `tests/attacks/test_wrong_arguments.py`.
+"""
 
 from __future__ import annotations
 

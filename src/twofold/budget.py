@@ -11,8 +11,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from twofold.backup_codes.codec import SHORTEST_OLDER
 from twofold.errors import Reason
+from twofold.typed import SHORTEST
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -154,9 +154,7 @@ class Budget(NamedTuple):
 
 def _chance(attempts: float, digits: int, window: int, older_codes: int) -> float:
     """What so many attempts come to, each of which may hit a code of the app and a backup code alike."""
-    return min(
-        1.0, attempts * (2 * window + 1) / float(10**digits) + attempts * older_codes / float(10**SHORTEST_OLDER)
-    )
+    return min(1.0, attempts * (2 * window + 1) / float(10**digits) + attempts * older_codes / float(10**SHORTEST))
 
 
 def succeeded(account: Account) -> Account:

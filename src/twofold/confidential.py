@@ -1,4 +1,7 @@
-"""Values that hold a secret and are not written down by accident. Pure."""
+"""Values that hold a secret and are not written down by accident. Pure.
+
+Tests: `tests/attacks/test_leaks_of_values.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Engines as Twofold's own programs use them. A host gives the library the engine that it already has."""
+"""Engines as Twofold's own programs use them. A host gives the library the engine that it already has.
+
+Tests: `tests/test_driver.py`, `tests/attacks/test_faults_of_databases.py`.
+"""
 
 from __future__ import annotations
 

@@ -25,6 +25,8 @@ programmer or the operator, and its message names the next step.
             └── WrongKey       a value was written under another key of that name, or was altered
 
 Messages never hold a code, a secret, a token or a key.
+
+Tests: `tests/test_docs.py`, `tests/attacks/test_leaks.py`.
 """
 
 from __future__ import annotations

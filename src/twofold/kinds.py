@@ -1,4 +1,7 @@
-"""Every event, named once, in the past tense: what has happened to one user's second factor."""
+"""Every event, named once, in the past tense: what has happened to one user's second factor.
+
+Tests: `tests/events/test_vocabulary.py`.
+"""
 
 from __future__ import annotations
 

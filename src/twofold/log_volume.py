@@ -3,6 +3,8 @@
 Challenges, and codes that were refused without a look or cannot be guessed, cost whoever has the password nothing. So
 the first of a day have a line each, and all further ones are counted in the user's row, and told by one line an hour
 with their number.
+
+Tests: `tests/attacks/test_volume_of_the_log.py`.
 """
 
 from __future__ import annotations

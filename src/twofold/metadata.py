@@ -2,6 +2,8 @@
 
 `tables(metadata)` adds them to a host's `MetaData`, so that its autogenerate sees them as its own. What the revision
 creates stands, frozen, in `twofold.schema.spec`; a test holds the two together.
+
+Tests: `tests/test_migrations.py`, `tests/hosts/test_users.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """The two faces: `MFA` and `AsyncMFA` have the same operations, bound from the same functions.
 
 Each runs in a short transaction of its own, and says here how much it writes.
+
+Tests: `tests/test_login.py`, `tests/test_story.py`.
 """
 
 from __future__ import annotations

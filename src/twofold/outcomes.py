@@ -1,4 +1,7 @@
-"""The values that leave the library: frozen, detached from the database, silent about secrets when printed."""
+"""The values that leave the library: frozen, detached from the database, silent about secrets when printed.
+
+Tests: `tests/test_login.py`, `tests/attacks/test_leaks_of_values.py`.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 libpq has no such limit: while the server's machine acknowledges what it gets, a call waits for ever. And a
 statement_timeout would be for the server to keep; poolers refuse it among the parameters of a new connection, and what
 SET says would reach whoever is given the pooler's connection next.
+
+Tests: `tests/attacks/test_faults_of_databases.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Proofs: that the second factor was given, and how long that counts."""
+"""Proofs: that the second factor was given, and how long that counts.
+
+Tests: `tests/test_login.py`, `tests/attacks/test_stale_proofs.py`.
+"""
 
 from __future__ import annotations
 

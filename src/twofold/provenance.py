@@ -2,6 +2,8 @@
 
 Where the key is wrong, everything looks altered, and whatever mends or ends a user's rows would destroy what the right
 key opens. The check values tell. They prove nothing, so no value is believed for one: they only stop what destroys.
+
+Tests: `tests/cli/test_wrong_keys.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""How a code is refused: counted against the budget, recorded, and then raised."""
+"""How a code is refused: counted against the budget, recorded, and then raised.
+
+Tests: `tests/test_login.py`, `tests/attacks/test_guessing.py`.
+"""
 
 from __future__ import annotations
 

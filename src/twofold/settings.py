@@ -1,4 +1,7 @@
-"""One object for every setting: from the environment, a `.env` file, or arguments."""
+"""One object for every setting: from the environment, a `.env` file, or arguments.
+
+Tests: `tests/test_sources.py`, `tests/cli/faults/settings.py`, `tests/attacks/test_limits.py`.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 A token is `v1~<kid>~<check>~<payload>~<mac>`. It carries no secret and grants nothing by itself: whether it counts
 is decided against the user's row.
+
+Tests: `tests/test_stored_forms.py`, `tests/attacks/test_cryptography.py`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,16 @@
-"""What people type, in one form: a code stays the same code with spaces in it, or in full-width digits. Pure."""
+"""What people type, in one form: a code stays the same code with spaces in it, or in full-width digits. Pure.
+
+Tests: `tests/test_bad_input.py`, `tests/totp`.
+"""
 
 from __future__ import annotations
 
 import unicodedata
 
 _LONGEST = 64
+SHORTEST = 6
+"""No code of any kind has fewer characters."""
+
 # White space, dashes, marks of direction and other characters that are not seen.
 _LEFT_OUT = frozenset({"Zs", "Zl", "Zp", "Pd", "Cf", "Cc"})
 

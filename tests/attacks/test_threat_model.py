@@ -12,7 +12,7 @@ from tests.attacks.year import Decisions, lead
 from tests.databases import ROOT
 from tests.people import plain_settings
 from twofold.budget import Budget
-from twofold.cli.checks.policy import percent
+from twofold.cli.doctor.policy import percent
 
 if TYPE_CHECKING:
     from twofold import Settings

@@ -11,8 +11,9 @@ from sqlalchemy import event
 from tests.people import Clock, enroll, log_in, plain_settings
 from twofold import MFA, ConfigurationError, SchemaDrift
 from twofold.database import create_engine
-from twofold.schema import commands, spec
+from twofold.schema import spec
 from twofold.schema.adopt import adoption
+from twofold.schema.revision import commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

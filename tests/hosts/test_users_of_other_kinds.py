@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from tests.databases import BACKENDS
 from tests.people import Clock, enroll, log_in, plain_settings
 from twofold import MFA, ConfigurationError
-from twofold.schema import commands, spec
+from twofold.schema import spec
 from twofold.schema.adopt import adoption
 from twofold.schema.adopt.adoption import Refused
+from twofold.schema.revision import commands
 
 if TYPE_CHECKING:
     from tests.databases import Database, Sources

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.databases import Database
-    from twofold.schema.adopt.plan import Step
+    from twofold.schema.plan.plan import Step
 
     Die = Callable[[str], None]
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from twofold.schema import spec
-from twofold.schema.conformity import catalog
+from twofold.schema.catalog import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from tests.databases import Database
-    from twofold.schema.conformity.relation import Column
+    from twofold.schema.catalog.relation import Column
 
 # An hour that happens twice where clocks are put back, a character of four bytes, an id beyond 31 bits.
 _LATE = "2026-03-29 01:30:00.123456"

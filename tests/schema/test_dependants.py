@@ -13,9 +13,10 @@ from tests.schema.built import BUILT
 from tests.schema.incident import happen_in_part
 from tests.schema.rows import contents, unchanged
 from tests.schema.snapshot import snapshot
-from twofold.schema import commands, spec
+from twofold.schema import spec
 from twofold.schema.adopt import adoption
 from twofold.schema.dependants import find
+from twofold.schema.revision import commands
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.databases import Database
     from tests.schema.built import Built
-    from twofold.schema.adopt.plan import Plan
+    from twofold.schema.plan.plan import Plan
 
 SETTINGS = Settings()
 _KEPT = "SET SESSION system_versioning_alter_history = KEEP"

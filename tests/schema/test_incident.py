@@ -14,8 +14,9 @@ from tests.schema.rows import contents, unchanged
 from tests.schema.snapshot import snapshot
 from twofold import MFA
 from twofold.errors import SchemaDrift
-from twofold.schema import commands, history, spec
+from twofold.schema import history, spec
 from twofold.schema.adopt import adoption
+from twofold.schema.revision import commands
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from tests.schema.killed import ARGUMENTS, TWOFOLD, environment
 from tests.schema.rows import contents, unchanged
 from twofold.cli.terminal import as_json
 from twofold.errors import SchemaDrift
-from twofold.schema import commands, spec
+from twofold.schema import spec
 from twofold.schema.adopt import adoption
+from twofold.schema.revision import commands
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

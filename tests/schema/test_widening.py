@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests.schema.rows import contents, fill, unchanged
-from twofold.schema import commands
 from twofold.schema.adopt import adoption, postgresql_ids
+from twofold.schema.revision import commands
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from twofold.account.standby import IsStandby
 from twofold.errors import ConfigurationError, SchemaDrift, UnknownUser
 from twofold.metadata import UsersColumn, tables
 from twofold.schema import place
-from twofold.schema.conformity import catalog
-from twofold.schema.ids import SERVED, Ids, ids
+from twofold.schema.catalog import catalog
+from twofold.schema.users.ids import SERVED, Ids, ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -1,1 +1,4 @@
-"""Backup codes: one-time codes to keep on paper for the day the phone is gone."""
+"""Backup codes: one-time codes to keep on paper for the day the phone is gone.
+
+Tests: `tests/backup_codes`.
+"""

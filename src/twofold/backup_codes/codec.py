@@ -11,7 +11,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from twofold.keyring import canonical as framed
-from twofold.typed import one_form
+from twofold.typed import SHORTEST, one_form
 
 if TYPE_CHECKING:
     from twofold.keyring import Keyring
@@ -24,7 +24,7 @@ GROUP = 5
 # What people write for the symbols that Crockford left out because they look alike.
 _READ = str.maketrans({"O": "0", "I": "1", "L": "1"})
 # The spellings of before Twofold: letters and digits, with or without dashes between them.
-SHORTEST_OLDER, _LONGEST_OLDER = 6, 32
+_LONGEST_OLDER = 32
 
 
 def generate(count: int) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ def older_spellings(text: object) -> tuple[str, ...]:
     if not isinstance(text, str):
         return ()
     plain = one_form(text)
-    if not (plain.isascii() and plain.isalnum() and SHORTEST_OLDER <= len(plain) <= _LONGEST_OLDER):
+    if not (plain.isascii() and plain.isalnum() and SHORTEST <= len(plain) <= _LONGEST_OLDER):
         return ()
     typed = text.strip()
     spellings = (case for form in (typed, plain) for case in (form, form.upper(), form.lower()))

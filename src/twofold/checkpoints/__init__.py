@@ -1,1 +1,4 @@
-"""Signed statements of where every user's log ended, kept away from the database."""
+"""Signed statements of where every user's log ended, kept away from the database.
+
+Tests: `tests/checkpoints`, `tests/attacks/test_checkpoints.py`.
+"""

@@ -1,4 +1,7 @@
-"""The command line `twofold`: one file per noun, every command a plain function over the library."""
+"""The command line `twofold`: one file per noun, every command a plain function over the library.
+
+Tests: `tests/cli`.
+"""
 
 from __future__ import annotations
 

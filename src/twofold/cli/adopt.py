@@ -18,14 +18,14 @@ from twofold.cli.terminal import Doing, Terminal, command
 from twofold.errors import ConfigurationError, SchemaDrift
 from twofold.schema import locking, spec
 from twofold.schema.adopt import adoption
-from twofold.schema.adopt.plan import HEAVY
-from twofold.schema.adopt.waits import waits
 from twofold.schema.conformity.findings import Verdict
+from twofold.schema.plan.plan import HEAVY
+from twofold.schema.plan.waits import waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from twofold.schema.adopt.plan import Plan, Step
+    from twofold.schema.plan.plan import Plan, Step
 
 PENDING, BLOCKED, LOCKED = 2, 3, 4
 _CODES = {"conforms": 0, "pending": PENDING, "blocked": BLOCKED}

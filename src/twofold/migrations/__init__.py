@@ -1,1 +1,4 @@
-"""Twofold's own Alembic history, in its own version table, so that a host's history is never mixed with it."""
+"""Twofold's own Alembic history, in its own version table, so that a host's history is never mixed with it.
+
+Tests: `tests/test_migrations.py`.
+"""

@@ -1,1 +1,4 @@
-"""The self-hosted service, for applications in any language."""
+"""The self-hosted service, for applications in any language.
+
+Tests: `tests/cli/test_serve.py`.
+"""

@@ -7,4 +7,6 @@ browser was restored from a copy, a database forgot its last second, or somebody
 the newest token never comes back. Where it does, two have the cookie: the device is revoked, with an alarm. The hashes
 are bound to the user, the enrolment and the end of the trust, and the user's row seals the rows, so that no change of a
 row by hand brings trust back. Trust skips a prompt and proves nothing (NIST SP 800-63B-4 §5.1).
+
+Tests: `tests/trusted_devices`, `tests/attacks/test_devices.py`.
 """

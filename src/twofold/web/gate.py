@@ -9,14 +9,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from twofold.errors import (
-    AlreadyEnrolled,
-    EnrollmentExpired,
-    MFAError,
-    NotEnrolled,
-    Stale,
-    UnknownUser,
-)
+from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MFAError, NotEnrolled, Stale, UnknownUser
 from twofold.web import forms, pages, rendering
 from twofold.web.page import HEADERS, Page, error, redirect
 from twofold.web.visit import SignedIn, Visit, Waiting

@@ -16,11 +16,12 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from twofold.errors import SchemaDrift
-from twofold.schema import founding, place, spec
-from twofold.schema.conformity import catalog
+from twofold.schema import place, spec
+from twofold.schema.catalog import catalog
 from twofold.schema.dependants import find
 from twofold.schema.failures import refusal_as_command_error
-from twofold.schema.users import configured, parent
+from twofold.schema.revision import founding
+from twofold.schema.users.users import configured, parent
 
 revision = "6f65d833c956"
 down_revision = None

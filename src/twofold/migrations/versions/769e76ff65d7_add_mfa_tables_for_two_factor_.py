@@ -38,8 +38,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from twofold.schema import add_mfa_tables
-from twofold.schema.users import configured
+from twofold.schema.revision import add_mfa_tables
+from twofold.schema.users.users import configured
 
 revision = "769e76ff65d7"
 down_revision = "6f65d833c956"

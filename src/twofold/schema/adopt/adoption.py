@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 
 from twofold import pooler
 from twofold.errors import ConfigurationError, SchemaDrift
-from twofold.schema import commands, history, locking, spec
+from twofold.schema import history, locking, spec
 from twofold.schema.adopt.perform import perform, prepare
-from twofold.schema.adopt.plan import HEAVY
 from twofold.schema.adopt.progress import watched
 from twofold.schema.adopt.script import place, written
 from twofold.schema.adopt.survey import of_before, survey
 from twofold.schema.failures import as_mfa_errors
+from twofold.schema.plan.plan import HEAVY
+from twofold.schema.revision import commands
 from twofold.schema.sight import Moved, Sight, reading, steady
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from twofold.schema.adopt.plan import Plan, Step
     from twofold.schema.conformity.findings import Report
+    from twofold.schema.plan.plan import Plan, Step
     from twofold.settings import Settings
 
 

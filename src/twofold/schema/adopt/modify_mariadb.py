@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 if TYPE_CHECKING:
-    from twofold.schema.adopt.plan import Subject
+    from twofold.schema.plan.plan import Subject
 
 UTF8 = "utf8mb4"
 _COLUMN = sa.text(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 if TYPE_CHECKING:
-    from twofold.schema.adopt.plan import Subject
+    from twofold.schema.plan.plan import Subject
 
 _ON_IT = sa.text(
     "SELECT coalesce(max(i.index_type = 'FULLTEXT'), 0) AS worded, "

@@ -13,12 +13,12 @@ from sqlalchemy.exc import DBAPIError
 
 from twofold.errors import SchemaDrift
 from twofold.schema import locking
-from twofold.schema.adopt.references import referencing
+from twofold.schema.dependants.references import referencing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from twofold.schema.adopt.plan import Step, Style
+    from twofold.schema.plan.plan import Step, Style
     from twofold.schema.sight import Sight
 
 _log = logging.getLogger("twofold.schema")

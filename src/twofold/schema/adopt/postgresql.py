@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from twofold.schema.adopt import postgresql_ids, preflight
-from twofold.schema.adopt.plan import Change, Lock, Step, columns_of
 from twofold.schema.conformity.findings import Verdict
+from twofold.schema.plan.plan import Change, Lock, Step, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.adopt.plan import Subject
-    from twofold.schema.conformity.relation import ForeignKey, Index
+    from twofold.schema.catalog.relation import ForeignKey, Index
+    from twofold.schema.plan.plan import Subject
 
 _UTC = "SET LOCAL timezone = 'UTC'"
 _CHECK = sa.text("SELECT convalidated FROM pg_constraint WHERE conrelid = to_regclass(:table) AND conname = :name")

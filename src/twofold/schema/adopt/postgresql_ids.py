@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from twofold.schema.adopt.plan import Lock, Step
 from twofold.schema.conformity.findings import Verdict
 from twofold.schema.conformity.indexes import ID_TWIN
+from twofold.schema.plan.plan import Lock, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.adopt.plan import Style, Subject
-    from twofold.schema.conformity.relation import Index
+    from twofold.schema.catalog.relation import Index
+    from twofold.schema.plan.plan import Style, Subject
 
 _ROWS = 2000
 # What hangs on the column and would go with it. Column privileges would be lost as well.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twofold.schema.adopt.plan import Blocker, Probe
+from twofold.schema.plan.plan import Blocker, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import sqlalchemy as sa
 
-    from twofold.schema.adopt.plan import Step, Subject
+    from twofold.schema.plan.plan import Step, Subject
 
 REMEDIES = {
     "orphans": "Delete them, or give them their users back.",

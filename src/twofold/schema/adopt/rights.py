@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from twofold.schema import history
-from twofold.schema.adopt.plan import Blocker
+from twofold.schema.plan.plan import Blocker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from twofold.metadata import UsersColumn
-    from twofold.schema.adopt.plan import Step
-    from twofold.schema.conformity.relation import Relation
+    from twofold.schema.catalog.relation import Relation
+    from twofold.schema.plan.plan import Step
 
 _OWNED = sa.text(
     "SELECT c.oid::regclass::text AS name, pg_get_userbyid(c.relowner) AS owner, current_user::text AS me "

@@ -19,7 +19,7 @@ from twofold.schema.conformity.findings import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.adopt.plan import Plan, Step
+    from twofold.schema.plan.plan import Plan, Step
 
 _RUNS = {
     "postgresql": "psql --no-psqlrc --file adopt.sql DATABASE",

@@ -13,14 +13,14 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
 from twofold.schema.adopt import preflight, sqlite_ddl
-from twofold.schema.adopt.plan import Lock, Step, columns_of
 from twofold.schema.conformity.findings import Verdict
+from twofold.schema.plan.plan import Lock, Step, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.adopt.plan import Probe, Subject
     from twofold.schema.adopt.sqlite_ddl import Part
+    from twofold.schema.plan.plan import Probe, Subject
 
 _NEW = "twofold_new_"
 _SQL = sa.text("SELECT sql FROM sqlite_master WHERE type = 'table' AND lower(name) = :table")

@@ -8,20 +8,21 @@ import sqlalchemy as sa
 
 from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
-from twofold.schema import founding, history, place, spec
+from twofold.schema import history, place, spec
 from twofold.schema.adopt import mariadb, postgresql, preflight, rights, sqlite
-from twofold.schema.adopt.plan import Blocker, Change, Lock, Plan, Size, Step, Subject
 from twofold.schema.conformity import verifier
 from twofold.schema.conformity.findings import Finding, Verdict
 from twofold.schema.dependants import find
-from twofold.schema.referenced import obstacle
-from twofold.schema.users import as_spelled, column, live_type
-from twofold.schema.users import parent as users_table
+from twofold.schema.plan.plan import Blocker, Change, Lock, Plan, Size, Step, Subject
+from twofold.schema.revision import founding
+from twofold.schema.users.referenced import obstacle
+from twofold.schema.users.users import as_spelled, column, live_type
+from twofold.schema.users.users import parent as users_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from twofold.schema.conformity.relation import Relation
+    from twofold.schema.catalog.relation import Relation
     from twofold.settings import Settings
 
 _COUNTED = 10_000

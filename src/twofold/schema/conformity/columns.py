@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from twofold.schema.catalog.relation import Type
 from twofold.schema.conformity.findings import Finding, Verdict
-from twofold.schema.conformity.relation import Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.conformity.relation import Column, Relation
+    from twofold.schema.catalog.relation import Column, Relation
 
 _UTF8 = "utf8mb4"
 

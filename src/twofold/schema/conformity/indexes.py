@@ -12,7 +12,7 @@ from twofold.schema.conformity.findings import Finding, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.conformity.relation import ForeignKey, Index, Relation
+    from twofold.schema.catalog.relation import ForeignKey, Index, Relation
 
 ID_TWIN = "id_bigint"
 """What a narrow id is copied into before the two change places; after a crash it may still be there."""

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from twofold.schema import place, spec
-from twofold.schema.conformity import catalog, columns, indexes
+from twofold.schema.catalog import catalog
+from twofold.schema.conformity import columns, indexes
 from twofold.schema.conformity.findings import Finding, Report, Verdict
-from twofold.schema.referenced import obstacle
-from twofold.schema.users import as_spelled, column
-from twofold.schema.users import parent as users_table
+from twofold.schema.users.referenced import obstacle
+from twofold.schema.users.users import as_spelled, column
+from twofold.schema.users.users import parent as users_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from twofold.metadata import UsersColumn
-    from twofold.schema.conformity.relation import Relation
+    from twofold.schema.catalog.relation import Relation
 
 
 def verify(connection: sa.Connection, users: UsersColumn) -> Report:

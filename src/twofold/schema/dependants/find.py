@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twofold.errors import SchemaDrift
-from twofold.schema.adopt.plan import Blocker
 from twofold.schema.dependants import mariadb, postgresql, sqlite
+from twofold.schema.plan.plan import Blocker
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     import sqlalchemy as sa
 
-    from twofold.schema.adopt.plan import Step
     from twofold.schema.dependants.dependant import Dependant
+    from twofold.schema.plan.plan import Step
 
 
 def blocking(connection: sa.Connection, steps: Sequence[Step]) -> Iterator[Blocker]:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from twofold.schema.adopt import rehearsal_mariadb
+from twofold.schema.dependants import rehearsal_mariadb
 from twofold.schema.dependants.dependant import Dependant, out_of_the_way
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from twofold.schema.adopt.plan import Change, Step
+    from twofold.schema.plan.plan import Change, Step
 
 _FOREIGN_KEYS = sa.text(
     "SELECT referenced_table_name AS `table`, table_schema AS `schema`, table_name AS child, "

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from twofold.schema import place
-from twofold.schema.adopt import event_triggers_postgresql, rehearsal_postgresql
+from twofold.schema.dependants import event_triggers_postgresql, rehearsal_postgresql
 from twofold.schema.dependants import ties_postgresql as ties
 from twofold.schema.dependants.dependant import Dependant, out_of_the_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from twofold.schema.adopt.plan import Act, Change, Step
     from twofold.schema.dependants.dependant import Fate
+    from twofold.schema.plan.plan import Act, Change, Step
 
 # A view is what hangs on a table, though the catalog has its rule; and a generated column is, though it has a default.
 _THINGS = (

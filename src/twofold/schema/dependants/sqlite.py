@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from twofold.schema.adopt.references import referencing
-from twofold.schema.adopt.rehearsal_sqlite import rehearsal
 from twofold.schema.dependants.dependant import Dependant, out_of_the_way
+from twofold.schema.dependants.references import referencing
+from twofold.schema.dependants.rehearsal_sqlite import rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from twofold.schema.adopt.plan import Step
+    from twofold.schema.plan.plan import Step
 
 _SQL = sa.text("SELECT sql FROM sqlite_master WHERE type = :kind AND name = :name")
 _TRIGGERS = sa.text("SELECT name, lower(tbl_name) AS \"table\" FROM sqlite_master WHERE type = 'trigger'")

@@ -12,7 +12,7 @@ from twofold.schema.dependants.dependant import Dependant
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from twofold.schema.adopt.plan import Change, Step
+    from twofold.schema.plan.plan import Change, Step
 
 _TYPED = sa.text(
     "SELECT c.oid::regclass::text AS owner, c.reloftype::regtype::text AS of FROM pg_class c "

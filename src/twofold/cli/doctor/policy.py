@@ -7,7 +7,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING
 
 from twofold.budget import Budget
-from twofold.cli.checks.check import Check
+from twofold.cli.doctor.check import Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from twofold.metadata import UsersColumn
-    from twofold.schema.conformity.relation import Relation
+    from twofold.schema.catalog.relation import Relation
 
 HEAVY = {
     "timestamps": "turn moments without a zone, or without fractions of a second, into UTC to the microsecond",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twofold import pooler
-from twofold.cli.checks.check import Check
+from twofold.cli.doctor.check import Check
 from twofold.schema.failures import as_mfa_errors
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from twofold.schema.dependants.dependant import Dependant
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from twofold.schema.adopt.plan import Step
+    from twofold.schema.plan.plan import Step
 
 _THERE = sa.text(
     "SELECT quote_ident(evtname) AS name, evttags AS tags FROM pg_event_trigger "

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from twofold.account import hiding
-from twofold.cli.checks.check import Check
+from twofold.cli.doctor.check import Check
 from twofold.cli.shown import counted
 from twofold.metadata import UsersColumn
-from twofold.schema import commands, founding, history, place, spec
+from twofold.schema import history, place, spec
 from twofold.schema.failures import as_mfa_errors
-from twofold.schema.referenced import obstacle
-from twofold.schema.users import as_spelled, parent
+from twofold.schema.revision import commands, founding
+from twofold.schema.users.referenced import obstacle
+from twofold.schema.users.users import as_spelled, parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from twofold.cli.terminal import Terminal
-    from twofold.schema.conformity.relation import Relation
+    from twofold.schema.catalog.relation import Relation
 
 _NAMED = 3
 _OWN_USERS = {"id", "subject", "created_at"}

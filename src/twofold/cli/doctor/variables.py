@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twofold.cli.checks.check import Check
+from twofold.cli.doctor.check import Check
 from twofold.settings import unread
 
 if TYPE_CHECKING:

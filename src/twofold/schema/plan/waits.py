@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from twofold.schema.adopt.plan import Plan, Size
+    from twofold.schema.plan.plan import Plan, Size
 
 Who = Literal["nobody", "writers of the same rows", "writers", "everybody"]
 _WHO: tuple[Who, ...] = ("everybody", "writers of the same rows", "writers", "nobody")

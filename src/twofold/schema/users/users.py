@@ -11,16 +11,16 @@ import sqlalchemy as sa
 from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
 from twofold.schema import place
-from twofold.schema.conformity import catalog
-from twofold.schema.ids import Declared
-from twofold.schema.referenced import obstacle
+from twofold.schema.catalog import catalog
+from twofold.schema.users.ids import Declared
+from twofold.schema.users.referenced import obstacle
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.types import TypeEngine
 
-    from twofold.schema.conformity.relation import Relation
+    from twofold.schema.catalog.relation import Relation
 
 
 def configured(config: Config) -> UsersColumn:

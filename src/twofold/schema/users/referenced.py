@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from twofold.schema.ids import SERVED, ids
+from twofold.schema.users.ids import SERVED, ids
 
 if TYPE_CHECKING:
     from twofold.metadata import UsersColumn
-    from twofold.schema.conformity.relation import Index, Relation
+    from twofold.schema.catalog.relation import Index, Relation
 
 _REFERABLE = {"table", "partitioned table"}
 

@@ -11,7 +11,7 @@ from twofold.errors import SchemaDrift
 from twofold.schema import spec
 from twofold.schema.conformity.verifier import verify
 from twofold.schema.failures import refusal_as_command_error
-from twofold.schema.users import configured
+from twofold.schema.users.users import configured
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

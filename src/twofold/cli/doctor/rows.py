@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twofold.cli.checks.check import Check
+from twofold.cli.doctor.check import Check
 from twofold.cli.shown import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.cli.checks.check import State
+    from twofold.cli.doctor.check import State
     from twofold.cli.samples import Sample
     from twofold.cli.terminal import Terminal
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twofold.budget import Budget
-from twofold.cli.checks.check import Check
-from twofold.cli.checks.policy import percent
+from twofold.cli.doctor.check import Check
+from twofold.cli.doctor.policy import percent
 from twofold.cli.shown import counted
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from twofold.account.runtime import read_keys
 from twofold.cli import keys
 from twofold.cli.checkpoints import private_key
-from twofold.cli.checks.check import Check
+from twofold.cli.doctor.check import Check
 from twofold.cli.shown import counted
 from twofold.key_files import exposed
 from twofold.settings import in_file

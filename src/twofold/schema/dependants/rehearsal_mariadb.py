@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from twofold.schema.adopt.plan import Step
+    from twofold.schema.plan.plan import Step
 
 _COPY = "twofold_rehearsal"
 _FOREIGN_KEY = re.compile(r"(, )?(DROP FOREIGN KEY|ADD CONSTRAINT \w+ FOREIGN KEY) .*", re.DOTALL)

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twofold.schema.conformity import catalog_mariadb, catalog_postgresql, catalog_sqlite
+from twofold.schema.catalog import mariadb, postgresql, sqlite
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from twofold.schema.conformity.relation import Relation
+    from twofold.schema.catalog.relation import Relation
 
 
 def read(connection: sa.Connection, name: str, schema: str | None = None) -> Relation | None:
     """Read what stands under a name, or None. Nothing is written and no row of a table is read."""
     match connection.dialect.name:
         case "postgresql":
-            return catalog_postgresql.read(connection, name, schema)
+            return postgresql.read(connection, name, schema)
         case "sqlite":
             # No foreign key of SQLite leaves its file, so nothing in another schema can be meant.
-            return None if schema is not None else catalog_sqlite.read(connection, name)
+            return None if schema is not None else sqlite.read(connection, name)
         case _:
-            return catalog_mariadb.read(connection, name, schema)
+            return mariadb.read(connection, name, schema)

@@ -18,7 +18,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 if TYPE_CHECKING:
     from twofold.outcomes import UserId
-    from twofold.schema.conformity.relation import Type
+    from twofold.schema.catalog.relation import Type
 
 SERVED = "an integer, a number without fractions, a UUID, a text or bytes"
 """The list in words."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from twofold.account.standby import IsStandby
-from twofold.cli.checks.check import Check
+from twofold.cli.doctor.check import Check
 from twofold.errors import DatabaseUnavailable
 from twofold.schema.failures import as_mfa_errors
 

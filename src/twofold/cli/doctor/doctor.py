@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 from pydantic import ValidationError
 
-from twofold.cli.checks import keys, older_codes, policy, pooler, rows, server, tables, variables
-from twofold.cli.checks.check import Check
+from twofold.cli.doctor import keys, older_codes, policy, pooler, rows, server, tables, variables
+from twofold.cli.doctor.check import Check
 from twofold.cli.failures import REFUSED, settings_sentences
 from twofold.cli.shown import Line, can_show
 from twofold.cli.terminal import Terminal, command, noun

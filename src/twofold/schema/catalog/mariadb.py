@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from twofold.schema.conformity.relation import Column, ForeignKey, Index, Relation, Type
+from twofold.schema.catalog.relation import Column, ForeignKey, Index, Relation, Type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

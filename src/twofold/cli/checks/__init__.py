@@ -1,1 +1,0 @@
-"""What `twofold doctor` looks at, a file for each idea: plain functions that give checks, or raise MFAError."""
