@@ -176,8 +176,8 @@ def test_an_altered_state_that_was_told_stands_behind_the_digest_in_this_form() 
     for rows, seen in (([(2, "x", None)], digests.digest([(2, "x", None)])), ([], "none"), (None, "unreadable")):
         comparison = digests.compare(whole, rows)
         assert comparison == (False, False, f"{whole} {str(seen)[:32]}")
-        assert digests.compare(comparison.told, rows) == (False, True, comparison.told)
-        assert digests.compare(comparison.told, [(1, "v1:k1:00", None)]).is_intact
+        assert digests.compare(comparison.reported, rows) == (False, True, comparison.reported)
+        assert digests.compare(comparison.reported, [(1, "v1:k1:00", None)]).is_intact
     assert digests.compare(None, []) == (True, False, " none")
     assert not digests.compare(None, [(1, "x", None)]).is_intact
     # SQLite keeps whatever is written into a column.

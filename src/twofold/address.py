@@ -103,8 +103,8 @@ def _check(backend: str, name: str, value: object) -> None:
 
 def without_numbers(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
     """A URL that was parsed, without what a driver takes as a number and SQLAlchemy hands on as text; and that."""
-    told = {
+    texts = {
         name: str(value) for name, value in url.query.items() if name in _CONVERTED & set(_TAKEN_AS[backend_of(url)])
     }
-    numbers = {name: None if value.lower() == "none" else int(value) for name, value in told.items()}
-    return url.difference_update_query(list(told)), numbers
+    numbers = {name: None if value.lower() == "none" else int(value) for name, value in texts.items()}
+    return url.difference_update_query(list(texts)), numbers

@@ -68,6 +68,6 @@ def _is_in_transaction(pool: Any) -> bool:
     if isinstance(pool, StaticPool):
         record = vars(pool).get("connection")
     else:
-        kept: Any = getattr(pool._conn, "current", None)  # noqa: SLF001
-        record = kept and kept()
+        current: Any = getattr(pool._conn, "current", None)  # noqa: SLF001
+        record = current and current()
     return bool(getattr(record and record.driver_connection, "in_transaction", False))

@@ -154,8 +154,8 @@ class Keyring(Confidential):
         Raises ConfigurationError, without a word of the key, for anything weak or odd.
         """
         keys = _parsed(text, "Key", {})
-        beside = _parsed(audit, "Audit key", keys) if audit.strip() else None
-        return cls(keys, audit=beside, deployment=deployment)
+        audits = _parsed(audit, "Audit key", keys) if audit.strip() else None
+        return cls(keys, audit=audits, deployment=deployment)
 
     def __repr__(self) -> str:
         return f"Keyring({', '.join([*self._keys, *(f'{kid} for audits' for kid in self.audit_kids)])})"

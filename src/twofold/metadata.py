@@ -159,7 +159,7 @@ def tables(metadata: sa.MetaData, users: str = "users.id", user_id_type: TypeEng
         user_id_type = None if parent is None else parent.c[reference.column].type
     if made := [metadata.tables[name] for name in NAMES if name in metadata.tables]:
         return _same(made, reference, user_id_type)
-    return _made(metadata, reference, sa.BigInteger() if user_id_type is None else user_id_type)
+    return _build(metadata, reference, sa.BigInteger() if user_id_type is None else user_id_type)
 
 
 def _same(made: list[sa.Table], reference: UsersColumn, user_id_type: TypeEngine[Any] | None) -> Tables:
@@ -167,28 +167,28 @@ def _same(made: list[sa.Table], reference: UsersColumn, user_id_type: TypeEngine
     if len(made) < len(NAMES) or any(_FROM not in table.info for table in made):
         names = ", ".join(table.name for table in made)
         raise ConfigurationError(f"The metadata has {names} already, not all four from twofold.tables().")
-    before, kept = made[0].info[_FROM], made[0].c.user_id.type
+    before, id_type = made[0].info[_FROM], made[0].c.user_id.type
     if before != str(reference):
         raise ConfigurationError(f"The metadata has the four tables already, with users={before!r}.")
-    if user_id_type is not None and repr(kept) != repr(user_id_type):
+    if user_id_type is not None and repr(id_type) != repr(user_id_type):
         raise ConfigurationError(
-            f"The metadata has the four tables already, with a user_id of {kept!r}, which would now be "
+            f"The metadata has the four tables already, with a user_id of {id_type!r}, which would now be "
             f"{user_id_type!r}; declare the users before the first twofold.tables()."
         )
     return Tables(*made)
 
 
-def _made(metadata: sa.MetaData, reference: UsersColumn, user_id_type: TypeEngine[Any]) -> Tables:
+def _build(metadata: sa.MetaData, reference: UsersColumn, user_id_type: TypeEngine[Any]) -> Tables:
     """Add the four tables."""
     options: dict[str, Any] = {f"{name}_engine": "InnoDB" for name in ("mysql", "mariadb")}
     options |= {f"{name}_charset": "utf8mb4" for name in ("mysql", "mariadb")}
     options["schema"] = sa.BLANK_SCHEMA
     conventions: Any = metadata.naming_convention
-    told = str(conventions.get("fk") or conventions.get(sa.ForeignKeyConstraint))
+    convention = str(conventions.get("fk") or conventions.get(sa.ForeignKeyConstraint))
 
     def user_id() -> sa.Column[Any]:
         # The revision leaves the name to the database. Where the host's convention asks for one, any will do.
-        name = "users" if "%(constraint_name)s" in told else None
+        name = "users" if "%(constraint_name)s" in convention else None
         cascade = sa.ForeignKey(str(reference), name=name, ondelete="CASCADE")
         return sa.Column("user_id", user_id_type, cascade, nullable=False)
 

@@ -30,11 +30,11 @@ _IS_PREPARED = sa.text("SELECT true FROM pg_prepared_statements WHERE name = :na
 
 def sentence(error: BaseException | None) -> str | None:
     """What to do about an error of a driver that a pooler is the reason for, without a full stop; None for others."""
-    said = str(error)
-    if "unsupported startup parameter" in said:
+    message = str(error)
+    if "unsupported startup parameter" in message:
         return REFUSED
     state = getattr(error, "sqlstate", None)
-    if state in _NOT_PREPARED or (state == "08P01" and "prepared statement" in said):
+    if state in _NOT_PREPARED or (state == "08P01" and "prepared statement" in message):
         return PREPARED
     return None
 

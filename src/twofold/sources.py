@@ -28,13 +28,13 @@ def ranked(*sources: Callable[[], dict[str, Any]]) -> Iterator[Callable[[], dict
         found = dict(source())
         for pair in _PAIRS:
             if decided.intersection(pair):
-                said = {}
+                values = {}
             else:
-                said = {name: found[name] for name in pair if name in found and found[name] != ""}
-            decided.update(said)
+                values = {name: found[name] for name in pair if name in found and found[name] != ""}
+            decided.update(values)
             for name in pair:
                 found.pop(name, None)
-            found |= said
+            found |= values
         return found
 
     for source in sources:

@@ -72,11 +72,11 @@ def write_challenge(keyring: Keyring, token: ChallengeToken) -> str:
 def read_challenge(keyring: Keyring, text: object) -> ChallengeToken | None:
     """Read a challenge that this keyring signed; None for anything else. The caller looks at `expires_at`."""
 
-    def made(serial: str, expires_at: str, enabled_at: str, user_id: str) -> ChallengeToken:
+    def build(serial: str, expires_at: str, enabled_at: str, user_id: str) -> ChallengeToken:
         enabled = moment_at(int(enabled_at)) if enabled_at else None
         return ChallengeToken(_unpack(user_id), int(serial), moment_at(int(expires_at)), enabled)
 
-    return _unsign(keyring, "challenges", text, made, 4)
+    return _unsign(keyring, "challenges", text, build, 4)
 
 
 def write_proof(keyring: Keyring, token: ProofToken) -> str:
@@ -88,10 +88,10 @@ def write_proof(keyring: Keyring, token: ProofToken) -> str:
 def read_proof(keyring: Keyring, text: object) -> ProofToken | None:
     """Read a proof that this keyring signed; None for anything else. The caller looks at its age."""
 
-    def made(factor: Factor, at: str, enabled_at: str, serial: str, user_id: str) -> ProofToken:
+    def build(factor: Factor, at: str, enabled_at: str, serial: str, user_id: str) -> ProofToken:
         return ProofToken(_unpack(user_id), factor, moment_at(int(at)), moment_at(int(enabled_at)), int(serial))
 
-    return _unsign(keyring, "proofs", text, made, 5)
+    return _unsign(keyring, "proofs", text, build, 5)
 
 
 def write_tombstone(keyring: Keyring, token: Tombstone) -> str:
@@ -104,10 +104,10 @@ def write_tombstone(keyring: Keyring, token: Tombstone) -> str:
 def read_tombstone(keyring: Keyring, text: object) -> Tombstone | None:
     """Read a tombstone that this keyring signed; None for anything else."""
 
-    def made(count: str, mac: str, is_intact: str, at: str, user_id: str) -> Tombstone:
+    def build(count: str, mac: str, is_intact: str, at: str, user_id: str) -> Tombstone:
         return Tombstone(_unpack(user_id), int(count), unquote(mac) or None, is_intact == "1", moment_at(int(at)))
 
-    return _unsign(keyring, "tombstones", text, made, 5)
+    return _unsign(keyring, "tombstones", text, build, 5)
 
 
 def _sign(keyring: Keyring, purpose: Purpose, *fields: str | int) -> str:
@@ -119,7 +119,7 @@ def _sign(keyring: Keyring, purpose: Purpose, *fields: str | int) -> str:
     return f"{prefix.replace(':', '~')}~{body}~{mac}"
 
 
-def _unsign(keyring: Keyring, purpose: Purpose, text: object, made: Callable[..., T], fields: int) -> T | None:
+def _unsign(keyring: Keyring, purpose: Purpose, text: object, build: Callable[..., T], fields: int) -> T | None:
     if not isinstance(text, str) or len(text) > _LONGEST or not text.isascii():
         return None
     match text.split("~"):
@@ -130,7 +130,7 @@ def _unsign(keyring: Keyring, purpose: Purpose, text: object, made: Callable[...
                 payload = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode()
                 values = payload.split(",", fields - 1)
                 # The signature holds, but another release may have written other fields.
-                return made(*values) if len(values) == fields else None
+                return build(*values) if len(values) == fields else None
             except (MissingKey, Tampered, ValueError, OverflowError):
                 return None
         case _:

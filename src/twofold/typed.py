@@ -25,8 +25,8 @@ def one_form(text: object) -> str:
     if text.isascii() and text.isalnum():
         # As nearly everybody types it: it has that form already.
         return text
-    kept = (one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) not in _LEFT_OUT)
-    return "".join(_as_ascii(one) for one in kept)
+    characters = (one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) not in _LEFT_OUT)
+    return "".join(_as_ascii(one) for one in characters)
 
 
 def _as_ascii(one: str) -> str:

@@ -67,7 +67,7 @@ def digests_are_not_compared() -> AbstractContextManager[None]:
     """Whatever stands there is taken."""
 
     def compare(stored: str | None, _rows: Any) -> digests.Comparison:
-        return digests.Comparison(is_intact=True, is_told=False, told=stored or "")
+        return digests.Comparison(is_intact=True, is_reported=False, reported=stored or "")
 
     return planted((digests, "compare", compare))
 
@@ -77,7 +77,7 @@ def altered_states_are_told_again_and_again() -> AbstractContextManager[None]:
     compare = digests.compare
 
     def forgetful(stored: str | None, rows: Any) -> digests.Comparison:
-        return compare(stored, rows)._replace(is_told=False)
+        return compare(stored, rows)._replace(is_reported=False)
 
     return planted((digests, "compare", forgetful))
 

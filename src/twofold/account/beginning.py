@@ -50,8 +50,8 @@ def _has_begun(connection: sa.Connection) -> bool:
     """Whether a transaction of PostgreSQL is under way on this connection, in Core or in the driver."""
     pooled: Any = connection.connection
     # psycopg knows what the server has begun; the adapter of asyncpg begins it.
-    told = getattr(pooled.driver_connection, "info", None)
-    has_driver = told.transaction_status != _IDLE if told else getattr(pooled.dbapi_connection, "_transaction", None)
+    info = getattr(pooled.driver_connection, "info", None)
+    has_driver = info.transaction_status != _IDLE if info else getattr(pooled.dbapi_connection, "_transaction", None)
     return connection.in_transaction() or bool(has_driver)
 
 
@@ -88,6 +88,6 @@ def _has_begun_on_sqlite(connection: sa.Connection) -> bool:
 def is_autocommit(connection: sa.Connection) -> bool:
     """Whether the driver commits each statement, because the host's engine told it to."""
     pooled: Any = connection.connection
-    told = getattr(pooled.driver_connection, "get_autocommit", None)
+    getter = getattr(pooled.driver_connection, "get_autocommit", None)
     # asyncpg begins no transaction by itself; the adapter of SQLAlchemy does.
-    return bool(told() if told else getattr(pooled.dbapi_connection, "autocommit", False))
+    return bool(getter() if getter else getattr(pooled.dbapi_connection, "autocommit", False))

@@ -39,7 +39,7 @@ def connecting(engine: sa.Engine, size: int) -> Connect:
     own = _of(engine).setdefault(size, _Pools(size))
 
     def connect() -> sa.Connection:
-        pool = own.beside(engine)
+        pool = own.pool_for(engine)
         return engine.connect() if pool is None else sa.Connection(engine, connection=_checked_out(engine, pool))
 
     return connect
@@ -108,7 +108,7 @@ class _Pools:
         self._size = size
         self._made: dict[asyncio.AbstractEventLoop | None, _Made] = {}
 
-    def beside(self, engine: sa.Engine) -> sa.Pool | None:
+    def pool_for(self, engine: sa.Engine) -> sa.Pool | None:
         """The pool to take from; None where the host's is of a kind to be shared."""
         loop, former = _loop(engine), None
         made = self._fitting(loop, engine)

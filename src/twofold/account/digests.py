@@ -44,8 +44,8 @@ class Comparison(NamedTuple):
     """Whether the rows are those that the user's row names, and whether an alarm was written for what they are now."""
 
     is_intact: bool
-    is_told: bool
-    told: str
+    is_reported: bool
+    reported: str
 
 
 def digest(rows: Iterable[Sequence[Any]]) -> str | None:
@@ -69,7 +69,7 @@ def has_older(stored: str | None) -> bool:
 
 def compare(stored: str | None, rows: Iterable[Sequence[Any]] | None) -> Comparison:
     """Compare the rows that are there with what the user's row says; None stands for rows that do not read."""
-    whole, _, told = (stored or "").partition(" ")
+    whole, _, reported = (stored or "").partition(" ")
     expected = whole.removeprefix(_OLDER)
     try:
         found = _UNREADABLE if rows is None else digest(rows) or ""
@@ -77,4 +77,4 @@ def compare(stored: str | None, rows: Iterable[Sequence[Any]] | None) -> Compari
         # SQLite keeps whatever is written into a column.
         found = _UNREADABLE
     now = found[:_TOLD] or "none"
-    return Comparison(found == expected, now == told, f"{whole} {now}")
+    return Comparison(found == expected, now == reported, f"{whole} {now}")

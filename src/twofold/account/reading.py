@@ -38,10 +38,10 @@ class Login(NamedTuple):
     devices: Sequence[HeldDevice] | None = None
 
 
-Beside = Literal["codes", "devices"]
+Companions = Literal["codes", "devices"]
 
 
-def read_login(work: Attempt, user_id: UserId, beside: Beside | None) -> Login:
+def read_login(work: Attempt, user_id: UserId, companions: Companions | None) -> Login:
     """Read a user's row like `find`, and with the same statement what an answer to a login rests on.
 
     A row that is locked is read first and its companions after it, under the lock, where they cannot change any more.
@@ -52,10 +52,10 @@ def read_login(work: Attempt, user_id: UserId, beside: Beside | None) -> Login:
         if account is None:
             return Login(None)
         codes = sealed.codes(work, account)
-        devices = sealed.devices(work, account) if beside == "devices" else None
+        devices = sealed.devices(work, account) if companions == "devices" else None
         return Login(account, any(sealed.is_good(work, code) for code in codes or ()), codes, devices)
     values: tuple[Any, ...] = (stored, work.now)
-    match beside:
+    match companions:
         case "codes":
             statement, values = schema.read_with_codes, (stored,)
         case "devices":
@@ -75,10 +75,10 @@ def read_login(work: Attempt, user_id: UserId, beside: Beside | None) -> Login:
             raise Conflict
         return Login(None)
     width = len(Account._fields) + 1
-    if beside == "codes":
+    if companions == "codes":
         codes = [HeldCode._make(row[width:]) for row in rows if row[width] is not None]
         return Login(account, any(sealed.is_good(work, code) for code in codes), codes)
-    devices = [HeldDevice._make(row[width + 1 :]) for row in rows if row[width + 1] is not None] if beside else None
+    devices = [HeldDevice._make(row[width + 1 :]) for row in rows if row[width + 1] is not None] if companions else None
     return Login(account, bool(rows[0][width]), devices=devices)
 
 

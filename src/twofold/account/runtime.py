@@ -73,10 +73,10 @@ class Runtime:
         """Let the host speak in the transaction that has begun. Raises what it raises."""
         if self.on_connection is None:
             return
-        said = self.on_connection(connection)
-        if inspect.isawaitable(said):
-            if inspect.iscoroutine(said):
-                said.close()
+        returned = self.on_connection(connection)
+        if inspect.isawaitable(returned):
+            if inspect.iscoroutine(returned):
+                returned.close()
             raise TypeError(_PLAIN)
         if not connection.in_transaction():
             raise ConfigurationError("on_connection has ended the transaction that it was called in; leave it open.")

@@ -221,10 +221,10 @@ class Schema:
     def _at_once(self, change: Statement[sa.Update] | None) -> Statement[sa.Insert]:
         """Swap the state, append the event, and make a change that must find its row, or do nothing of it."""
         secrets, _, _, events = self.tables
-        told = _binds(events, (name for name in EVENT if name not in _SHARED), "event")
+        event_only = _binds(events, (name for name in EVENT if name not in _SHARED), "event")
         shared = {name: _binds(secrets, [state], "new")[state] for name, state in _SHARED.items()}
         # Each value is sent once.
-        row: dict[str, Any] = {name: (told | shared)[name] for name in EVENT}
+        row: dict[str, Any] = {name: (event_only | shared)[name] for name in EVENT}
         swap = self.swap_at_login[change].core.where(_waits_a_while(), self._no_line_after(self._user, row["seq"]))
         if change is not None:
             is_there: Any = change.core.whereclause
@@ -238,7 +238,7 @@ class Schema:
             row["seq"] = sa.cast(row["seq"].op("/")(found), sa.BigInteger())
         append = sa.insert(events).from_select(["user_id", *row], sa.select(swapped.c.user_id, *row.values()))
         swap_names = self.swap_at_login[change].names
-        names = (*swap_names, *(bind.key for bind in told.values()), *(change.names if change else ()))
+        names = (*swap_names, *(bind.key for bind in event_only.values()), *(change.names if change else ()))
         return Statement(append.execution_options(preserve_rowcount=True), names)
 
     def traces_of(self, user_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
@@ -278,9 +278,9 @@ class Schema:
 
     def stored(self, user_id: object) -> UserId:
         """The value as the column holds it. Raises UnknownUser where the column cannot hold it."""
-        if (kept := self.ids.stored(user_id)) is None:
+        if (stored := self.ids.stored(user_id)) is None:
             raise UnknownUser
-        return kept
+        return stored
 
 
 @lru_cache(maxsize=32)

@@ -62,13 +62,11 @@ class Change(NamedTuple):
 
 def alarm(work: Attempt, account: Account, table: Table, comparison: digests.Comparison, request: Any) -> Account:
     """Tell that rows of a user are not what the user's row says, once for each altered state; the state after that."""
-    if comparison.is_intact or comparison.is_told:
+    if comparison.is_intact or comparison.is_reported:
         return account
     _log.critical("Rows of user %r in %s were changed outside Twofold.", account.user_id, table)
-    told = comparison.told
-    after = (
-        account._replace(codes_digest=told) if table == "mfa_backup_codes" else account._replace(devices_digest=told)
-    )
+    digest = "codes_digest" if table == "mfa_backup_codes" else "devices_digest"
+    after = account.changed(**{digest: comparison.reported})
     return save(work, account, after, Fact(Kind.ROWS_ALTERED, Status.ALARM, {"table": table}), request)
 
 

@@ -37,8 +37,8 @@ def _sentence(cause: BaseException | None, *, is_unknown: bool) -> str:
     name = type(cause).__name__
     if is_unknown:
         return f"The database stopped answering ({name}); it is not known whether the code was used."
-    if (said := pooler.sentence(cause)) is not None:
-        return f"{said}; nothing was spent."
+    if (known := pooler.sentence(cause)) is not None:
+        return f"{known}; nothing was spent."
     return f"The database does not answer ({name}); nothing was spent."
 
 

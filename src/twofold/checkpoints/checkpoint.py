@@ -69,7 +69,7 @@ def write(entry: Entry, previous: str | None, key: PrivateKey) -> bytes:
             heads = [[_pack(head.user_id), head.count, head.mac] for head in entry.heads]
             return _line({"type": "heads", "heads": heads, "previous": previous})
         case Checkpoint():
-            said: dict[str, Any] = {
+            fields: dict[str, Any] = {
                 "type": "checkpoint",
                 "version": _VERSION,
                 "begun_at": _text(entry.begun_at),
@@ -77,7 +77,7 @@ def write(entry: Entry, previous: str | None, key: PrivateKey) -> bytes:
                 "users": entry.users,
             }
         case Tombstone():
-            said = {
+            fields = {
                 "type": "tombstone",
                 "version": _VERSION,
                 "user": _pack(entry.user_id),
@@ -88,7 +88,7 @@ def write(entry: Entry, previous: str | None, key: PrivateKey) -> bytes:
             }
     signature = key.sign(_message(entry, previous, key.public.kid))
     return _line(
-        said | {"previous": previous, "key": key.public.kid, "signature": base64.b64encode(signature).decode()}
+        fields | {"previous": previous, "key": key.public.kid, "signature": base64.b64encode(signature).decode()}
     )
 
 

@@ -125,7 +125,7 @@ class Ledger:
         """Write a line, a checkpoint or tombstone onto the disk; returns its hash. Raises ConfigurationError."""
         line = write(entry, self._last, self._key)
         self._last = hash_ = digest(line)
-        with _told(self._path, "written"):
+        with _os_errors_named(self._path, "written"):
             while line:
                 line = line[os.write(self._descriptor, line) :]
             if isinstance(entry, Statement):
@@ -142,7 +142,7 @@ def opened(path: Path, key: PrivateKey) -> Iterator[Ledger]:
     """
     import fcntl  # Not every system has it, and reading goes without.
 
-    with _told(path, "written"):
+    with _os_errors_named(path, "written"):
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -152,7 +152,7 @@ def opened(path: Path, key: PrivateKey) -> Iterator[Ledger]:
         with reading(path) as stream:
             contents = survey(stream, key.public)
         if contents.unfinished:
-            with _told(path, "written"):
+            with _os_errors_named(path, "written"):
                 os.ftruncate(descriptor, contents.size)
         yield Ledger(contents, path, descriptor, key, contents.last)
     finally:
@@ -162,7 +162,7 @@ def opened(path: Path, key: PrivateKey) -> Iterator[Ledger]:
 @contextmanager
 def reading(path: Path) -> Iterator[BinaryIO]:
     """Open a file to read it, more than once. Raises ConfigurationError where that cannot be."""
-    with _told(path, "read"):
+    with _os_errors_named(path, "read"):
         stream = path.open("rb")
     with stream:
         if not stream.seekable():
@@ -171,7 +171,7 @@ def reading(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _told(path: Path, how: str) -> Iterator[None]:
+def _os_errors_named(path: Path, how: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

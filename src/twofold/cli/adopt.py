@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
 from twofold.cli.operator import Operator
-from twofold.cli.secrets import Brought, FernetKeys, bring, told, with_fernet_keys
+from twofold.cli.secrets import Brought, FernetKeys, bring, sentences, with_fernet_keys
 from twofold.cli.shown import Table, counted
 from twofold.cli.terminal import Doing, Terminal, command
 from twofold.errors import ConfigurationError, SchemaDrift
@@ -118,7 +118,7 @@ def adopt(
         raise typer.Exit(LOCKED) from None
     brought = Brought() if mfa is None else bring(terminal, mfa)
     after = plan.carried_out(adopted.report, adoption.legacy_rows(terminal.engine))
-    people = [f"The tables conform to revision {spec.REVISION}, and it is recorded.", *told(brought)]
+    people = [f"The tables conform to revision {spec.REVISION}, and it is recorded.", *sentences(brought)]
     people += ["The rows are left for later. Next: twofold secrets import-legacy"] if mfa is None else []
     rows = {"adopted": brought.done, "left": brought.left}
     terminal.answer(_payload(after, adopted.steps) | {"rows": rows}, *people)
@@ -241,8 +241,8 @@ def _sentence(plan: Plan, *, brings: bool) -> str:
     if plan.is_done:
         return f"The tables conform to revision {spec.REVISION}, and it is recorded."
     heavy = sorted({kind for step in plan.steps if step.verdict is Verdict.HEAVY for kind in step.kinds})
-    told = "Some steps are heavy, and have to be allowed" if plan.refused else "Nothing was changed yet"
-    return f"{told}. Next: {' '.join(['twofold db adopt --apply', *(f'--allow {kind}' for kind in heavy)])}"
+    lead = "Some steps are heavy, and have to be allowed" if plan.refused else "Nothing was changed yet"
+    return f"{lead}. Next: {' '.join(['twofold db adopt --apply', *(f'--allow {kind}' for kind in heavy)])}"
 
 
 def _sizes(plan: Plan) -> Table:

@@ -107,8 +107,8 @@ def prune(
     if left:
         people.append(f"Left alone, since they cannot be proven; look into {counted(len(left), 'user')}:")
         people += [f"  user {spelled(user_id)}: {problem}" for user_id, problem in left.items()]
-    told = [{"user_id": user_id, "problem": problem} for user_id, problem in left.items()]
-    result = {"is_dry_run": False, "before": before, "removed": removed, "users": len(users), "left": told}
+    problems = [{"user_id": user_id, "problem": problem} for user_id, problem in left.items()]
+    result = {"is_dry_run": False, "before": before, "removed": removed, "users": len(users), "left": problems}
     terminal.answer(result | {"is_stopped": is_stopped}, *people)
     batches.leave(is_stopped=is_stopped, has_left=bool(left))
 

@@ -125,10 +125,10 @@ def settings_sentences(error: ValidationError) -> list[str]:
     for found in error.errors(include_input=False, include_url=False, include_context=False):
         variable = f"TWOFOLD_{found['loc'][0]}".upper() if found["loc"] else "TWOFOLD_*"
         message = found["msg"].removeprefix("Value error, ")
-        said = (
+        problem = (
             message.replace("Input should be", "must be", 1)
             if message.startswith("Input should be")
             else f"is wrong: {message}"
         )
-        sentences.append(f"{variable} {said}.")
+        sentences.append(f"{variable} {problem}.")
     return sentences

@@ -177,13 +177,13 @@ def verdict(use: KeyUse) -> str:
             f"{use.kid} is another key than the one that wrote {needs(use) or counted(use.events, 'event')}, or "
             "TWOFOLD_DEPLOYMENT is another: nothing of that opens. Put the right one back, and repair nothing."
         )
-    told = _verdict(use)
+    sentence = _verdict(use)
     if use.foreign:
-        told += (
+        sentence += (
             f" {counted(use.foreign, 'value')} that {'names' if use.foreign == 1 else 'name'} it did not come from it: "
             "altered, or written by a process that has another key of that name."
         )
-    return told
+    return sentence
 
 
 def _verdict(use: KeyUse) -> str:

@@ -50,10 +50,10 @@ class _Program(TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Tell what there is, and import none of it: SQLAlchemy alone would take most of a second."""
-        told = [TyperCommand(name, help=text, rich_markup_mode="rich") for name, text in ABOUT.items()]
+        commands = [TyperCommand(name, help=text, rich_markup_mode="rich") for name, text in ABOUT.items()]
         contents = TyperGroup(
             name=self.name,
-            commands=told,
+            commands=commands,
             params=self.params,
             help=self.help,
             epilog=self.epilog,

@@ -52,7 +52,7 @@ def import_legacy(
     brought = bring(terminal, mfa, batch=batch, trial=dry_run)
     done, left, is_stopped = brought.done, brought.left, brought.is_stopped
     remaining = mfa.legacy.survey().backup_codes
-    people = list(told(brought, trial=dry_run))
+    people = list(sentences(brought, trial=dry_run))
     if remaining:
         people.append(f"{counted(remaining, 'short backup code')} of before work until they are regenerated.")
     result = {"done": done, "left": left, "is_stopped": is_stopped, "is_dry_run": dry_run, "backup_codes": remaining}
@@ -84,7 +84,7 @@ def bring(terminal: Terminal, mfa: Operator, *, batch: int = 100, trial: bool = 
     return brought
 
 
-def told(brought: Brought, *, trial: bool = False) -> Iterator[str]:
+def sentences(brought: Brought, *, trial: bool = False) -> Iterator[str]:
     """The same in sentences."""
     rows = counted(brought.done, "row")
     yield f"{rows} would be adopted." if trial else f"Adopted {rows}."

@@ -88,7 +88,7 @@ def verify(
                     continue  # The user was erased a moment ago.
                 finally:
                     step(1)
-    terminal.answer(found.payload(), *found.told())
+    terminal.answer(found.payload(), *found.sentences())
     if found.broken or found.unreadable:
         raise typer.Exit(REFUSED if found.broken else UNREADABLE)
 
@@ -140,7 +140,7 @@ class _Found:
             "unreadable": self.unreadable[:_SHOWN],
         }
 
-    def told(self) -> Iterator[str]:
+    def sentences(self) -> Iterator[str]:
         """The same in sentences."""
         yield from shortened([(one.user_id, one.problem) for one in self.broken])
         yield from shortened([(one.user_id, one.problem) for one in self.unreadable])

@@ -28,8 +28,8 @@ class Anchor(NamedTuple):
     def read(cls, details: str | None) -> Self:
         """What the details of a `pruned` line say. Raises Tampered where they do not read."""
         try:
-            said = json.loads(details or "")
-            return cls(int(said["through"]), said["mac"])
+            fields = json.loads(details or "")
+            return cls(int(fields["through"]), fields["mac"])
         except (ValueError, TypeError, KeyError, AttributeError):
             raise Tampered from None
 

@@ -17,7 +17,7 @@ from twofold.typed import one_form
 
 if TYPE_CHECKING:
     from twofold.account.attempt import Attempt
-    from twofold.account.reading import Beside, Login
+    from twofold.account.reading import Companions, Login
     from twofold.account.row import Account
     from twofold.account.store import Change
     from twofold.outcomes import Factor
@@ -69,7 +69,7 @@ class _Either(NamedTuple):
         return spent
 
 
-def beside(text: object) -> Beside | None:
+def companions(text: object) -> Companions | None:
     """What has to be read with the user's row to judge this, before the row says how its codes look."""
     return None if algorithm.may_be_code(one_form(text)) or backup_codes.read(text) is None else "codes"
 

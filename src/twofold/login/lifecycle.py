@@ -44,10 +44,10 @@ def confirm(work: Attempt, user_id: UserId, code: str, *, session: str | None = 
     after = totp.confirmed(work, account, code, session)
     if isinstance(after, Reason):
         raise _refuse_setup(work, account, after, request)
-    told = _tell_altered(work, account, request)
-    if told is not account:
+    alarmed = _tell_altered(work, account, request)
+    if alarmed is not account:
         # The alarm was written in between, so the next state follows that one.
-        account = told
+        account = alarmed
         after = totp.confirmed(work, account, code, session)
         if isinstance(after, Reason):
             raise _refuse_setup(work, account, after, request)

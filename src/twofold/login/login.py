@@ -97,8 +97,10 @@ def reverify(work: Attempt, user_id: UserId, code: str, *, request: Any = None) 
 
 
 def _seen(work: Attempt, user_id: UserId, code: str) -> reading.Login:
-    beside = factors.beside(code)
-    return reading.Login(reading.find(work, user_id)) if beside is None else reading.read_login(work, user_id, beside)
+    companions = factors.companions(code)
+    if companions is None:
+        return reading.Login(reading.find(work, user_id))
+    return reading.read_login(work, user_id, companions)
 
 
 def _prove(

@@ -29,8 +29,8 @@ def as_mfa_errors() -> Iterator[None]:
         names = ", ".join(sorted({f"TWOFOLD_{str(one['loc'][0]).upper()}" for one in error.errors() if one["loc"]}))
         raise ConfigurationError(f"{names or 'A setting'} is not valid; `twofold doctor` says why.") from None
     except DBAPIError as error:
-        if (said := pooler.sentence(error.orig)) is not None:
-            raise DatabaseUnavailable(f"{said}.") from error
+        if (known := pooler.sentence(error.orig)) is not None:
+            raise DatabaseUnavailable(f"{known}.") from error
         if not isinstance(error, OperationalError):
             raise DatabaseUnavailable(f"The database refused: {_first_line(error)}") from error
         raise DatabaseUnavailable(f"The database does not answer as needed: {_first_line(error)}") from error
@@ -60,7 +60,7 @@ def as_command_error() -> Iterator[None]:
 
 
 def _first_line(error: DBAPIError) -> str:
-    """What the database itself said. MariaDB's driver puts a number before it."""
+    """What the database itself known. MariaDB's driver puts a number before it."""
     if error.orig is None or not error.orig.args:
         return type(error).__name__
     return str(error.orig.args[-1]).strip().partition("\n")[0]

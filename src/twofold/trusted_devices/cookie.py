@@ -33,14 +33,14 @@ def name_for(settings: Settings, user_id: UserId) -> str:
     return f"{settings.device_cookie}_{digest[:_DIGITS]}"
 
 
-def crowded_out(kept: str, brought: Iterable[str]) -> list[str]:
-    """The names that have to go when `kept` is set, so that one browser never holds more than `MOST`.
+def crowded_out(newest: str, brought: Iterable[str]) -> list[str]:
+    """The names that have to go when `newest` is set, so that one browser never holds more than `MOST`.
 
     `brought` are the names that the browser sends. It names first what it has had for longest (RFC 6265 §5.4), and that
     goes first. Names of another family, which another application on the same host uses, are left alone.
     """
-    family = _family(kept)
-    others = [name for name in brought if name != kept and family and _family(name) == family]
+    family = _family(newest)
+    others = [name for name in brought if name != newest and family and _family(name) == family]
     return others[: max(0, len(others) + 1 - MOST)]
 
 

@@ -117,10 +117,10 @@ def adopt_one(work: Attempt, user_id: UserId) -> Account:
     work.need_lock()
     seen = _unproven(work, user_id)
     after = _begun(work, seen) if seen else Account(user_id)
-    beside = _Beside(work, [after])
-    after = beside.sealed(after)
-    beside.write()
-    return store.save(work, seen, after, beside.fact(after))
+    companions = _Companions(work, [after])
+    after = companions.sealed(after)
+    companions.write()
+    return store.save(work, seen, after, companions.fact(after))
 
 
 def _legacy(work: Attempt, after: int, limit: int) -> _Page:
@@ -169,11 +169,11 @@ class _Page:
                 left.append(spelled(user_id))
         if trial:
             return left
-        beside = _Beside(work, [after for _, after in decided])
-        complete = [(account, beside.sealed(after)) for account, after in decided]
-        beside.write()
+        companions = _Companions(work, [after for _, after in decided])
+        complete = [(account, companions.sealed(after)) for account, after in decided]
+        companions.write()
         store.save_all(
-            work, [store.build_update(work, account, after, beside.fact(after)) for account, after in complete]
+            work, [store.build_update(work, account, after, companions.fact(after)) for account, after in complete]
         )
         return left
 
@@ -202,7 +202,7 @@ class _Page:
             adopt_one(work, user_id)
 
 
-class _Beside:
+class _Companions:
     """What some users have in the other tables: hashes of codes and raw tokens, to be hashed under the key."""
 
     def __init__(self, work: Attempt, accounts: Sequence[Account]) -> None:

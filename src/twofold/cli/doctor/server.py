@@ -88,9 +88,9 @@ def _clock(connection: sa.Connection) -> Iterator[Check]:
     before = time.time()
     theirs = float(connection.exec_driver_sql(_NOW.get(connection.dialect.name, _NOW_MARIADB)).scalar_one())
     ours = (before + time.time()) / 2
-    apart = abs(theirs - ours)
-    if apart > _CLOCK_LIMIT.total_seconds():
-        message = f"The database's clock and this machine's are {apart:.0f} s apart; codes depend on the time."
+    gap = abs(theirs - ours)
+    if gap > _CLOCK_LIMIT.total_seconds():
+        message = f"The database's clock and this machine's are {gap:.0f} s apart; codes depend on the time."
         yield Check("clock", "wrong", message, "Synchronise both with NTP; `timedatectl` shows whether that works.")
     else:
-        yield Check("clock", "ok", f"The database and this machine agree on the time, to {max(apart, 0.1):.1f} s.")
+        yield Check("clock", "ok", f"The database and this machine agree on the time, to {max(gap, 0.1):.1f} s.")

@@ -25,7 +25,7 @@ _CHECK = sa.text(
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Definition:
     """All of a column that MODIFY has to say."""
 
     type_: str
@@ -69,14 +69,14 @@ class Columns:
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._said: dict[str, _Said] = {}
+        self._definitions: dict[str, _Definition] = {}
 
     def retyped(self, column: str, type_: str) -> str:
         """The change that gives a column another type; strings in another character set become utf8mb4."""
-        said = self._now(column)
-        if said.charset not in {None, UTF8}:
-            said = replace(said, charset=UTF8, collation=None)
-        return self._modified(column, replace(said, type_=type_))
+        definition = self._now(column)
+        if definition.charset not in {None, UTF8}:
+            definition = replace(definition, charset=UTF8, collation=None)
+        return self._modified(column, replace(definition, type_=type_))
 
     def nullable(self, column: str, *, is_nullable: bool) -> str:
         """The change that allows NULL, or forbids it."""
@@ -84,20 +84,20 @@ class Columns:
 
     def defaulted(self, column: str, default: str) -> str:
         """The change that gives a column a default."""
-        self._said[column] = replace(self._now(column), default=default)
+        self._definitions[column] = replace(self._now(column), default=default)
         return f"ALTER COLUMN {column} SET DEFAULT {default}"
 
-    def _modified(self, column: str, said: _Said) -> str:
-        self._said[column] = said
-        return f"MODIFY COLUMN {column} {said}"
+    def _modified(self, column: str, definition: _Definition) -> str:
+        self._definitions[column] = definition
+        return f"MODIFY COLUMN {column} {definition}"
 
-    def _now(self, column: str) -> _Said:
-        if column not in self._said:
+    def _now(self, column: str) -> _Definition:
+        if column not in self._definitions:
             asked = {"table": self._subject.name, "column": column}
             live = self._subject.connection.execute(_COLUMN, asked).one()
             extra = str(live.extra)
             renewed = _RENEWED.search(extra)
-            self._said[column] = _Said(
+            self._definitions[column] = _Definition(
                 str(live.spelled),
                 bool(live.nullable),
                 None if live.default_text is None else str(live.default_text),
@@ -109,7 +109,7 @@ class Columns:
                 str(live.comment),
                 self._subject.connection.execute(_CHECK, asked).scalar_one_or_none(),
             )
-        return self._said[column]
+        return self._definitions[column]
 
 
 def _literal(text: str) -> str:

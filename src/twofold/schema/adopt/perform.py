@@ -72,10 +72,10 @@ def perform(
         _STYLES[step.style](connection, _Task(step, allowed, work, tell))
     except DBAPIError as error:
         if locking.is_busy(error):
-            raise locking.LockTimeout(_kept(f"Other transactions hold what this step needs ({step})")) from error
-        raise SchemaDrift(_kept(f"The database refused a step ({step}; {_code(error)})")) from error
+            raise locking.LockTimeout(_resumable(f"Other transactions hold what this step needs ({step})")) from error
+        raise SchemaDrift(_resumable(f"The database refused a step ({step}; {_code(error)})")) from error
     except locking.LockTimeout as error:
-        raise locking.LockTimeout(_kept(f"Other transactions hold what this step needs ({step})")) from error
+        raise locking.LockTimeout(_resumable(f"Other transactions hold what this step needs ({step})")) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class _Task:
     tell: Callable[[float], None]
 
 
-def _kept(sentence: str) -> str:
+def _resumable(sentence: str) -> str:
     return f"{sentence}. The steps before it are done and stay; run the same command again to go on."
 
 
@@ -163,7 +163,7 @@ def _online(connection: sa.Connection, task: _Task) -> None:
             if not is_refused:
                 raise
             if number == len(ways) - 1:
-                message = _kept(f"MariaDB refuses to do this without copying the table ({step}): --allow copy")
+                message = _resumable(f"MariaDB refuses to do this without copying the table ({step}): --allow copy")
                 raise SchemaDrift(message) from error
         else:
             return
@@ -187,7 +187,7 @@ def _rebuilt(connection: sa.Connection, task: _Task) -> None:
         task.work()
         after = _standing(connection, step.table, tables)
         if after[0] != before[0] or after[1] - before[1]:
-            raise SchemaDrift(_kept(f"Rows would have been lost or orphaned, so the step was undone ({step})"))
+            raise SchemaDrift(_resumable(f"Rows would have been lost or orphaned, so the step was undone ({step})"))
 
     try:
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")

@@ -63,12 +63,12 @@ def _free(subject: Subject, name: str) -> str:
 def _rebuild(subject: Subject) -> Step:
     named = {"table": subject.name}
     live = str(subject.connection.execute(_SQL, named).scalar_one())
-    beside = [str(sql) for sql in subject.connection.execute(_BESIDE, named).scalars()]
+    companions = [str(sql) for sql in subject.connection.execute(_BESIDE, named).scalars()]
     parts = sqlite_ddl.parts(live)
     is_counted = any("AUTOINCREMENT" in map(str.upper, part.tokens) for part in parts if part.name == "id")
     new = _NEW + subject.name
-    kept = [name for name, column in subject.found.columns.items() if not column.generated]
-    names = ", ".join(map(subject.quote, kept))
+    stored = [name for name, column in subject.found.columns.items() if not column.generated]
+    names = ", ".join(map(subject.quote, stored))
     statements = [
         _created(subject, new, parts, is_counted=is_counted),
         f"INSERT INTO {new} ({names}) SELECT {names} FROM {subject.name}",  # noqa: S608 - names, none given by a user.
@@ -79,7 +79,7 @@ def _rebuild(subject: Subject) -> Step:
     what = subject.listed(*subject.of("column", "nullability", "default", "foreign key", "unique"))
     locks = (Lock("the database file", "write lock", "writers wait"),)
     asked = tuple(_questions(subject))
-    all_of_it = (*statements, *beside)
+    all_of_it = (*statements, *companions)
     return Step(subject.name, what, "rebuild", Verdict.HEAVY, all_of_it, locks, "rebuild", asked)
 
 

@@ -47,10 +47,10 @@ def obstacle(users: UsersColumn, parent: Relation | None, dialect: str) -> Obsta
         meant = "whole table" if parent.kind == "partition" else "table behind it"
         return Obstacle("table", "", found, "a table", sentence, f"Name the key of the {meant} in TWOFOLD_USERS.")
     for flaw, remedy in _REMEDIES.items():
-        if (said := next((one for one in parent.flaws if one.startswith(flaw)), None)) is not None:
-            sentence = f"{table} is no table that ours can reference: {said}."
+        if (reason := next((one for one in parent.flaws if one.startswith(flaw)), None)) is not None:
+            sentence = f"{table} is no table that ours can reference: {reason}."
             return Obstacle(
-                "storage", "", said, "a table that a foreign key can reference", sentence, remedy + other + "."
+                "storage", "", reason, "a table that a foreign key can reference", sentence, remedy + other + "."
             )
     if key not in parent.columns:
         sentence = f"There is no {users} in the database: {table} has no column {key}."
