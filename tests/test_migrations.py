@@ -25,8 +25,7 @@ from tests.databases import ROOT, Database, alembic_config
 from tests.schema.snapshot import snapshot
 from twofold.database import create_engine
 from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError, SchemaDrift
-from twofold.schema import spec
-from twofold.schema.revision import commands
+from twofold.schema import commands, spec
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from twofold import MFAError, Settings
 from twofold.database import create_engine
 from twofold.errors import ConfigurationError
 from twofold.keyring import generate_key
-from twofold.schema.revision.commands import upgrade
+from twofold.schema.commands import upgrade
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -19,7 +19,7 @@ programmer or the operator, and its message names the next step.
     │   └── Taken              another operation has SQLite's one connection for all (in `twofold.alone`)
     ├── Unreadable             a secret of before Twofold does not open (in `twofold.upkeep.legacy`)
     ├── SchemaDrift            the tables are missing or differ from the revision
-    │   └── Refused            an adoption that cannot be carried out whole (in `twofold.schema.adopt.adoption`)
+    │   └── Refused            an adoption that cannot be carried out whole (in `twofold.schema.adoption`)
     └── ConfigurationError     a setting is missing or wrong
         └── MissingKey         a value was written under a key that is not configured
             └── WrongKey       a value was written under another key of that name, or was altered

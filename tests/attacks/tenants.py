@@ -22,7 +22,7 @@ from twofold import MFA, Request
 from twofold.database import create_engine
 from twofold.keyring import generate_key
 from twofold.metadata import NAMES
-from twofold.schema.revision import commands
+from twofold.schema import commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

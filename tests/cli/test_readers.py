@@ -15,7 +15,7 @@ from tests.databases import ROOT
 from tests.people import Clock, challenged, enroll, plain_settings
 from twofold import MFA, DatabaseUnavailable
 from twofold.database import create_engine, prefer_readers
-from twofold.schema.revision import commands
+from twofold.schema import commands
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Shell

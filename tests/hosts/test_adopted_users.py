@@ -12,9 +12,7 @@ from tests.hosts.test_users import KEYS, execute, rows
 from tests.people import FIREFOX, Clock, Phone, log_in, plain_settings
 from tests.schema.incident import models, stamp
 from twofold import MFA, UnknownUser
-from twofold.schema import spec
-from twofold.schema.adopt import adoption
-from twofold.schema.revision import commands
+from twofold.schema import adoption, commands, spec
 
 if TYPE_CHECKING:
     from tests.databases import Database

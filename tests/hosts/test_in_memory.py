@@ -16,7 +16,7 @@ from sqlalchemy.pool import StaticPool
 from tests.people import Clock, challenged, enroll, log_in, plain_settings
 from twofold import MFA, AsyncMFA, ConfigurationError, Rejected
 from twofold.database import enforce_foreign_keys
-from twofold.schema.revision import commands
+from twofold.schema import commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

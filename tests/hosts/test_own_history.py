@@ -13,8 +13,7 @@ import twofold
 from tests.hosts.conftest import OURS, Host
 from tests.people import plain_settings
 from twofold import ConfigurationError
-from twofold.schema import spec
-from twofold.schema.revision import commands
+from twofold.schema import commands, spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable

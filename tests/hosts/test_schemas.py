@@ -11,9 +11,7 @@ from sqlalchemy import event
 from tests.people import Clock, enroll, log_in, plain_settings
 from twofold import MFA, ConfigurationError, SchemaDrift
 from twofold.database import create_engine
-from twofold.schema import spec
-from twofold.schema.adopt import adoption
-from twofold.schema.revision import commands
+from twofold.schema import adoption, commands, spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

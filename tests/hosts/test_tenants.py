@@ -15,7 +15,7 @@ from tests.people import Blocked, Clock, Enrolment, enroll, log_in, plain_settin
 from twofold import MFA, AsyncMFA, Rejected, WrongKey
 from twofold.database import create_engine
 from twofold.metadata import NAMES
-from twofold.schema.revision.commands import upgrade
+from twofold.schema.commands import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,8 +15,7 @@ from tests.people import FIREFOX, Blocked, Clock, enroll, log_in, plain_settings
 from twofold import MFA, AsyncMFA, ConfigurationError, Rejected, UnknownUser
 from twofold.cli.operator import Operator
 from twofold.outcomes import spelled
-from twofold.schema import spec
-from twofold.schema.revision import commands
+from twofold.schema import commands, spec
 
 if TYPE_CHECKING:
     from tests.databases import Database

@@ -10,10 +10,8 @@ import sqlalchemy as sa
 from tests.databases import BACKENDS
 from tests.people import Clock, enroll, log_in, plain_settings
 from twofold import MFA, ConfigurationError
-from twofold.schema import spec
-from twofold.schema.adopt import adoption
-from twofold.schema.adopt.adoption import Refused
-from twofold.schema.revision import commands
+from twofold.schema import adoption, commands, spec
+from twofold.schema.adoption import Refused
 
 if TYPE_CHECKING:
     from tests.databases import Database, Sources

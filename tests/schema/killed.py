@@ -25,7 +25,7 @@ from sqlalchemy import event
 from twofold.cli import db as db  # noqa: PLC0414
 from twofold.cli import main
 from twofold.database import create_engine
-from twofold.schema.adopt import adoption
+from twofold.schema import adoption
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from twofold.schema import spec
-from twofold.schema.catalog import catalog
+from twofold.schema import catalog, spec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from twofold.schema.catalog import catalog
+from twofold.schema import catalog
 
 if TYPE_CHECKING:
     from tests.databases import Database

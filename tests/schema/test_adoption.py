@@ -12,10 +12,8 @@ from tests.databases import BACKENDS, Database, Sources
 from tests.schema.drifts import DRIFTS, Drift, in_company
 from tests.schema.rows import contents, fill, unchanged
 from tests.schema.snapshot import snapshot
-from twofold.schema import spec
-from twofold.schema.adopt import adoption
+from twofold.schema import adoption, commands, spec
 from twofold.schema.conformity.findings import Verdict
-from twofold.schema.revision import commands
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

@@ -13,10 +13,8 @@ from tests.schema.built import BUILT
 from tests.schema.incident import happen_in_part
 from tests.schema.rows import contents, unchanged
 from tests.schema.snapshot import snapshot
-from twofold.schema import spec
-from twofold.schema.adopt import adoption
+from twofold.schema import adoption, commands, spec
 from twofold.schema.dependants import find
-from twofold.schema.revision import commands
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from tests.cli.conftest import Shell
 from tests.schema.built import BUILT, Built
 from tests.schema.snapshot import snapshot
 from twofold.errors import SchemaDrift
-from twofold.schema import spec
-from twofold.schema.revision import commands
+from twofold.schema import commands, spec
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

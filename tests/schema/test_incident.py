@@ -14,9 +14,7 @@ from tests.schema.rows import contents, unchanged
 from tests.schema.snapshot import snapshot
 from twofold import MFA
 from twofold.errors import SchemaDrift
-from twofold.schema import history, spec
-from twofold.schema.adopt import adoption
-from twofold.schema.revision import commands
+from twofold.schema import adoption, commands, history, spec
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
@@ -180,7 +178,7 @@ def test_people_of_the_incident_keep_their_phones_codes_and_browsers(
     database: Database, clock: Clock, keys: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # More rows than a plan counts one by one.
-    monkeypatch.setattr("twofold.schema.adopt.survey._COUNTED", 1_000)
+    monkeypatch.setattr("twofold.schema.adoption.survey._COUNTED", 1_000)
     engine, shell = database.engine(), Shell({"database_url": database.url, "keys": keys})
     with engine.begin() as connection:
         models().create_all(connection)

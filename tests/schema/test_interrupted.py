@@ -23,9 +23,7 @@ from tests.schema.built import BUILT, build, hanging
 from tests.schema.incident import happen, happen_in_part
 from tests.schema.killed import ARGUMENTS, TWOFOLD, environment
 from tests.schema.rows import contents, unchanged
-from twofold.schema import locking
-from twofold.schema.adopt import adoption
-from twofold.schema.revision import commands
+from twofold.schema import adoption, commands, locking
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ import sqlalchemy as sa
 from tests.databases import ROOT
 from tests.schema.incident import happen_in_part
 from tests.schema.killed import ARGUMENTS, TWOFOLD, environment
-from twofold.schema.adopt import adoption
-from twofold.schema.revision import commands
+from twofold.schema import adoption, commands
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

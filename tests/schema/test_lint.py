@@ -14,7 +14,7 @@ from tests.schema.explained import DOCS, EXPLAINED, complaints, documented, is_e
 from tests.schema.incident import happen
 from tests.schema.rows import fill
 from tests.test_migrations import offline
-from twofold.schema.adopt import adoption
+from twofold.schema import adoption
 from twofold.schema.conformity.findings import Verdict
 from twofold.settings import Settings
 

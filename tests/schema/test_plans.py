@@ -17,10 +17,8 @@ from tests.schema.built import BUILT, build, hanging
 from tests.schema.drifts import in_company
 from tests.schema.rows import contents, fill, unchanged
 from tests.schema.snapshot import snapshot
-from twofold.schema import spec
-from twofold.schema.adopt import adoption
+from twofold.schema import adoption, commands, spec
 from twofold.schema.dependants import find
-from twofold.schema.revision import commands
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

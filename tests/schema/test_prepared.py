@@ -10,7 +10,7 @@ import pytest
 from psycopg.errors import FeatureNotSupported
 
 from tests.schema.incident import happen_in_part
-from twofold.schema.adopt import adoption
+from twofold.schema import adoption
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

@@ -12,9 +12,7 @@ from tests.databases import Database
 from tests.schema.clients import run
 from tests.schema.incident import happen_in_part
 from tests.schema.rows import contents, unchanged
-from twofold.schema import spec
-from twofold.schema.adopt import adoption
-from twofold.schema.revision import commands
+from twofold.schema import adoption, commands, spec
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

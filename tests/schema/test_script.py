@@ -12,10 +12,8 @@ from tests.schema.drifts import DRIFTS, Drift
 from tests.schema.incident import happen, models, older, stamp
 from tests.schema.rows import contents, fill, unchanged
 from tests.schema.snapshot import snapshot
-from twofold.schema import history, spec
-from twofold.schema.adopt import adoption
+from twofold.schema import adoption, commands, history, spec
 from twofold.schema.conformity.findings import Verdict
-from twofold.schema.revision import commands
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
 from twofold.metadata import NAMES, UsersColumn, tables
-from twofold.schema import spec
-from twofold.schema.revision import commands
+from twofold.schema import commands, spec
 from twofold.schema.users.users import column
 from twofold.settings import Settings
 

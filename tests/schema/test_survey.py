@@ -21,9 +21,7 @@ from tests.schema.killed import ARGUMENTS, TWOFOLD, environment
 from tests.schema.rows import contents, unchanged
 from twofold.cli.terminal import as_json
 from twofold.errors import SchemaDrift
-from twofold.schema import spec
-from twofold.schema.adopt import adoption
-from twofold.schema.revision import commands
+from twofold.schema import adoption, commands, spec
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

@@ -11,9 +11,8 @@ from tests.databases import BACKENDS, Database, Sources
 from tests.schema.drifts import DRIFTS, Drift
 from tests.schema.snapshot import snapshot
 from twofold.errors import SchemaDrift
-from twofold.schema import spec
+from twofold.schema import commands, spec
 from twofold.schema.conformity.findings import Verdict
-from twofold.schema.revision import commands
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

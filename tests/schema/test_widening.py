@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests.schema.rows import contents, fill, unchanged
-from twofold.schema.adopt import adoption, postgresql_ids
-from twofold.schema.revision import commands
+from twofold.schema import adoption, commands
+from twofold.schema.adoption import postgresql_ids
 from twofold.settings import Settings
 
 if TYPE_CHECKING:

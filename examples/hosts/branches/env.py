@@ -7,7 +7,7 @@ from alembic import context
 from examples.hosts.branches.models import metadata
 from twofold import Settings, include_name
 from twofold.database import create_engine
-from twofold.schema.revision.stamp import refuse_unverified
+from twofold.schema.stamp import refuse_unverified
 
 engine = create_engine(Settings().database_url.get_secret_value(), answer_within=None)
 with engine.connect() as connection:

@@ -17,8 +17,7 @@ from twofold.account.row import LOGIN, Account
 from twofold.account.standby import IsStandby
 from twofold.errors import ConfigurationError, SchemaDrift, UnknownUser
 from twofold.metadata import UsersColumn, tables
-from twofold.schema import place
-from twofold.schema.catalog import catalog
+from twofold.schema import catalog, place
 from twofold.schema.users.ids import SERVED, Ids, ids
 
 if TYPE_CHECKING:

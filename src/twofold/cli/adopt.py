@@ -16,8 +16,7 @@ from twofold.cli.secrets import Brought, FernetKeys, bring, sentences, with_fern
 from twofold.cli.shown import Table, counted
 from twofold.cli.terminal import Doing, Terminal, command
 from twofold.errors import ConfigurationError, SchemaDrift
-from twofold.schema import locking, spec
-from twofold.schema.adopt import adoption
+from twofold.schema import adoption, locking, spec
 from twofold.schema.conformity.findings import Verdict
 from twofold.schema.plan.plan import HEAVY
 from twofold.schema.plan.waits import waits

@@ -11,10 +11,9 @@ from twofold.cli import adopt, write_revision
 from twofold.cli.shown import Table
 from twofold.cli.terminal import Terminal, command, noun
 from twofold.errors import ConfigurationError
-from twofold.schema import place, spec
+from twofold.schema import commands, place, spec
 from twofold.schema.conformity.findings import Verdict
 from twofold.schema.failures import as_mfa_errors
-from twofold.schema.revision import commands
 
 if TYPE_CHECKING:
     from twofold.schema.conformity.findings import Finding, Report

@@ -11,7 +11,7 @@ from twofold.address import backend_of
 from twofold.database import create_engine, prefer_readers
 from twofold.schema import locking, place, spec
 from twofold.schema.failures import as_command_error
-from twofold.schema.revision.stamp import refuse_unverified
+from twofold.schema.stamp import refuse_unverified
 from twofold.settings import Settings
 
 

@@ -23,7 +23,7 @@ Revision ID: {revision}
 Revises: {after}
 """
 
-from twofold.schema.revision import add_mfa_tables
+from twofold.schema import add_mfa_tables
 
 revision = "{revision}"
 down_revision = {down_revision}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from twofold.account.runtime import read_keys
 from twofold.errors import MFAError, SchemaDrift
-from twofold.schema.revision import commands
+from twofold.schema import commands
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

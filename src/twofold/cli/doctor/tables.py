@@ -10,9 +10,8 @@ from twofold.account import hiding
 from twofold.cli.doctor.check import Check
 from twofold.cli.shown import counted
 from twofold.metadata import UsersColumn
-from twofold.schema import history, place, spec
+from twofold.schema import commands, founding, history, place, spec
 from twofold.schema.failures import as_mfa_errors
-from twofold.schema.revision import commands, founding
 from twofold.schema.users.referenced import obstacle
 from twofold.schema.users.users import as_spelled, parent
 

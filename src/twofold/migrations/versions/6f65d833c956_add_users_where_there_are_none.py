@@ -16,11 +16,9 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from twofold.errors import SchemaDrift
-from twofold.schema import place, spec
-from twofold.schema.catalog import catalog
+from twofold.schema import catalog, founding, place, spec
 from twofold.schema.dependants import find
 from twofold.schema.failures import refusal_as_command_error
-from twofold.schema.revision import founding
 from twofold.schema.users.users import configured, parent
 
 revision = "6f65d833c956"

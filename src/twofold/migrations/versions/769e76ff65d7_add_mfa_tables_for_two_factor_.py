@@ -38,7 +38,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from twofold.schema.revision import add_mfa_tables
+from twofold.schema import add_mfa_tables
 from twofold.schema.users.users import configured
 
 revision = "769e76ff65d7"

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from twofold.schema import place, spec
-from twofold.schema.catalog import catalog
+from twofold.schema import catalog, place, spec
 from twofold.schema.conformity import columns, indexes
 from twofold.schema.conformity.findings import Finding, Report, Verdict
 from twofold.schema.users.referenced import obstacle

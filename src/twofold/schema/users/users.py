@@ -10,8 +10,7 @@ import sqlalchemy as sa
 
 from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
-from twofold.schema import place
-from twofold.schema.catalog import catalog
+from twofold.schema import catalog, place
 from twofold.schema.users.ids import Declared
 from twofold.schema.users.referenced import obstacle
 from twofold.settings import Settings

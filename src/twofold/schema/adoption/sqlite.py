@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
-from twofold.schema.adopt import preflight, sqlite_ddl
+from twofold.schema.adoption import preflight, sqlite_ddl
 from twofold.schema.conformity.findings import Verdict
 from twofold.schema.plan.plan import Lock, Step, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.adopt.sqlite_ddl import Part
+    from twofold.schema.adoption.sqlite_ddl import Part
     from twofold.schema.plan.plan import Probe, Subject
 
 _NEW = "twofold_new_"

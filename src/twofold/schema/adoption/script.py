@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from twofold.schema import history, spec
-from twofold.schema.adopt.perform import STRICT, UNLIMITED
+from twofold.schema.adoption.perform import STRICT, UNLIMITED
 from twofold.schema.conformity.findings import Verdict
 
 if TYPE_CHECKING:

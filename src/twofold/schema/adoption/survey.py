@@ -8,13 +8,12 @@ import sqlalchemy as sa
 
 from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
-from twofold.schema import history, place, spec
-from twofold.schema.adopt import mariadb, postgresql, preflight, rights, sqlite
+from twofold.schema import founding, history, place, spec
+from twofold.schema.adoption import mariadb, postgresql, preflight, rights, sqlite
 from twofold.schema.conformity import verifier
 from twofold.schema.conformity.findings import Finding, Verdict
 from twofold.schema.dependants import find
 from twofold.schema.plan.plan import Blocker, Change, Lock, Plan, Size, Step, Subject
-from twofold.schema.revision import founding
 from twofold.schema.users.referenced import obstacle
 from twofold.schema.users.users import as_spelled, column, live_type
 from twofold.schema.users.users import parent as users_table

@@ -13,8 +13,7 @@ import sqlalchemy as sa
 
 from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
-from twofold.schema import place, spec
-from twofold.schema.catalog import catalog
+from twofold.schema import catalog, place, spec
 from twofold.schema.users.referenced import obstacle
 from twofold.schema.users.users import parent
 from twofold.settings import users_parts

@@ -11,11 +11,10 @@ from alembic.runtime.migration import MigrationContext
 
 from twofold.alone import alone
 from twofold.metadata import UsersColumn
-from twofold.schema import place, spec
+from twofold.schema import founding, place, spec
 from twofold.schema.conformity import verifier
 from twofold.schema.dependants import find
 from twofold.schema.failures import as_mfa_errors
-from twofold.schema.revision import founding
 from twofold.schema.users.users import described
 
 if TYPE_CHECKING:

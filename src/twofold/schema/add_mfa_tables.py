@@ -12,12 +12,10 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from twofold.metadata import UsersColumn
-from twofold.schema import place, spec
-from twofold.schema.catalog import catalog
+from twofold.schema import catalog, founding, place, spec
 from twofold.schema.conformity.verifier import verify
 from twofold.schema.dependants import find
 from twofold.schema.failures import refusal_as_command_error
-from twofold.schema.revision import founding
 from twofold.schema.users.users import column, described, live_type, named_type, parent
 
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from twofold.schema.adopt import preflight
-from twofold.schema.adopt.modify_mariadb import UTF8, Columns
-from twofold.schema.adopt.online_mariadb import copies, is_copied_to_lengthen
+from twofold.schema.adoption import preflight
+from twofold.schema.adoption.modify_mariadb import UTF8, Columns
+from twofold.schema.adoption.online_mariadb import copies, is_copied_to_lengthen
 from twofold.schema.conformity.findings import Verdict
 from twofold.schema.plan.plan import Change, Lock, Step, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from twofold.schema.adopt.online_mariadb import Copies
+    from twofold.schema.adoption.online_mariadb import Copies
     from twofold.schema.plan.plan import Probe, Subject
 
 ONLINE = ("ALGORITHM=INSTANT, LOCK=NONE", "ALGORITHM=NOCOPY, LOCK=NONE", "ALGORITHM=INPLACE, LOCK=NONE")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from twofold.schema.adopt import postgresql_ids, preflight
+from twofold.schema.adoption import postgresql_ids, preflight
 from twofold.schema.conformity.findings import Verdict
 from twofold.schema.plan.plan import Change, Lock, Step, columns_of
 

@@ -5,6 +5,8 @@ finished by the next one. It is computed once, in the turn in which it is carrie
 the end, to say that all of it took effect. Nothing is changed unless everything can be: a plan with one blocker, or
 with one heavy step that nobody allowed, is refused whole. No table and no row is ever dropped, and of columns, keys and
 indexes only those that a step has replaced, with the same values in them.
+
+Tests: `tests/schema`, `tests/cli/test_db.py`.
 """
 
 from __future__ import annotations
@@ -16,14 +18,13 @@ from typing import TYPE_CHECKING
 
 from twofold import pooler
 from twofold.errors import ConfigurationError, SchemaDrift
-from twofold.schema import history, locking, spec
-from twofold.schema.adopt.perform import perform, prepare
-from twofold.schema.adopt.progress import watched
-from twofold.schema.adopt.script import place, written
-from twofold.schema.adopt.survey import of_before, survey
+from twofold.schema import commands, history, locking, spec
+from twofold.schema.adoption.perform import perform, prepare
+from twofold.schema.adoption.progress import watched
+from twofold.schema.adoption.script import place, written
+from twofold.schema.adoption.survey import of_before, survey
 from twofold.schema.failures import as_mfa_errors
 from twofold.schema.plan.plan import HEAVY
-from twofold.schema.revision import commands
 from twofold.schema.sight import Moved, Sight, reading, steady
 
 if TYPE_CHECKING:
