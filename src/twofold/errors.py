@@ -95,7 +95,7 @@ class Stale(MFAError):
 
 
 class UnknownUser(MFAError):
-    """There is no such user; give the value that the column of TWOFOLD_USERS holds."""
+    """There is no such user; give the value that the column of TWOFOLD_USERS holds, of a row that is committed."""
 
 
 class NotAdopted(MFAError):
