@@ -1,6 +1,8 @@
 """The factors that can answer a challenge, told apart by the form of what was typed.
 
-A new factor is one more room and one more line here; the story of a login does not change.
+A new factor needs a form that no other has: the app has 6 to 8 digits, a backup code 25 symbols, one of before Twofold
+6 to 32 letters and digits. `read` gets a line for it, and so do `companions`, where it has rows in a table of its own,
+and the `factors` of `login.challenge`. Judging stays with its room.
 """
 
 from __future__ import annotations
