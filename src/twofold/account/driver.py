@@ -42,7 +42,7 @@ class Statement(Generic[C]):
         text = self._text(connection)
         cursor = _sent(connection, text, values)
         try:
-            # SQLite reads, and finds what it cannot read, only now.
+            # SQLite reads rows while they are fetched, so an error of reading comes here and not from execute.
             with Translated(connection):
                 row = cursor.fetchone()
         finally:
@@ -89,7 +89,8 @@ class _Text:
     def __init__(self, core: Any, names: tuple[str, ...], dialect: sa.Dialect) -> None:
         compiled: Any = bounded(core, dialect).compile(dialect=dialect)
         self.words = str(compiled)
-        # A value of the caller stands at its place among them; one that the statement itself holds follows after.
+        # Each parameter gets its place: the values of the caller in the order of `names`, then those that the statement
+        # itself holds.
         places: dict[str, int] = compiled.construct_params({name: place for place, name in enumerate(names)})
         fixed = [name for name in places if name not in names]
         self._fixed = tuple(places[name] for name in fixed)
@@ -110,7 +111,7 @@ class _Text:
                 if (value := bound[place]) is not None:
                     bound[place] = convert(value)
         except (TypeError, ValueError) as error:
-            # A value that is none is the fault of whoever gave it, and not of what the database holds.
+            # A value that its type cannot convert is an error of the caller, and no sign of an altered row.
             raise StatementError(str(error), self.words, None, error, hide_parameters=True) from error
         return tuple(bound) if self._keys is None else dict(zip(self._keys, bound, strict=True))
 
@@ -132,7 +133,7 @@ def _converted(
 
 
 def _has_listeners(connection: sa.Connection) -> bool:
-    """Whether Core has to execute: for listeners, logs, tables that are renamed on the way, and for other drivers."""
+    """Whether Core has to execute: for listeners, a logger, a schema_translate_map, or a driver that is not tested."""
     engine = connection.engine
     return (
         connection._has_events  # noqa: SLF001
@@ -144,8 +145,7 @@ def _has_listeners(connection: sa.Connection) -> bool:
     )
 
 
-# What a host hears when a transaction begins or ends, or a connection is taken out: there it says which tenant, role
-# or policy holds, and often for one transaction alone.
+# The events of Core at which a host sets the tenant or the role, often by SET LOCAL, which holds for one transaction.
 _HEARD = (
     "begin",
     "commit",
@@ -155,14 +155,14 @@ _HEARD = (
     "before_execute",
     "before_cursor_execute",
 )
-# Where the driver itself is called, the same can be said. Who gives passwords to new connections says nothing of it.
+# The events of a dialect at which the same can be set. At do_connect, its other common one, hosts give passwords.
 _CALLED = ("do_execute", "do_execute_no_params")
 
 
 def needs_transaction(connection: sa.Connection) -> bool:
-    """Whether the host listens to what happens around statements: what it sets may hold for one transaction alone.
+    """Whether the host has a listener that may set something for one transaction, so that autocommit will not do.
 
-    Its `SET LOCAL` would be gone with its own statement where each statement commits by itself.
+    In autocommit, where each statement is a transaction, a `SET LOCAL` ends with its own statement.
     """
     engine, pool = connection.engine, cast("Any", connection.engine.pool.dispatch)
     if pool.checkout or pool.checkin or pool.reset:
@@ -176,7 +176,7 @@ def needs_transaction(connection: sa.Connection) -> bool:
 
 
 def says_whose(connection: sa.Connection) -> bool:
-    """Whether the host listens where tenants are told, and those who trace or count do not listen."""
+    """Whether the host listens at begin or engine_connect, where tenants are set. Tracing and metrics use others."""
     return _listens(connection, ("begin", "engine_connect"))
 
 
@@ -186,12 +186,12 @@ def _listens(connection: sa.Connection, names: Iterable[str]) -> bool:
     return any(getattr(one, "__module__", None) != _CORE_ITSELF for one in listeners)
 
 
-# Core listens, too, to set the isolation level of an engine.
+# Core itself listens at engine_connect, to set the isolation level of an engine: such a listener does not count.
 _CORE_ITSELF = "sqlalchemy.engine.default"
 
 
 def is_told_of_a_pooler(connection: sa.Connection) -> bool:
-    """Whether the host has told asyncpg to keep no statement, or to name each anew, as it has to behind a pooler.
+    """Whether the cache of asyncpg is off, or its prepared statements get unique names: what a pooler calls for.
 
     asyncpg prepares a statement and executes it in two steps. Without a transaction around both, the pooler may give
     the second step another connection, on which the statement is not there or is another one.
@@ -216,7 +216,7 @@ def _sent(connection: sa.Connection, text: _Text, values: tuple[Any, ...]) -> DB
 
 
 class Translated:
-    """A block that talks to the driver: what it raises leaves as Core would raise it."""
+    """A context manager around calls of the driver, which raises its errors as the exceptions of SQLAlchemy."""
 
     __slots__ = ("_connection", "_words")
 
@@ -232,14 +232,14 @@ class Translated:
         if isinstance(error, self._connection.dialect.loaded_dbapi.Error):
             _raise(self._connection, self._words, error)
         if not isinstance(error, Exception):
-            # Whoever is stopped in the middle does not know what the server is still about to say.
+            # After CancelledError or KeyboardInterrupt an answer may still be unread: the connection is of no more use.
             self._connection.invalidate(error)
 
 
 def _raise(connection: sa.Connection, words: str, error: Any) -> NoReturn:
     dialect = connection.dialect
     if dialect.is_disconnect(error, connection.connection, None):
-        # Core finds out by itself, and empties the pool of connections that are as dead as this one.
+        # Executing through Core meets the same disconnect, and Core then invalidates the whole pool.
         connection.exec_driver_sql("SELECT 1")
     raise DBAPIError.instance(
         words, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect

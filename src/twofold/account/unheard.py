@@ -1,7 +1,7 @@
-"""What a host says where Twofold does not hear it, on a Session or on connections of its own: told once, at the start.
+"""Warn of a tenant or role that the host sets where Twofold's own connections do not get it, once for each schema.
 
-Nothing is refused for it: a listener may say what does not concern us, and a role may see all that it is to see. What
-is hidden is refused where somebody asks for it.
+It is a warning and no refusal: a listener of Session may set something else, and row-level security may let the role
+see every row that it needs. An operation on a user whose rows are hidden is refused when it is called.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _log = logging.getLogger("twofold")
 
 
 def warn(connection: sa.Connection) -> None:
-    """Log what is not heard, unless the host says whose rows are asked for where it is."""
+    """Log the warnings, unless the host has a listener on the engine, where a tenant reaches these connections."""
     if says_whose(connection):
         return
     if names := hiding.bound(connection):
@@ -40,11 +40,11 @@ def warn(connection: sa.Connection) -> None:
 
 
 def _listening() -> Iterator[bool]:
-    """Whether anybody listens to the transactions of all Sessions, or of those of one sessionmaker."""
+    """For Session and each class derived from it, whether somebody other than SQLAlchemy listens at after_begin."""
     orm: Any = sys.modules.get("sqlalchemy.orm")
     kinds: list[Any] = [orm.Session] if orm else []
     for kind in kinds:
-        # What is listened to on a class shows on what is made of it.
+        # A sessionmaker derives a class of its own. Listeners of a class are found through an instance.
         listeners = object.__new__(kind).dispatch.after_begin
         yield any(not str(getattr(one, "__module__", "")).startswith("sqlalchemy.") for one in listeners)
         kinds.extend(kind.__subclasses__())
