@@ -1,4 +1,4 @@
-"""`twofold events checkpoint` and `tombstone`, and what `verify --against` compares: the log against a copy elsewhere.
+"""`twofold events checkpoint` and `tombstone`, and the comparison of `twofold events verify --against FILE`.
 
 Checkpoints are made and compared without TWOFOLD_KEYS, so that they can be kept where those keys are not.
 """
@@ -39,7 +39,7 @@ _HELP = "The file of the checkpoints."
 
 
 class Unfounded(MFAError):
-    """What was given as a tombstone is none that can be taken; nothing was appended."""
+    """A line given as a tombstone has no valid signature, or a moment in the future; nothing was appended."""
 
 
 def checkpoint(
@@ -98,7 +98,7 @@ def tombstone(
                 f"Line {number} is no tombstone that a key in TWOFOLD_KEYS or TWOFOLD_AUDIT_KEYS has signed."
             )
         if found.at > datetime.now(UTC) + _CLOCKS_APART:
-            # It would excuse whatever becomes of the user until then.
+            # A tombstone excuses that the user is missing from checkpoints before it: those still to be made as well.
             raise Unfounded(f"Line {number} is a tombstone of {found.at:%Y-%m-%d %H:%M} UTC, which is to come.")
         given.append(found)
     with ledger.reading(file), ledger.opened(file, key) as opened:
@@ -111,9 +111,10 @@ def tombstone(
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What a file of checkpoints says about a database: so many checkpoints, the last of which saw so many users.
+    """The result of comparing a file of `checkpoints` with a database; the last one, made at `last_at`, saw `users`.
 
-    The last heads of `pruned` users went with events that were pruned since, and say nothing any more.
+    `erased` users have a tombstone, and `unfinished` lines are of a run that was stopped. For `pruned` users the event
+    that the last checkpoint names was pruned since, so it proves nothing any more.
     """
 
     checkpoints: int
@@ -126,7 +127,7 @@ class Compared:
 
 
 def compare(terminal: Terminal, file: Path, public_key: Path | None) -> Compared:
-    """Prove a file, then look for each of its heads in the database.
+    """Verify a file by its signatures, then look for each of its heads in the database.
 
     Raises Altered where the file is not what was written, ConfigurationError where it cannot be read or holds no
     checkpoint.
@@ -159,13 +160,13 @@ def compare(terminal: Terminal, file: Path, public_key: Path | None) -> Compared
 
 
 def _append_checkpoint(terminal: Terminal, opened: ledger.Ledger, batch: int) -> tuple[Checkpoint, str]:
-    """Append the heads of all users and what closes them; the checkpoint, and the hash of its line."""
+    """Append the heads of all users, then the checkpoint that closes them; return it and the hash of its line."""
     users, begun_at, after = 0, datetime.now(UTC), None
     with _connected(terminal) as (connection, schema):
         total = heads.how_many(connection, schema)
     with terminal.progress("Reading", total) as step:
         while True:
-            # A connection for each page, or a database with a long list of users would keep a snapshot for it.
+            # A connection for each page: one for all of them would keep a snapshot open until the last user is read.
             with _connected(terminal) as (connection, schema):
                 page = heads.page(connection, schema, after=after, limit=batch)
             if not page:

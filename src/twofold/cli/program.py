@@ -1,4 +1,4 @@
-"""The root of the commands, which imports the one that is asked for and no other."""
+"""The root command of `twofold`, which imports only the command that is called."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Program(TyperGroup):
-    """The root of the commands: it imports the one that is asked for, and tells whatever it raises as a sentence."""
+    """The root command: it imports only the command that is called, and prints an error as a sentence."""
 
     def main(
         self,
@@ -30,7 +30,7 @@ class _Program(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run one command and end the process."""
-        del standalone_mode  # The errors of the parser are told like all others.
+        del standalone_mode  # Never standalone: Click would print its errors itself.
         run = functools.partial(super().main, args, prog_name, complete_var, False, windows_expand_args, **extra)
         failures.run(args, run)
 
@@ -44,12 +44,12 @@ class _Program(TyperGroup):
         del ctx
         if cmd_name in ABOUT and cmd_name not in self.commands:
             group = typer.main.get_group(import_module(f"twofold.cli.{cmd_name}").app)
-            # A command by itself is the only one of its group, under the same name.
+            # A noun without subcommands, as doctor, is a group whose only command has its name.
             self.commands[cmd_name] = group.commands.get(cmd_name, group)
         return self.commands.get(cmd_name)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Tell what there is, and import none of it: SQLAlchemy alone would take most of a second."""
+        """List the commands without importing them: importing SQLAlchemy alone takes most of a second."""
         commands = [TyperCommand(name, help=text, rich_markup_mode="rich") for name, text in ABOUT.items()]
         contents = TyperGroup(
             name=self.name,
@@ -89,4 +89,4 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
     ] = False,
 ) -> None:
-    """What comes before the command."""
+    """Take the options that stand before the command."""

@@ -59,7 +59,8 @@ def _checks(terminal: Terminal) -> Iterator[Check]:
         yield from _checked(name, functools.partial(look, terminal))
     reached = tuple(_reached(terminal))
     yield from reached
-    # What needs the database says nothing new where it does not answer, and nothing true where it mixes statements up.
+    # Without a connection each of these checks would repeat the same error; behind a pooler that mixes up prepared
+    # statements their findings would be wrong.
     if _are_well(reached, "database") and not _is_wrong(reached, "pooler"):
         yield from _of_the_database(terminal, has_keys=_are_well(configured, "keys"))
     yield from policy.odds(settings)
@@ -97,7 +98,7 @@ def _of_the_database(terminal: Terminal, *, has_keys: bool) -> Iterator[Check]:
 
 
 def _checked(name: str, look: Callable[[], Iterable[Check]]) -> Iterator[Check]:
-    """What was seen, the reason why it could not be made among them."""
+    """Run one check. Where it raises, report the error as a finding of its own, so that the other checks go on."""
     try:
         yield from look()
     except MFAError as error:

@@ -1,4 +1,4 @@
-"""A pooler before PostgreSQL, and whether Twofold's own programs are told of it."""
+"""Check for a pooler before PostgreSQL, and for prepared statements that it loses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def statements(terminal: Terminal) -> Iterator[Check]:
-    """No pooler gives transactions another connection, or no statement is lost by it, on PostgreSQL."""
+    """Check, on PostgreSQL, that no prepared statement is lost by a pooler that changes connections."""
     engine = terminal.engine
     if engine.dialect.name != "postgresql":
         return

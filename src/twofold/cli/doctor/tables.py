@@ -1,4 +1,4 @@
-"""The users' column, the tables, and the revision that is recorded."""
+"""Check the users' column, the tables, the recorded revision and, on PostgreSQL, row-level security."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 _NAMED = 3
 _OWN_USERS = {"id", "subject", "created_at"}
 _OURS = {"users", "alembic_version", spec.VERSION_TABLE, *spec.NAMES}
-_ANEW = f"DELETE FROM {spec.VERSION_TABLE}; then twofold db upgrade"  # noqa: S608 -- A person reads it.
+_ANEW = f"DELETE FROM {spec.VERSION_TABLE}; then twofold db upgrade"  # noqa: S608 -- Shown, not executed.
 
 
 def users(terminal: Terminal) -> Iterator[Check]:
-    """`user_id` can reference the users."""
+    """Check that a foreign key from `user_id` can reference the users' column."""
     column = UsersColumn.parse(terminal.settings.users)
     with as_mfa_errors(), terminal.engine.connect() as connection:
         found = parent(connection, column)
@@ -43,7 +43,7 @@ def users(terminal: Terminal) -> Iterator[Check]:
 
 
 def _made_for_nobody(terminal: Terminal, users: Relation) -> Iterator[Check]:
-    """An upgrade made `users`, and whoever runs it has their users elsewhere."""
+    """Note a `users` table that an upgrade made and nobody fills: the host's users may be in another table."""
     if users.name != "users" or set(users.columns) != _OWN_USERS:
         return
     with as_mfa_errors(), terminal.engine.connect() as connection:
@@ -61,7 +61,7 @@ def _made_for_nobody(terminal: Terminal, users: Relation) -> Iterator[Check]:
 
 
 def schema(terminal: Terminal) -> Iterator[Check]:
-    """The tables are as the revision makes them."""
+    """Check that the four tables conform to the revision."""
     report = commands.verify(terminal.engine, terminal.settings)
     if report.conforms:
         yield Check("schema", "ok", "The four tables conform to the revision.")
@@ -69,7 +69,7 @@ def schema(terminal: Terminal) -> Iterator[Check]:
     with as_mfa_errors(), terminal.engine.connect() as connection:
         is_recorded = spec.REVISION in history.every(connection)
     if report.nothing_there:
-        # An upgrade makes nothing that it takes for done.
+        # Alembic skips a revision that is recorded as applied, so the record has to go first.
         step = _ANEW if is_recorded else "twofold db upgrade"
         yield Check("schema", "wrong", "The four tables are not there.", step)
         return
@@ -80,7 +80,7 @@ def schema(terminal: Terminal) -> Iterator[Check]:
 
 
 def revision(terminal: Terminal) -> Iterator[Check]:
-    """The revision that is recorded is the one that the tables conform to."""
+    """Check that the recorded revision is the one that the tables conform to."""
     with as_mfa_errors(), terminal.engine.connect() as connection:
         found, elsewhere = history.every(connection), history.elsewhere(connection)
     unknown = [one for one in found if one not in {spec.REVISION, spec.USERS_REVISION}]
@@ -101,7 +101,7 @@ def revision(terminal: Terminal) -> Iterator[Check]:
 
 
 def row_security(terminal: Terminal) -> Iterator[Check]:
-    """No row of ours is hidden from the role that looks, on PostgreSQL."""
+    """Check, on PostgreSQL, that no row-level security policy hides rows of Twofold from the current role."""
     if terminal.engine.dialect.name != "postgresql":
         return
     with as_mfa_errors(), terminal.engine.connect() as connection:
