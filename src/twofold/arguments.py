@@ -1,4 +1,4 @@
-"""What a caller may give, by the name of the argument: another type is told of before anything is read. Pure.
+"""Check the types of arguments by their names, before anything is read from the database. Pure.
 
 Tests: `tests/attacks/test_wrong_arguments.py`.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LARGEST = 2**63 - 1
-"""No number of a row goes beyond it."""
+"""The largest number that a BIGINT column holds."""
 
 
 def check(given: Mapping[str, object]) -> None:
@@ -27,14 +27,14 @@ def check(given: Mapping[str, object]) -> None:
 
 
 def whole(name: str, number: object) -> int:
-    """A whole number, as large as a row's can be. Raises TypeError, which names the argument, for anything else."""
+    """Clamp a whole number to what a BIGINT column holds. Raises TypeError, which names the argument, for others."""
     if isinstance(number, bool) or not isinstance(number, int):
         raise TypeError(f"{name} is an int, not {type(number).__name__}.")
     return max(-LARGEST, min(number, LARGEST))
 
 
 def batch(number: object, most: int) -> int:
-    """How many to read at once, between one and the most. Raises TypeError for what is no whole number."""
+    """Clamp the size of a batch to between 1 and `most`. Raises TypeError for what is no whole number."""
     return max(1, min(whole("limit", number), most))
 
 
@@ -45,7 +45,7 @@ def _is_request(value: object) -> bool:
 
 
 def _is_session(value: object) -> bool:
-    # An empty one would be the same for everybody.
+    # Sessions without an id would all give the empty text, and each could confirm what another began.
     return value is None or (isinstance(value, str) and value != "")
 
 

@@ -1,7 +1,7 @@
-"""A column's new type, tried on an empty table: the one way to know what PostgreSQL makes of an expression over it.
+"""Rehearse a column's new type on an empty copy: only PostgreSQL knows whether an expression is valid over it.
 
-ALTER COLUMN TYPE builds indexes, checks and statistics anew out of their text, and what was immutable over the old
-type, or had a function for it, need not be so over the new one. The table is temporary, and undone.
+ALTER COLUMN TYPE rebuilds indexes, checks and statistics from their text. Over the new type, a function in them may
+not exist, or may not be immutable, and the ALTER fails. The copy is a temporary table, undone by a savepoint.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _BUILT = sa.text(
 def refused(
     connection: sa.Connection, table: str, columns: Sequence[str], statement: str
 ) -> Iterator[tuple[sa.Row[Any], str | None]]:
-    """What PostgreSQL could not build anew once this ALTER has changed the columns, each with the error's code.
+    """Yield what PostgreSQL cannot rebuild once this ALTER has changed the columns, each with its SQLSTATE.
 
-    The code is None where this role may make no temporary table, so that nothing could be tried.
+    Where the role may not create a temporary table, nothing can be tried: all are yielded, with None.
     """
     built = connection.execute(_BUILT, {"table": table, "columns": list(columns)}).all()
     if not built:
@@ -63,13 +63,13 @@ def refused(
 
 
 def _of_the_copy(statistics: str, owner: str) -> str:
-    """Statistics name their table at the end, and themselves in a schema where they are already."""
+    """The CREATE STATISTICS for the copy: it names another table, and itself anew, as its own name is taken."""
     over = statistics.partition(" ON ")[2].rpartition(f" FROM {owner}")[0]
     return f"CREATE STATISTICS pg_temp.twofold_rehearsal ON {over} FROM {_COPY}"
 
 
 def _refusal(connection: sa.Connection, statement: str, *, keep: bool = False) -> str | None:
-    """Execute a statement and take it back, unless what it makes is to be kept; the code of its error, if any."""
+    """Execute a statement in a savepoint, rolled back unless `keep`; return the SQLSTATE of its error, or None."""
     try:
         with connection.begin_nested() as tried:
             connection.exec_driver_sql(statement)
