@@ -16,17 +16,19 @@ from tests.databases import ROOT
 from tests.people import plain_settings
 from twofold import MFA
 from twofold.keyring import generate_key
+from twofold.operation import Blocking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE = ROOT / "docs" / "reference.md"
 # What the command line does for operators is told in docs/cli.md.
-_GROUPS = ("totp", "backup_codes", "trusted_devices", "events")
+_OF_OPERATORS = frozenset({"keys", "legacy"})
 _HEAD = """\
 # Reference
 
-Every operation of `MFA`, which are those of `AsyncMFA`, awaited, and every value that they return. How they go
+Every operation of `MFA`, which are those of `AsyncMFA`, awaited, and every value that they return; `keys` and `legacy`
+are for operators, by [the command line](cli.md). How they go
 together: [library.md](library.md); what they raise: [library.md](library.md#when-something-is-wrong). Made from the
 code by `python -m tests.reference`.
 
@@ -45,7 +47,8 @@ def _operations() -> Iterator[str]:
     yield "|---|---|---|"
     mfa = MFA(sa.create_engine("sqlite://"), plain_settings(keys=generate_key("k1")))
     alone = [name for name in _public(mfa) if callable(getattr(mfa, name)) and name != "within"]
-    named = [f"{group}.{name}" for group in _GROUPS for name in _public(getattr(mfa, group))]
+    groups = [name for name, value in vars(mfa).items() if isinstance(value, Blocking) and name not in _OF_OPERATORS]
+    named = [f"{group}.{name}" for group in groups for name in _public(getattr(mfa, group))]
     for name in alone + named:
         operation: object = mfa
         for part in name.split("."):
