@@ -150,15 +150,24 @@ SHORTEST = {
 }
 
 
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the wheel holds."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(folder / "installed")
+    return folder / "installed"
+
+
 @pytest.mark.parametrize("file", SHORTEST)
-def test_alembic_works_from_an_installed_wheel_with_two_lines_of_configuration(tmp_path: Path, file: str) -> None:
+def test_alembic_works_from_an_installed_wheel_with_two_lines_of_configuration(
+    unpacked: Path, tmp_path: Path, file: str
+) -> None:
     page = (ROOT / "docs" / "hosts.md").read_text(encoding="utf-8")
     assert SHORTEST[file] in page
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(tmp_path / "installed")
     here = tmp_path / "here"
     here.mkdir()
     (here / file).write_text(SHORTEST[file], encoding="utf-8")
@@ -168,7 +177,7 @@ def test_alembic_works_from_an_installed_wheel_with_two_lines_of_configuration(t
         done = subprocess.run(
             [ALEMBIC, *arguments],
             cwd=here,
-            env=environment | {"PYTHONPATH": str(tmp_path / "installed")},
+            env=environment | {"PYTHONPATH": str(unpacked)},
             capture_output=True,
             text=True,
             check=False,

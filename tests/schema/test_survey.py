@@ -167,11 +167,10 @@ def test_the_plan_of_the_same_catalog_is_the_same_in_every_process(database: Dat
         for statement in _HOSTS:
             connection.exec_driver_sql(statement)
         connection.exec_driver_sql(f"CREATE INDEX hosts ON {spec.NAMES[3]} (user_agent)")
-    first, *others = (elsewhere(database, tmp_path, seed) for seed in ("1", "2", "3"))
-    for other in others:
-        assert list(other) == list(first)
-        # MariaDB estimates anew how large a table is.
-        assert {**other, "sizes": None} == {**first, "sizes": None}
+    first, other = (elsewhere(database, tmp_path, seed) for seed in ("1", "2"))
+    assert list(other) == list(first)
+    # MariaDB estimates anew how large a table is.
+    assert {**other, "sizes": None} == {**first, "sizes": None}
 
 
 _HERE = {backend: [one for one in DRIFTS if one.backend == backend] for backend in BACKENDS}
