@@ -6,6 +6,7 @@ import asyncio
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -80,6 +81,43 @@ def test_a_lock_of_the_callers_own_is_not_waited_for_without_end(
         assert mfa.within(host).challenge(ada.user_id)
         host.rollback()
     assert mfa.verify(challenged(mfa, ada.user_id), ada.phone.code())
+
+
+@pytest.mark.backends("mariadb")
+def test_a_table_that_somebody_waits_to_alter_is_not_waited_for_without_end(
+    engine: sa.Engine, ada: Enrolment, keys: str, clock: Clock
+) -> None:
+    mfa = MFA(engine, plain_settings(keys=keys, deadline=1), clock=clock)
+    assert mfa.challenge(ada.user_id)
+    with engine.connect() as host, ThreadPoolExecutor(1) as others:
+        host.exec_driver_sql("SELECT count(*) FROM user_mfa_secrets")
+        altering = others.submit(altered, engine)
+        try:
+            wait_until_it_waits(engine)
+            for call in (lambda: mfa.challenge(ada.user_id), lambda: mfa.status(ada.user_id)):
+                begun = time.monotonic()
+                with pytest.raises(DatabaseUnavailable, match=r"commit it first, or join it with mfa\.within"):
+                    call()
+                assert time.monotonic() - begun < 8
+        finally:
+            host.rollback()
+        altering.result()
+    assert mfa.verify(challenged(mfa, ada.user_id), ada.phone.code())
+
+
+def altered(engine: sa.Engine) -> None:
+    """Change the table, which waits for whoever has read it, and which everybody else then waits for."""
+    with engine.begin() as somebody:
+        somebody.exec_driver_sql("ALTER TABLE user_mfa_secrets ADD COLUMN note INTEGER")
+
+
+def wait_until_it_waits(engine: sa.Engine) -> None:
+    waiting = "SELECT count(*) FROM information_schema.processlist WHERE state LIKE '%%metadata lock%%'"
+    deadline = time.monotonic() + 10
+    with engine.connect() as connection:
+        while not connection.exec_driver_sql(waiting).scalar_one():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 @on_servers

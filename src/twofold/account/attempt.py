@@ -95,9 +95,7 @@ class Attempt:
 
     def rows(self, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
         """Read what a decision rests on, as it stands now: locked where the row of the user is."""
-        if not self.is_locking:
-            return self.connection.execute(query).all()
-        return execute(self.connection, query.with_for_update()).all()
+        return execute(self.connection, query.with_for_update() if self.is_locking else query).all()
 
     def write(self, statement: sa.UpdateBase, values: Any = None) -> sa.CursorResult[Any]:
         """Execute a statement that writes, with a bound to its waits for locks."""

@@ -16,8 +16,8 @@ from sqlalchemy.sql.visitors import InternalTraversal
 LOCK_WAIT: Final = 2
 """Seconds. InnoDB counts in whole ones."""
 
-BOUND: Final = f"SET STATEMENT innodb_lock_wait_timeout = {LOCK_WAIT} FOR "
-"""What stands before a statement of MariaDB."""
+BOUND: Final = f"SET STATEMENT innodb_lock_wait_timeout = {LOCK_WAIT}, lock_wait_timeout = {LOCK_WAIT} FOR "
+"""What stands before a statement of MariaDB: a bound to its waits for rows, and for a table that somebody alters."""
 
 
 class _Bounded(sa.Executable, sa.ClauseElement):
@@ -53,10 +53,13 @@ def _for_one_statement(element: _Bounded, compiler: Any, **how: Any) -> str:
 
 
 def bounded(statement: Any, dialect: sa.Dialect) -> Any:
-    """The statement as it is sent: with a bound, where it may wait for a lock and nothing else gives one."""
+    """The statement as it is sent: with a bound to its waits, where nothing else gives one.
+
+    What only reads waits, too, on MariaDB: for a table that somebody is about to alter.
+    """
     if dialect.name not in {"mysql", "mariadb"}:
         return statement
-    may_wait = statement.is_dml or getattr(statement, "_for_update_arg", None) is not None
+    may_wait = statement.is_dml or statement.is_select
     return _Bounded(statement) if may_wait else statement
 
 
