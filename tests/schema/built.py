@@ -331,6 +331,27 @@ MARIADB = (
         gone=("DROP TRIGGER told",),
     ),
     _mariadb(
+        "a trigger of another table that writes ours",
+        "trigger {here}.elsewhere",
+        "breaks",
+        "CREATE TRIGGER elsewhere AFTER UPDATE ON users FOR EACH ROW DELETE FROM {table} WHERE user_id = -1",
+        gone=("DROP TRIGGER elsewhere",),
+    ),
+    _mariadb(
+        "a function that reads",
+        "function {here}.counted",
+        "breaks",
+        "CREATE FUNCTION counted() RETURNS BIGINT READS SQL DATA RETURN (SELECT count(*) FROM `{table}`)",
+        gone=("DROP FUNCTION counted",),
+    ),
+    _mariadb(
+        "an event",
+        "event {here}.nightly",
+        "breaks",
+        "CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY DO DELETE FROM {table} WHERE user_id = -1",
+        gone=("DROP EVENT nightly",),
+    ),
+    _mariadb(
         "a foreign key of a column to be longer",
         "foreign key outwards of {here}.{table}",
         None,

@@ -1,4 +1,4 @@
-"""What hangs on a table of MariaDB, in whichever database: others' foreign keys, views, triggers."""
+"""What hangs on a table of MariaDB, in whichever database: others' foreign keys, views, triggers, stored programs."""
 
 from __future__ import annotations
 
@@ -41,6 +41,20 @@ _VIEWS = sa.text(
     "SELECT table_schema AS `schema`, table_name AS name, view_definition AS body FROM information_schema.views "
     "WHERE view_definition LIKE concat('%`', database(), '`.`', :name, '`%') ORDER BY 1, 2"
 )
+# Nothing but their text tells which tables they use. A trigger of ours goes with its table; one of another stays.
+_WITH_TEXT = (
+    "SELECT 'trigger' AS kind, trigger_schema AS `schema`, trigger_name AS name, action_statement AS body, "
+    "event_object_schema = database() AND event_object_table IN :names AS goes FROM information_schema.triggers "
+    "UNION ALL SELECT lower(routine_type), routine_schema, routine_name, routine_definition, 0 "
+    "FROM information_schema.routines WHERE routine_type IN ('PROCEDURE', 'FUNCTION') "
+    "UNION ALL SELECT 'event', event_schema, event_name, event_definition, 0 FROM information_schema.events"
+)
+_USING = sa.text(
+    "SELECT kind, `schema`, name FROM (" + _WITH_TEXT + ") AS one WHERE NOT goes "  # noqa: S608 - text of its own.
+    "AND body REGEXP concat('(?i)(?<![A-Za-z0-9_$])', :name, '(?![A-Za-z0-9_$])') "
+    "AND (`schema` = database() OR instr(lower(replace(body, '`', '')), lower(concat(database(), '.', :name)))) "
+    "ORDER BY 1, 2, 3"
+).bindparams(sa.bindparam("names", expanding=True))
 
 
 def of_steps(connection: sa.Connection, steps: Sequence[Step]) -> Iterator[tuple[Step, Dependant]]:
@@ -94,6 +108,12 @@ def of_tables(connection: sa.Connection, names: Collection[str]) -> Iterator[Dep
             remedy = out_of_the_way(f"DROP VIEW {view}", f"CREATE VIEW {view} AS {row.body}", meanwhile)
             because = "MariaDB would keep it, and refuse whoever reads it"
             yield Dependant(table, f"view {row.schema}.{row.name}", "breaks", because, remedy)
+        for row in connection.execute(_USING, {"name": table, "names": list(names)}):
+            called = f"`{row.schema}`.`{row.name}`"
+            gone, shown = (f"{word} {row.kind.upper()} {called}" for word in ("DROP", "SHOW CREATE"))
+            remedy = f"Keep what it is ({shown};). {out_of_the_way(gone, None, meanwhile)}"
+            because = "its text names the table, and MariaDB would keep it, and refuse whoever uses it"
+            yield Dependant(table, f"{row.kind} {row.schema}.{row.name}", "breaks", because, remedy)
 
 
 def _others(connection: sa.Connection, names: Collection[str]) -> Sequence[sa.Row[Any]]:
