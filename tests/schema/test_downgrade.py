@@ -12,7 +12,7 @@ from tests.cli.conftest import Shell
 from tests.schema.built import BUILT, Built
 from tests.schema.snapshot import snapshot
 from twofold.errors import SchemaDrift
-from twofold.schema import commands, spec
+from twofold.schema import commands, locking, spec
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
@@ -89,4 +89,45 @@ def test_users_of_ours_stay_where_anything_hangs_on_them(migrated: Database, cap
         commands.downgrade(migrated.engine(), SETTINGS, "base")
     assert any(message.startswith("The table users stays. ") for message in caplog.messages)
     assert "users" in names(migrated)
+    assert not set(spec.NAMES) & names(migrated)
+
+
+@pytest.mark.backends("mariadb")
+def test_nothing_is_dropped_while_somebody_reads_one_of_the_tables(
+    migrated: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locking, "_PATIENCE", 1)
+    for name in spec.NAMES:
+        with migrated.engine().connect() as reader:
+            reader.exec_driver_sql(f"SELECT count(*) FROM {name}")
+            with pytest.raises(locking.LockTimeout, match="nothing was changed"):
+                commands.downgrade(migrated.engine(), SETTINGS)
+        assert set(spec.NAMES) <= names(migrated)
+    commands.downgrade(migrated.engine(), SETTINGS)
+    assert not set(spec.NAMES) & names(migrated)
+
+
+@pytest.mark.backends("mariadb")
+def test_what_is_gone_is_said_where_a_role_cannot_see_what_is_in_the_way(migrated: Database) -> None:
+    url = sa.make_url(migrated.url)
+    here, role = url.database, f"{url.database}_role"
+    with migrated.engine().connect() as admin:
+        admin.exec_driver_sql(f"CREATE DATABASE {here}_hidden")
+        refers = f"FOREIGN KEY (id) REFERENCES {here}.user_mfa_secrets (id)"
+        admin.exec_driver_sql(f"CREATE TABLE {here}_hidden.notes (id BIGINT, {refers})")
+        admin.exec_driver_sql(f"CREATE USER {role}@localhost IDENTIFIED BY 'of the test'")
+        admin.exec_driver_sql(f"CREATE USER {role}@'127.0.0.1' IDENTIFIED BY 'of the test'")
+        for host in ("localhost", "'127.0.0.1'"):
+            rights = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES"
+            admin.exec_driver_sql(f"GRANT {rights} ON {here}.* TO {role}@{host}")
+        engine = sa.create_engine(url.set(drivername="mariadb+pymysql", username=role, password="of the test"))
+        try:
+            with pytest.raises(SchemaDrift, match=r"user_mfa_secrets .*1451.* mfa_events had gone before"):
+                commands.downgrade(engine, SETTINGS)
+            admin.exec_driver_sql(f"DROP DATABASE {here}_hidden")
+            commands.downgrade(engine, SETTINGS)
+        finally:
+            engine.dispose()
+            for host in ("localhost", "'127.0.0.1'"):
+                admin.exec_driver_sql(f"DROP USER {role}@{host}")
     assert not set(spec.NAMES) & names(migrated)

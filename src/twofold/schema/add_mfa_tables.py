@@ -6,11 +6,14 @@ Frozen, like the specification beside it: a file that `twofold db write-revision
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from alembic import context, op
+from sqlalchemy.exc import DBAPIError
 
+from twofold.errors import SchemaDrift
 from twofold.metadata import UsersColumn
 from twofold.schema import catalog, founding, place, spec
 from twofold.schema.conformity.verifier import verify
@@ -19,9 +22,11 @@ from twofold.schema.failures import refusal_as_command_error
 from twofold.schema.users.users import column, described, live_type, named_type, parent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator, Sequence
 
 _log = logging.getLogger("twofold.migrations")
+# MariaDB: the role has no right to LOCK TABLES, in the database or on one of them.
+_NO_RIGHT = {1044, 1142}
 
 
 @refusal_as_command_error()
@@ -70,5 +75,44 @@ def downgrade() -> None:
         for name in names:
             count = bind.scalar(sa.select(sa.func.count()).select_from(sa.table(name, schema=schema)))
             _log.warning("Dropping %s with %s rows.", name, count)
+        with _all_or_none(bind, names, schema):
+            _drop(names)
+        return
+    _drop(names)
+
+
+def _drop(names: Sequence[str]) -> None:
     for name in reversed(names):
         op.drop_table(name, if_exists=True)
+
+
+@contextmanager
+def _all_or_none(bind: sa.Connection, names: Sequence[str], schema: str | None) -> Iterator[None]:
+    """Have the tables to ourselves before the first is dropped: MariaDB takes no DROP back.
+
+    Where the role may lock none, or the database refuses one for the sake of what this role cannot see, what is gone
+    is said.
+    """
+    if bind.dialect.name in {"postgresql", "sqlite"} or not names:
+        yield
+        return
+    quoted = bind.dialect.identifier_preparer.format_table
+    tables = ", ".join(f"{quoted(sa.Table(name, sa.MetaData(), schema=schema))} WRITE" for name in names)
+    try:
+        bind.exec_driver_sql(f"LOCK TABLES {tables}")
+    except DBAPIError as error:
+        if error.orig is None or error.orig.args[0] not in _NO_RIGHT:
+            raise
+    try:
+        yield
+    except DBAPIError as error:
+        left = [name for name in names if catalog.read(bind, name, schema) is not None]
+        if len(left) == len(names):
+            raise
+        gone = ", ".join(name for name in names if name not in left)
+        said = error.orig.args[0] if error.orig is not None and error.orig.args else "unknown"
+        message = f"MariaDB refused to drop {left[-1]} (error {said}), and {gone} had gone before. Run it again."
+        raise SchemaDrift(message, [f"{name}: is still there" for name in left]) from error
+    finally:
+        if not bind.invalidated:
+            bind.exec_driver_sql("UNLOCK TABLES")
