@@ -131,3 +131,26 @@ def test_what_is_gone_is_said_where_a_role_cannot_see_what_is_in_the_way(migrate
             for host in ("localhost", "'127.0.0.1'"):
                 admin.exec_driver_sql(f"DROP USER {role}@{host}")
     assert not set(spec.NAMES) & names(migrated)
+
+
+@pytest.mark.backends("mariadb")
+def test_what_hangs_on_tables_in_another_database_is_found_where_they_are(database: Database) -> None:
+    here = sa.make_url(database.url).database
+    there = f"{here}_there"
+    engine = database.engine().execution_options(schema_translate_map={None: there})
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {there}")
+        try:
+            commands.upgrade(engine, SETTINGS)
+            connection.exec_driver_sql(f"CREATE VIEW recent AS SELECT id FROM {there}.mfa_events")
+            refers = f"FOREIGN KEY (id) REFERENCES {there}.user_mfa_secrets (id)"
+            connection.exec_driver_sql(f"CREATE TABLE {there}.notes (id BIGINT, {refers})")
+            with pytest.raises(SchemaDrift, match="nothing was changed") as caught:
+                commands.downgrade(engine, SETTINGS)
+            assert {one.partition(":")[0] for one in caught.value.differences} == {"mfa_events", "user_mfa_secrets"}
+            connection.exec_driver_sql(f"DROP TABLE {there}.notes")
+            connection.exec_driver_sql("DROP VIEW recent")
+            commands.downgrade(engine, SETTINGS)
+        finally:
+            connection.rollback()
+            connection.exec_driver_sql(f"DROP DATABASE {there}")

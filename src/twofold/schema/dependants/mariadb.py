@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from twofold.schema import place
 from twofold.schema.dependants import rehearsal_mariadb
 from twofold.schema.dependants.dependant import Dependant, out_of_the_way
 
@@ -17,34 +18,38 @@ if TYPE_CHECKING:
 _FOREIGN_KEYS = sa.text(
     "SELECT referenced_table_name AS `table`, table_schema AS `schema`, table_name AS child, "
     "constraint_name AS name, column_name AS `column`, referenced_column_name AS target, "
-    "table_schema = database() AS here, ordinal_position = 1 AS first "
-    "FROM information_schema.key_column_usage WHERE referenced_table_schema = database() "
+    "table_schema = coalesce(:here, database()) AS here, ordinal_position = 1 AS first "
+    "FROM information_schema.key_column_usage WHERE referenced_table_schema = coalesce(:here, database()) "
     "AND referenced_table_name IN :names ORDER BY 1, 2, 3, 4, ordinal_position"
 ).bindparams(sa.bindparam("names", expanding=True))
 _OWN = sa.text(
     "SELECT k.table_schema AS `schema`, k.table_name AS child, k.constraint_name AS name, k.column_name AS `column`, "
     "r.delete_rule AS on_delete, r.update_rule AS on_update FROM information_schema.key_column_usage k "
-    "JOIN information_schema.referential_constraints r ON r.constraint_schema = database() AND r.table_name = :name "
+    "JOIN information_schema.referential_constraints r ON r.constraint_schema = coalesce(:here, database()) "
+    "AND r.table_name = :name "
     "AND r.constraint_name = k.constraint_name "
-    "WHERE k.table_schema = database() AND k.table_name = :name AND k.referenced_table_name IS NOT NULL ORDER BY 3, 4"
+    "WHERE k.table_schema = coalesce(:here, database()) AND k.table_name = :name "
+    "AND k.referenced_table_name IS NOT NULL ORDER BY 3, 4"
 )
 _VERSIONED = sa.text(
-    "SELECT count(*) FROM information_schema.tables WHERE table_schema = database() AND table_name = :name "
+    "SELECT count(*) FROM information_schema.tables WHERE table_schema = coalesce(:here, database()) "
+    "AND table_name = :name "
     "AND table_type = 'SYSTEM VERSIONED' AND @@system_versioning_alter_history = 'ERROR'"
 )
 _TRIGGERS = sa.text(
     "SELECT event_object_table AS `table`, trigger_name AS name, action_timing AS timing, "
     "event_manipulation AS event, action_statement AS body FROM information_schema.triggers "
-    "WHERE event_object_schema = database() AND event_object_table IN :names ORDER BY 1, 2"
+    "WHERE event_object_schema = coalesce(:here, database()) AND event_object_table IN :names ORDER BY 1, 2"
 ).bindparams(sa.bindparam("names", expanding=True))
 _VIEWS = sa.text(
     "SELECT table_schema AS `schema`, table_name AS name, view_definition AS body FROM information_schema.views "
-    "WHERE view_definition LIKE concat('%`', database(), '`.`', :name, '`%') ORDER BY 1, 2"
+    "WHERE view_definition LIKE concat('%`', coalesce(:here, database()), '`.`', :name, '`%') ORDER BY 1, 2"
 )
 # Nothing but their text tells which tables they use. A trigger of ours goes with its table; one of another stays.
 _WITH_TEXT = (
     "SELECT 'trigger' AS kind, trigger_schema AS `schema`, trigger_name AS name, action_statement AS body, "
-    "event_object_schema = database() AND event_object_table IN :names AS goes FROM information_schema.triggers "
+    "event_object_schema = coalesce(:here, database()) "
+    "AND event_object_table IN :names AS goes FROM information_schema.triggers "
     "UNION ALL SELECT lower(routine_type), routine_schema, routine_name, routine_definition, 0 "
     "FROM information_schema.routines WHERE routine_type IN ('PROCEDURE', 'FUNCTION') "
     "UNION ALL SELECT 'event', event_schema, event_name, event_definition, 0 FROM information_schema.events"
@@ -52,7 +57,8 @@ _WITH_TEXT = (
 _USING = sa.text(
     "SELECT kind, `schema`, name FROM (" + _WITH_TEXT + ") AS one WHERE NOT goes "  # noqa: S608 - text of its own.
     "AND body REGEXP concat('(?i)(?<![A-Za-z0-9_$])', :name, '(?![A-Za-z0-9_$])') "
-    "AND (`schema` = database() OR instr(lower(replace(body, '`', '')), lower(concat(database(), '.', :name)))) "
+    "AND (`schema` = coalesce(:here, database()) OR instr(lower(replace(body, '`', '')),"
+    " lower(concat(coalesce(:here, database()), '.', :name)))) "
     "ORDER BY 1, 2, 3"
 ).bindparams(sa.bindparam("names", expanding=True))
 
@@ -68,7 +74,7 @@ def of_steps(connection: sa.Connection, steps: Sequence[Step]) -> Iterator[tuple
 
 def _history(connection: sa.Connection, step: Step, change: Change) -> Iterator[Dependant]:
     """The rows of before of a system-versioned table, which change with it only where somebody has said so."""
-    if change.act == "create" or not connection.execute(_VERSIONED, {"name": step.table}).scalar_one():
+    if change.act == "create" or not _asked(connection, _VERSIONED, name=step.table)[0][0]:
         return
     gone, made = (f"ALTER TABLE {step.table} {word} SYSTEM VERSIONING" for word in ("DROP", "ADD"))
     because = "MariaDB changes no table with a history of its rows"
@@ -84,7 +90,7 @@ def _foreign_keys(connection: sa.Connection, step: Step, change: Change) -> Iter
             if str(row.target).casefold() in change.names:
                 yield _foreign_key(row, str(row.table), "MariaDB changes no column that it refers to")
     if change.act in {"retype", "require"}:
-        for row in connection.execute(_OWN, {"name": step.table}):
+        for row in _asked(connection, _OWN, name=step.table):
             # The revision has a key of its own for user_id, and puts it there before.
             is_met = str(row.column).casefold() in change.names and str(row.column).casefold() != "user_id"
             if is_met and (change.act == "retype" or "SET NULL" in {row.on_delete, row.on_update}):
@@ -97,18 +103,18 @@ def of_tables(connection: sa.Connection, names: Collection[str]) -> Iterator[Dep
     for row in _others(connection, names):
         if row.first and not (row.here and row.child in names):
             yield _foreign_key(row, str(row.table), "MariaDB drops no table that it refers to", meanwhile)
-    for row in connection.execute(_TRIGGERS, {"names": list(names)}):
+    for row in _asked(connection, _TRIGGERS, names=list(names)):
         made = f"CREATE TRIGGER `{row.name}` {row.timing} {row.event} ON {row.table} FOR EACH ROW {row.body}"
         remedy = out_of_the_way(f"DROP TRIGGER `{row.name}`", made, meanwhile)
         because = "MariaDB drops it with the table"
         yield Dependant(str(row.table), f"trigger {row.name}", "goes along", because, remedy)
     for table in names:
-        for row in connection.execute(_VIEWS, {"name": table}):
+        for row in _asked(connection, _VIEWS, name=table):
             view = f"`{row.schema}`.`{row.name}`"
             remedy = out_of_the_way(f"DROP VIEW {view}", f"CREATE VIEW {view} AS {row.body}", meanwhile)
             because = "MariaDB would keep it, and refuse whoever reads it"
             yield Dependant(table, f"view {row.schema}.{row.name}", "breaks", because, remedy)
-        for row in connection.execute(_USING, {"name": table, "names": list(names)}):
+        for row in _asked(connection, _USING, name=table, names=list(names)):
             called = f"`{row.schema}`.`{row.name}`"
             gone, shown = (f"{word} {row.kind.upper()} {called}" for word in ("DROP", "SHOW CREATE"))
             remedy = f"Keep what it is ({shown};). {out_of_the_way(gone, None, meanwhile)}"
@@ -118,7 +124,12 @@ def of_tables(connection: sa.Connection, names: Collection[str]) -> Iterator[Dep
 
 def _others(connection: sa.Connection, names: Collection[str]) -> Sequence[sa.Row[Any]]:
     """Foreign keys that refer to these tables, a row for each of their columns."""
-    return connection.execute(_FOREIGN_KEYS, {"names": list(names)}).all()
+    return _asked(connection, _FOREIGN_KEYS, names=list(names))
+
+
+def _asked(connection: sa.Connection, query: sa.TextClause, **asked: Any) -> Sequence[sa.Row[Any]]:
+    """Ask about the database in which our tables are: the one that the engine's options name, else the current one."""
+    return connection.execute(query, {"here": place.ours(connection), **asked}).all()
 
 
 def _foreign_key(row: sa.Row[Any], table: str, because: str, meanwhile: str = "adopt") -> Dependant:
