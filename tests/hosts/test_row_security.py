@@ -201,3 +201,30 @@ def test_what_is_not_heard_is_told_at_the_start(
         assert opened(engine, keys, clock, runner).status(guarded.ada.user_id).is_enrolled
         assert warnings(caplog) == []
         closed(engine, runner)
+
+
+def says_nothing(_connection: sa.Connection) -> None:
+    """Stand for a host whose variable of the context is not set, in a thread or a task of its own."""
+
+
+def ends_by_the_driver(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("SET LOCAL app.tenant = 'a'")
+    cast("Any", connection.connection.dbapi_connection).commit()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("told", [says_nothing, ends_by_the_driver])
+def test_an_on_connection_after_which_nothing_is_told_makes_nobody_not_enrolled(
+    guarded: Guarded,
+    keys: str,
+    clock: Clock,
+    runner: asyncio.Runner,
+    driver: str,
+    told: Callable[[sa.Connection], None],
+) -> None:
+    engine = guarded.engine(driver)
+    mfa = opened(engine, keys, clock, runner, on_connection=told)
+    for call in (mfa.challenge, mfa.status):
+        with pytest.raises(ConfigurationError, match="on_connection has said nothing in this transaction"):
+            call(guarded.ada.user_id)
+    closed(engine, runner)

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from twofold.account import hiding
 from twofold.account.driver import Statement, Translated, needs_transaction
 from twofold.account.lock_wait import LOCK_WAIT
 from twofold.alone import is_for_all
+from twofold.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from twofold.account.runtime import Runtime
@@ -43,16 +45,31 @@ def begin(runtime: Runtime, connection: sa.Connection, *, is_reading: bool = Fal
         _begin_on_sqlite(connection, is_reading=is_reading)
     runtime.hear(connection)
     if dialect == "postgresql":
+        if runtime.on_connection is not None and not _has_begun_in_driver(connection):
+            _refuse_what_nobody_has_told(connection)
         _WAIT_A_WHILE.count(connection, ())
+
+
+def _refuse_what_nobody_has_told(connection: sa.Connection) -> None:
+    """Refuse to ask where row security hides rows and nothing holds that says whose: they would look not enrolled."""
+    if not needs_transaction(connection) and hiding.bound(connection):
+        raise ConfigurationError(
+            "on_connection has said nothing in this transaction, or has ended it, and row security binds this role: "
+            "say whose rows are asked for, and leave the transaction open. Nothing was decided."
+        )
 
 
 def _has_begun(connection: sa.Connection) -> bool:
     """Whether a transaction of PostgreSQL is under way on this connection, in Core or in the driver."""
+    return connection.in_transaction() or _has_begun_in_driver(connection)
+
+
+def _has_begun_in_driver(connection: sa.Connection) -> bool:
     pooled: Any = connection.connection
     # psycopg knows what the server has begun; the adapter of asyncpg begins it.
     info = getattr(pooled.driver_connection, "info", None)
     has_driver = info.transaction_status != _IDLE if info else getattr(pooled.dbapi_connection, "_transaction", None)
-    return connection.in_transaction() or bool(has_driver)
+    return bool(has_driver)
 
 
 def end_what_has_begun(connection: sa.Connection) -> None:
