@@ -178,7 +178,7 @@ def test_people_of_the_incident_keep_their_phones_codes_and_browsers(
     database: Database, clock: Clock, keys: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # More rows than a plan counts one by one.
-    monkeypatch.setattr("twofold.schema.adoption.survey._COUNTED", 1_000)
+    monkeypatch.setattr("twofold.schema.adoption.planner._COUNTED", 1_000)
     engine, shell = database.engine(), Shell({"database_url": database.url, "keys": keys})
     with engine.begin() as connection:
         models().create_all(connection)

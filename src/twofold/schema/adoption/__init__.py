@@ -20,9 +20,9 @@ from twofold import pooler
 from twofold.errors import ConfigurationError, SchemaDrift
 from twofold.schema import commands, history, locking, spec
 from twofold.schema.adoption.perform import perform, prepare
+from twofold.schema.adoption.planner import of_before, survey
 from twofold.schema.adoption.progress import watched
 from twofold.schema.adoption.script import place, written
-from twofold.schema.adoption.survey import of_before, survey
 from twofold.schema.failures import as_mfa_errors
 from twofold.schema.plan.plan import HEAVY
 from twofold.schema.sight import Moved, Sight, reading, steady

@@ -139,7 +139,7 @@ def test_three_runs_at_once_all_succeed_and_take_each_step_once(database: Databa
         for _ in range(3)
     ]
     answers = [process.communicate(timeout=200) for process in racing]
-    assert [process.returncode for process in racing] == [0, 0, 0], answers
+    assert [process.returncode for process in racing] == [0, 0, 0], "\n".join(map(str, answers))
     done = [step for out, _ in answers for step in json.loads(out)["done"]]
     taken = [f"{step['table']}: {step['what']}" for step in done]
     assert sorted(taken) == sorted(planned)
