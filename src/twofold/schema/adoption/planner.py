@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import NoResultFound
 
 from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
@@ -45,6 +46,10 @@ _MARIADB_SIZE = sa.text(
 )
 
 
+# Somebody else who adopts at the same time is done after a few.
+_TRIES = 10
+
+
 def survey(
     connection: sa.Connection,
     settings: Settings,
@@ -63,9 +68,37 @@ def survey(
             "Tables are adopted where a name alone leads: give an engine whose search_path, or on MariaDB whose "
             "database, is theirs, in the place of a schema_translate_map."
         )
+    relations, tries = verifier.read(connection), 0
+    while True:
+        tries += 1
+        try:
+            found = _survey(
+                connection, named, relations, allowed, leave_history=leave_history, for_another_role=for_another_role
+            )
+        except NoResultFound:
+            # What was there when the tables were read is gone: somebody else changes them.
+            if tries == _TRIES:
+                raise
+            relations = verifier.read(connection)
+            continue
+        # What is blocked may have been tried on a table that somebody else has changed since it was read.
+        now = verifier.read(connection) if found.blocked else relations
+        if now == relations:
+            return found
+        relations = now
+
+
+def _survey(
+    connection: sa.Connection,
+    named: UsersColumn,
+    relations: Mapping[str, Relation | None],
+    allowed: frozenset[str],
+    *,
+    leave_history: bool,
+    for_another_role: bool,
+) -> Plan:
     parent = users_table(connection, named)
     users = as_spelled(named, parent)
-    relations = verifier.read(connection)
     report = verifier.judge(users, parent, relations, connection.dialect.name)
     in_the_way = obstacle(users, parent, connection.dialect.name)
     is_fresh = report.nothing_there and _is_founded(connection, named, parent)
