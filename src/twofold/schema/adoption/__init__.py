@@ -20,7 +20,7 @@ from twofold import pooler
 from twofold.errors import ConfigurationError, SchemaDrift
 from twofold.schema import commands, history, locking, spec
 from twofold.schema.adoption.perform import perform, prepare
-from twofold.schema.adoption.planner import of_before, survey
+from twofold.schema.adoption.planner import TRIES, of_before, survey
 from twofold.schema.adoption.progress import watched
 from twofold.schema.adoption.script import place, written
 from twofold.schema.failures import as_mfa_errors
@@ -41,8 +41,6 @@ _THROUGH_A_POOLER = (
     "A pooler gives each transaction another connection, and the lock that keeps two runs apart would stay behind on "
     "one of them. Adopt over an address of the server itself; nothing was changed."
 )
-# Somebody else who adopts at the same time is done after a few.
-_PLANS = 10
 
 
 class Refused(SchemaDrift):
@@ -174,7 +172,7 @@ def _structure(
         on_progress(Progress(done, total, step, share))
 
     taken: list[Step] = []
-    for _ in range(_PLANS):
+    for _ in range(TRIES):
         steady(connection)
         sight = Sight(connection)
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -46,8 +48,8 @@ _MARIADB_SIZE = sa.text(
 )
 
 
-# Somebody else who adopts at the same time is done after a few.
-_TRIES = 10
+TRIES = 10
+"""So often a plan is made: somebody else who adopts at the same time is done after a few."""
 
 
 def survey(
@@ -68,31 +70,25 @@ def survey(
             "Tables are adopted where a name alone leads: give an engine whose search_path, or on MariaDB whose "
             "database, is theirs, in the place of a schema_translate_map."
         )
-    relations, tries = verifier.read(connection), 0
-    while True:
-        tries += 1
-        try:
-            found = _survey(
-                connection, named, relations, allowed, leave_history=leave_history, for_another_role=for_another_role
-            )
-        except NoResultFound:
-            # What was there when the tables were read is gone: somebody else changes them.
-            if tries == _TRIES:
-                raise
-            relations = verifier.read(connection)
-            continue
-        # What is blocked may have been tried on a table that somebody else has changed since it was read.
-        now = verifier.read(connection) if found.blocked else relations
-        if now == relations:
-            return found
-        relations = now
+    planned = partial(
+        _survey, connection, named, allowed, leave_history=leave_history, for_another_role=for_another_role
+    )
+    for _ in range(TRIES - 1):
+        relations = verifier.read(connection)
+        # What was there when the tables were read may be gone, where somebody else changes them.
+        with suppress(NoResultFound):
+            found = planned(relations)
+            # And what is blocked may have been tried on a table that is another one by now.
+            if not found.blocked or verifier.read(connection) == relations:
+                return found
+    return planned(verifier.read(connection))
 
 
 def _survey(
     connection: sa.Connection,
     named: UsersColumn,
-    relations: Mapping[str, Relation | None],
     allowed: frozenset[str],
+    relations: Mapping[str, Relation | None],
     *,
     leave_history: bool,
     for_another_role: bool,
