@@ -104,7 +104,7 @@ def test_a_line_behind_a_younger_one_waits_for_it(mfa: MFA, aged: Enrolment, clo
 def test_a_long_log_goes_in_batches(
     mfa: MFA, enrolled: Enrolment, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "_BATCH", 100)
+    monkeypatch.setattr(retention, "LARGEST", 100)
     # What anybody can write who has the password alone is gathered; a right code has a line, however many there are.
     for _ in range(210):
         clock.forward(seconds=30)

@@ -25,6 +25,7 @@ from twofold.events import log
 from twofold.events.anchor import Anchor
 from twofold.kinds import Kind
 from twofold.upkeep import legacy
+from twofold.upkeep.batches import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
     from twofold.outcomes import UserId
-
-_BATCH = 1000
 
 
 class Place(NamedTuple):
@@ -64,7 +63,7 @@ class Pruned:
         return bool(self.events or self.unchained)
 
 
-def prunable(work: Attempt, before: datetime, *, after: Place | None = None, limit: int = _BATCH) -> Prunable:
+def prunable(work: Attempt, before: datetime, *, after: Place | None = None, limit: int = LARGEST) -> Prunable:
     """The next users who have events older than `before`; `limit` such events are looked at, at most 1000.
 
     Give `after` back until it is None. A user may come more than once, and one whose old events are all `pruned` ones
@@ -84,7 +83,7 @@ def prunable(work: Attempt, before: datetime, *, after: Place | None = None, lim
         if after is not None:
             behind = (events.c.created_at > after.at) | (events.c.id > after.id)
             query = query.where(events.c.created_at >= after.at, behind)
-        query = query.order_by(events.c.created_at, events.c.id).limit(batch(limit, _BATCH))
+        query = query.order_by(events.c.created_at, events.c.id).limit(batch(limit, LARGEST))
         if rows := log.read(work, query):
             users = tuple(dict.fromkeys(row.user_id for row in rows))
             return Prunable(users, Place(kind, rows[-1].created_at, rows[-1].id))
@@ -118,7 +117,7 @@ def prune(work: Attempt, user_id: UserId, before: datetime) -> Pruned:
     account = _chained(work, user_id)
     going, anchor = ([], Anchor()) if account is None else _beginning(work, account, before)
     unchained = _unchained(work, user_id, before)
-    pruned = Pruned(len(going), len(unchained), _BATCH in {len(going), len(unchained)})
+    pruned = Pruned(len(going), len(unchained), LARGEST in {len(going), len(unchained)})
     if not pruned:
         return pruned
     if account is not None:
@@ -154,11 +153,11 @@ def _beginning(work: Attempt, account: Account, before: datetime) -> tuple[Seque
     """The lines that are to go, proven, and the anchor that takes their place. Raises Tampered, MissingKey."""
     events = work.schema.tables.events
     query = sa.select(events).where(events.c.user_id == account.user_id, events.c.seq.is_not(None))
-    lines = log.read(work, query.order_by(events.c.seq).limit(_BATCH))
+    lines = log.read(work, query.order_by(events.c.seq).limit(LARGEST))
     going = list(takewhile(lambda line: line.created_at < before, lines))
     seq, anchor = anchors.newest(work, account)
     _prove(work, account, seq, anchor)
-    if len(going) < _BATCH and all(line.event_type == Kind.PRUNED for line in going):
+    if len(going) < LARGEST and all(line.event_type == Kind.PRUNED for line in going):
         # Where nothing but such events is old, one of them would take the place of another, for ever.
         return [], anchor
     length, mac = anchor.through, anchor.mac
@@ -186,7 +185,7 @@ def _unchained(work: Attempt, user_id: UserId, before: datetime) -> Sequence[int
     query = sa.select(events.c.id).where(
         events.c.user_id == work.schema.stored(user_id), events.c.seq.is_(None), events.c.created_at < before
     )
-    return work.connection.execute(query.order_by(events.c.id).limit(_BATCH)).scalars().all()
+    return work.connection.execute(query.order_by(events.c.id).limit(LARGEST)).scalars().all()
 
 
 def _delete(work: Attempt, ids: Sequence[int]) -> None:
