@@ -9,11 +9,11 @@ import pytest
 
 from twofold import Event, Reason, Rejected
 from twofold.kinds import Kind
-from twofold.web import words
+from twofold.web import activity, refusals
 
 
 def said(kind: str, **details: Any) -> str:
-    return words.event(Event(1, 1, 1, kind, "success", details, None, None, None, datetime(2026, 1, 1, tzinfo=UTC)))
+    return activity.event(Event(1, 1, 1, kind, "success", details, None, None, None, datetime(2026, 1, 1, tzinfo=UTC)))
 
 
 def test_every_kind_has_a_sentence_of_its_own() -> None:
@@ -38,16 +38,16 @@ def test_a_line_that_stands_for_many_says_for_how_many() -> None:
 @pytest.mark.requirement("R67")
 def test_every_code_that_was_looked_at_is_refused_in_the_same_words() -> None:
     looked_at = (Reason.WRONG_CODE, Reason.CODE_ALREADY_USED, Reason.CLOCK_WENT_BACK)
-    assert {words.refusal(Rejected(reason), has_backup_codes=True) for reason in looked_at} == {words.REFUSED}
+    assert {refusals.refusal(Rejected(reason), has_backup_codes=True) for reason in looked_at} == {refusals.REFUSED}
 
 
 def test_what_helps_is_said_with_each_refusal() -> None:
     wait = timedelta(hours=36)
     for reason in (Reason.WAITING, Reason.EXHAUSTED):
-        sentence = words.refusal(Rejected(reason, wait), has_backup_codes=True)
+        sentence = refusals.refusal(Rejected(reason, wait), has_backup_codes=True)
         assert sentence == "There were too many wrong codes. Try again in 36 hours. A backup code works at once."
-    assert "set up anew" in words.refusal(Rejected(Reason.SUSPENDED), has_backup_codes=True)
+    assert "set up anew" in refusals.refusal(Rejected(Reason.SUSPENDED), has_backup_codes=True)
     for has_backup_codes in (True, False):
-        sentence = words.refusal(Rejected(Reason.MALFORMED), has_backup_codes=has_backup_codes)
+        sentence = refusals.refusal(Rejected(Reason.MALFORMED), has_backup_codes=has_backup_codes)
         assert "does not look like a code" in sentence
         assert ("backup code" in sentence) is has_backup_codes

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from twofold.errors import EnrollmentExpired, MFAError, NotEnrolled, Reason, Rejected, Stale
 from twofold.trusted_devices import cookie as device_cookie
-from twofold.web import forms, words
+from twofold.web import activity, forms, refusals
 from twofold.web.page import Page, error, redirect
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
             if device.is_active or device.is_contested
         ],
         "events": [
-            {"words": words.event(event), "place": words.place(event), "at": event.at, "status": event.status}
+            {"words": activity.event(event), "place": activity.place(event), "at": event.at, "status": event.status}
             for event in shown
         ],
         "older": shown[-1].seq if len(events) > len(shown) else None,
@@ -297,7 +297,7 @@ def _nothing_typed(template: str, site: Site, visit: Visit) -> Page:
 
 
 def _refused(page: Page, rejected: Rejected, *, has_backup_codes: bool) -> Page:
-    context = {**page.context, "problem": words.refusal(rejected, has_backup_codes=has_backup_codes)}
+    context = {**page.context, "problem": refusals.refusal(rejected, has_backup_codes=has_backup_codes)}
     wait = rejected.retry_after
     headers = {} if wait is None else {"Retry-After": str(max(1, round(wait.total_seconds())))}
     is_waiting = wait is not None or rejected.reason is Reason.SUSPENDED
