@@ -17,7 +17,7 @@ from twofold.mfa import MFA, AsyncMFA
 from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import cookies, forms, gate, rendering
 from twofold.web.forms import BadForm
-from twofold.web.pages import Site
+from twofold.web.site import Site
 from twofold.web.visit import SignedIn, Visit, Waiting
 
 if TYPE_CHECKING:

@@ -10,14 +10,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MFAError, NotEnrolled, Stale, UnknownUser
-from twofold.web import forms, pages, rendering
+from twofold.web import forms, rendering
 from twofold.web.page import HEADERS, Page, error, redirect
+from twofold.web.pages import backup_codes, login, security, setup, step_up
 from twofold.web.visit import SignedIn, Visit, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from twofold.web.pages import Site
+    from twofold.web.site import Site
 
 S = TypeVar("S", Waiting, SignedIn)
 
@@ -47,20 +48,20 @@ class Route(Generic[S]):
 AnyRoute = Route[Waiting] | Route[SignedIn]
 
 ROUTES: tuple[AnyRoute, ...] = (
-    Route("GET", "/challenge", Waiting, pages.challenge_form),
-    Route("POST", "/challenge", Waiting, pages.challenge),
-    Route("POST", "/challenge/cancel", Waiting, pages.cancel),
-    Route("GET", "/reverify", SignedIn, pages.reverify_form),
-    Route("POST", "/reverify", SignedIn, pages.reverify),
-    Route("GET", "/setup", SignedIn, pages.setup_form, back="setup"),
-    Route("POST", "/setup/begin", SignedIn, pages.begin, back="setup"),
-    Route("POST", "/setup/confirm", SignedIn, pages.confirm, back="setup"),
-    Route("GET", "/security", SignedIn, pages.security),
-    Route("POST", "/backup-codes/regenerate", SignedIn, pages.regenerate),
-    Route("POST", "/backup-codes/download", SignedIn, pages.download),
-    Route("POST", "/disable", SignedIn, pages.disable),
-    Route("POST", "/devices/revoke-all", SignedIn, pages.revoke_all),
-    Route("POST", "/devices/{device_id}/revoke", SignedIn, pages.revoke),
+    Route("GET", "/challenge", Waiting, login.challenge_form),
+    Route("POST", "/challenge", Waiting, login.challenge),
+    Route("POST", "/challenge/cancel", Waiting, login.cancel),
+    Route("GET", "/reverify", SignedIn, step_up.reverify_form),
+    Route("POST", "/reverify", SignedIn, step_up.reverify),
+    Route("GET", "/setup", SignedIn, setup.setup_form, back="setup"),
+    Route("POST", "/setup/begin", SignedIn, setup.begin, back="setup"),
+    Route("POST", "/setup/confirm", SignedIn, setup.confirm, back="setup"),
+    Route("GET", "/security", SignedIn, security.security),
+    Route("POST", "/backup-codes/regenerate", SignedIn, backup_codes.regenerate),
+    Route("POST", "/backup-codes/download", SignedIn, backup_codes.download),
+    Route("POST", "/disable", SignedIn, security.disable),
+    Route("POST", "/devices/revoke-all", SignedIn, security.revoke_all),
+    Route("POST", "/devices/{device_id}/revoke", SignedIn, security.revoke),
 )
 
 

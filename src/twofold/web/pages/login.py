@@ -1,0 +1,51 @@
+"""The page that asks for the code of a login that waits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from twofold.errors import MFAError, Reason, Rejected
+from twofold.trusted_devices import cookie as device_cookie
+from twofold.web import forms
+from twofold.web.page import Page, error, redirect
+from twofold.web.pages.asking import code_page, nothing_typed, refused
+
+if TYPE_CHECKING:
+    from twofold.web.site import Site
+    from twofold.web.visit import Visit, Waiting
+
+
+async def challenge_form(site: Site, visit: Visit, _me: Waiting) -> Page:
+    """Ask for the code of a login that waits."""
+    return code_page("challenge.html", site, visit)
+
+
+async def challenge(site: Site, visit: Visit, me: Waiting) -> Page:
+    """Answer the challenge: log in, or ask again."""
+    code = forms.field(visit.form, "code").strip()
+    if not code:
+        return nothing_typed("challenge.html", site, visit)
+    try:
+        verified = await site.mfa.verify(me.challenge, code, request=visit.origin)
+    except Rejected as rejected:
+        if rejected.reason is Reason.CHALLENGE_EXPIRED:
+            sentence = "This sign-in waited too long for its code. Nothing is wrong; just begin again."
+            page = error(400, "Please sign in again", sentence, action=("Sign in", site.login_url))
+            return replace(page, log_out=True)
+        return refused(code_page("challenge.html", site, visit), rejected, has_backup_codes=True)
+    # Only what an app proved may spare the next code: whoever uses a backup code may have lost the phone.
+    device = None
+    if "trust_device" in visit.form and verified.factor == "totp" and site.settings.device_limit > 0:
+        try:
+            before = visit.cookies.get(device_cookie.name_for(site.settings, verified.user_id))
+            device = await site.mfa.trusted_devices.trust(verified, replaces=before, request=visit.origin)
+        except MFAError:
+            # The code is spent and right; that the browser is not remembered must not cost the login.
+            device = None
+    return Page(status=303, location=site.home_url, log_in=verified, device=device)
+
+
+async def cancel(site: Site, _visit: Visit, _me: Waiting) -> Page:
+    """Give up a login that waits."""
+    return replace(redirect(site.login_url), log_out=True)

@@ -1,0 +1,32 @@
+"""Whether a session gave its second factor a moment ago."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twofold.errors import Stale
+
+if TYPE_CHECKING:
+    from twofold.outcomes import Verified
+    from twofold.web.site import Site
+    from twofold.web.visit import SignedIn
+
+
+async def fresh(site: Site, me: SignedIn) -> Verified:
+    """The proof that this session gave its second factor a moment ago. Raises Stale; a trusted device gives none."""
+    if me.proof is None:
+        raise Stale
+    verified = await site.mfa.proof(me.proof)
+    # A host may hold as text what the database holds as a number; it is the same user.
+    if str(verified.user_id) != str(me.user_id):
+        raise Stale
+    return verified
+
+
+async def is_fresh(site: Site, me: SignedIn) -> bool:
+    """Whether changes need no further code."""
+    try:
+        await fresh(site, me)
+    except Stale:
+        return False
+    return True

@@ -1,0 +1,85 @@
+"""The page that tells how an account stands, and what can be ended there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from twofold.trusted_devices import cookie as device_cookie
+from twofold.web import activity, forms
+from twofold.web.page import Page, error, redirect
+from twofold.web.pages.proofs import fresh, is_fresh
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from twofold.web.site import Site
+    from twofold.web.visit import SignedIn, Visit
+
+EVENTS_PER_PAGE = 10
+
+DONE: Mapping[str, str] = {
+    "disabled": "Two-step sign-in is off.",
+    "revoked": "The device is no longer trusted.",
+    "all_revoked": "No device is trusted any more.",
+    "confirmed": "Thank you. You can make changes for a few minutes.",
+}
+"""What the security page says after a change, by the word in its address."""
+
+
+async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
+    """How the account stands: factor, backup codes, devices, and what has happened."""
+    before = visit.query.get("before")
+    if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):
+        raise forms.BadForm(400, "This address is not one of ours.")
+    events = await site.mfa.events.recent(
+        me.user_id, limit=EVENTS_PER_PAGE + 1, before=int(before) if before is not None else None
+    )
+    shown = events[:EVENTS_PER_PAGE]
+    context = {
+        "now": site.clock(),
+        "status": await site.mfa.status(me.user_id),
+        "devices": [
+            device
+            for device in await site.mfa.trusted_devices.list(me.user_id)
+            if device.is_active or device.is_contested
+        ],
+        "events": [
+            {"words": activity.event(event), "place": activity.place(event), "at": event.at, "status": event.status}
+            for event in shown
+        ],
+        "older": shown[-1].seq if len(events) > len(shown) else None,
+        "is_first_page": before is None,
+        "is_fresh": await is_fresh(site, me),
+        "notice": DONE.get(visit.query.get("done", "")),
+        "total": site.settings.backup_code_count,
+    }
+    return Page("security.html", context)
+
+
+async def disable(site: Site, visit: Visit, me: SignedIn) -> Page:
+    """Turn two-step sign-in off."""
+    if forms.field(visit.form, "sure") != "yes":
+        raise forms.BadForm(400, "Turning off was not confirmed.")
+    await site.mfa.totp.disable(await fresh(site, me), request=visit.origin)
+    forgotten = device_cookie.name_for(site.settings, me.user_id)
+    return replace(redirect(f"{visit.base}/security?done=disabled"), changed=True, forget_device=forgotten)
+
+
+async def revoke(site: Site, visit: Visit, me: SignedIn) -> Page:
+    """Stop trusting one device."""
+    await fresh(site, me)
+    text = visit.path_values.get("device_id", "")
+    is_number = text.isascii() and text.isdigit() and len(text) < 19
+    if not is_number or not await site.mfa.trusted_devices.revoke(me.user_id, int(text), request=visit.origin):
+        back = ("Back to security", f"{visit.base}/security")
+        return error(404, "No such device", "This device is not trusted, or not any more.", action=back)
+    return redirect(f"{visit.base}/security?done=revoked")
+
+
+async def revoke_all(site: Site, visit: Visit, me: SignedIn) -> Page:
+    """Stop trusting every device."""
+    await fresh(site, me)
+    await site.mfa.trusted_devices.revoke_all(me.user_id, request=visit.origin)
+    forgotten = device_cookie.name_for(site.settings, me.user_id)
+    return replace(redirect(f"{visit.base}/security?done=all_revoked"), forget_device=forgotten)

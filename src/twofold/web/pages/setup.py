@@ -1,0 +1,82 @@
+"""The pages that set an authenticator app up, or replace it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from twofold.errors import EnrollmentExpired, Rejected
+from twofold.trusted_devices import cookie as device_cookie
+from twofold.web import forms
+from twofold.web.page import Page, redirect
+from twofold.web.pages.asking import refused
+from twofold.web.pages.proofs import fresh
+
+if TYPE_CHECKING:
+    from twofold.web.site import Site
+    from twofold.web.visit import SignedIn, Visit
+
+
+async def setup_form(site: Site, _visit: Visit, me: SignedIn) -> Page:
+    """Show the secret that waits for confirmation, or how to begin."""
+    return await _setup(site, me)
+
+
+async def begin(site: Site, visit: Visit, me: SignedIn) -> Page:
+    """Make a secret. Replacing an app that works needs a fresh proof."""
+    status = await site.mfa.status(me.user_id)
+    verified = await fresh(site, me) if status.is_enrolled else None
+    await site.mfa.totp.begin(
+        me.user_id,
+        account_name=me.account_name,
+        verified=verified,
+        session=me.session_id,
+        request=visit.origin,
+    )
+    return redirect(f"{visit.base}/setup")
+
+
+async def confirm(site: Site, visit: Visit, me: SignedIn) -> Page:
+    """Take the first code of the app; answer with the backup codes, shown this once."""
+    code = forms.field(visit.form, "code").strip()
+    if (await site.mfa.status(me.user_id)).is_enrolled:
+        await fresh(site, me)
+    if not code:
+        page = await _setup(site, me)
+        return replace(page, status=400, context={**page.context, "problem": "Type the code that the app shows."})
+    try:
+        enrolled = await site.mfa.totp.confirm(me.user_id, code, session=me.session_id, request=visit.origin)
+    except Rejected as rejected:
+        page = await _setup(site, me)
+        return _over(page) if page.template == "begin.html" else refused(page, rejected, has_backup_codes=False)
+    except EnrollmentExpired:
+        return _over(await _setup(site, me))
+    page = Page("backup_codes.html", {"codes": enrolled.backup_codes, "is_new": True, "today": site.clock()})
+    forgotten = device_cookie.name_for(site.settings, me.user_id)
+    return replace(page, remember=enrolled.verified, changed=True, forget_device=forgotten)
+
+
+async def _setup(site: Site, me: SignedIn) -> Page:
+    is_enrolled = (await site.mfa.status(me.user_id)).is_enrolled
+    if is_enrolled:
+        # Whoever only found an open session must not read the secret of the app to come.
+        await fresh(site, me)
+    try:
+        enrollment = await site.mfa.totp.pending(me.user_id, account_name=me.account_name, session=me.session_id)
+    except EnrollmentExpired:
+        return Page("begin.html", {"is_enrolled": is_enrolled, "problem": None})
+    context: dict[str, Any] = {
+        "secret": enrollment.secret,
+        "qr": await site.draw(enrollment),
+        "left": enrollment.expires_at - site.clock(),
+        "is_enrolled": is_enrolled,
+        "digits": site.settings.digits,
+        "problem": None,
+    }
+    return Page("setup.html", context)
+
+
+def _over(page: Page) -> Page:
+    """The set-up is over before its code was given."""
+    problem = "The set-up waited too long for its code, or there were too many wrong ones. Begin again."
+    return replace(page, status=400, context={**page.context, "problem": problem})

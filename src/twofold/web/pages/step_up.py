@@ -1,0 +1,40 @@
+"""The page that asks somebody who is signed in for a code, before something that matters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from twofold.errors import NotEnrolled, Reason, Rejected
+from twofold.web import forms
+from twofold.web.page import Page, redirect
+from twofold.web.pages.asking import code_page, nothing_typed, refused
+
+if TYPE_CHECKING:
+    from twofold.web.site import Site
+    from twofold.web.visit import SignedIn, Visit
+
+
+async def reverify_form(site: Site, visit: Visit, me: SignedIn) -> Page:
+    """Ask a signed-in person for a code, before something that matters."""
+    status = await site.mfa.status(me.user_id)
+    if not status.is_enrolled:
+        return redirect(f"{visit.base}/setup")
+    return code_page("reverify.html", site, visit)
+
+
+async def reverify(site: Site, visit: Visit, me: SignedIn) -> Page:
+    """Take the code of a step-up and go back to where it was asked for."""
+    code = forms.field(visit.form, "code").strip()
+    if not code:
+        return nothing_typed("reverify.html", site, visit)
+    try:
+        verified = await site.mfa.reverify(me.user_id, code, request=visit.origin)
+    except Rejected as rejected:
+        if rejected.reason is Reason.NOT_ENROLLED:
+            raise NotEnrolled from None
+        return refused(code_page("reverify.html", site, visit), rejected, has_backup_codes=True)
+    # The address names a destination, so that it can never be one of somebody else's.
+    own = {"security": f"{visit.base}/security?done=confirmed", "setup": f"{visit.base}/setup"}
+    places = {**site.destinations, **own}
+    return replace(redirect(places.get(visit.query.get("next", ""), own["security"])), remember=verified)

@@ -1,0 +1,34 @@
+"""What all pages of one application share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from datetime import datetime
+
+    from twofold.keyring import Keyring
+    from twofold.mfa import AsyncMFA
+    from twofold.settings import Settings
+    from twofold.totp.provisioning import Enrollment
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What all pages of one application share.
+
+    `draw` renders a QR code where that does not hold up other requests. `destinations` are further places, by name,
+    that the step-up page may lead back to.
+    """
+
+    mfa: AsyncMFA
+    settings: Settings
+    keyring: Keyring = field(repr=False)
+    clock: Callable[[], datetime]
+    draw: Callable[[Enrollment], Awaitable[str]]
+    login_url: str
+    home_url: str
+    stylesheet: str | None
+    destinations: Mapping[str, str]
