@@ -7,7 +7,7 @@ executes it where somebody listens to the statements of the engine or logs them,
 
 from __future__ import annotations
 
-import logging
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -43,8 +43,9 @@ class Statement(Generic[C]):
         cursor = _sent(connection, text, values)
         try:
             # SQLite reads rows while they are fetched, so an error of reading comes here and not from execute.
-            with Translated(connection):
-                row = cursor.fetchone()
+            row = cursor.fetchone()
+        except BaseException as error:  # noqa: BLE001 -- It is raised again.
+            _raise_as_core(connection, error)
         finally:
             cursor.close()
         return None if row is None else text.read(row)
@@ -56,8 +57,9 @@ class Statement(Generic[C]):
         text = self._text(connection)
         cursor = _sent(connection, text, values)
         try:
-            with Translated(connection):
-                rows = cursor.fetchall()
+            rows = cursor.fetchall()
+        except BaseException as error:  # noqa: BLE001 -- It is raised again.
+            _raise_as_core(connection, error)
         finally:
             cursor.close()
         return [text.read(row) for row in rows]
@@ -77,9 +79,10 @@ class Statement(Generic[C]):
         return dict(zip(self.names, values, strict=True))
 
     def _text(self, connection: sa.Connection) -> _Text:
-        text = self._texts.get(connection.dialect)
+        dialect = connection.dialect
+        text = self._texts.get(dialect)
         if text is None:
-            text = self._texts[connection.dialect] = _Text(self.core, self.names, connection.dialect)
+            text = self._texts[dialect] = _Text(self.core, self.names, dialect)
         return text
 
 
@@ -98,14 +101,14 @@ class _Text:
         keys: list[str] = compiled.positiontup if compiled.positional else list(places)
         self._keys = None if compiled.positional else tuple(keys)
         self.places = [places[key] for key in keys]
+        self._take = _taking(self.places)
         self._in = _converted(dialect, [compiled.binds[key].type for key in keys], "bind_processor")
         columns = getattr(core, "selected_columns", ())
         self._out = _converted(dialect, [column.type for column in columns], "result_processor", None)
 
     def bound(self, values: tuple[Any, ...]) -> Any:
         """The values as the driver takes them."""
-        given = values + self._fixed
-        bound = [given[place] for place in self.places]
+        bound = list(self._take(values + self._fixed))
         try:
             for place, convert in self._in:
                 if (value := bound[place]) is not None:
@@ -125,6 +128,17 @@ class _Text:
         return read
 
 
+def _taking(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Take the values at these places, as many as they are."""
+    match places:
+        case []:
+            return lambda _: ()
+        case [place]:
+            return lambda values: (values[place],)
+        case _:
+            return itemgetter(*places)
+
+
 def _converted(
     dialect: sa.Dialect, types: Sequence[Any], what: str, *more: Any
 ) -> list[tuple[int, Callable[[Any], Any]]]:
@@ -134,14 +148,14 @@ def _converted(
 
 def _has_listeners(connection: sa.Connection) -> bool:
     """Whether Core has to execute: for listeners, a logger, a schema_translate_map, or a driver that is not tested."""
-    engine = connection.engine
+    dialect = connection.dialect
     return (
         connection._has_events  # noqa: SLF001
-        or engine._has_events  # noqa: SLF001
-        or connection.dialect._has_events  # noqa: SLF001
-        or engine.logger.isEnabledFor(logging.INFO)
+        or connection.engine._has_events  # noqa: SLF001
+        or dialect._has_events  # noqa: SLF001
+        or connection._echo  # noqa: SLF001 -- Whether the engine logs, as it was when the connection was checked out.
         or "schema_translate_map" in connection.get_execution_options()
-        or connection.dialect.driver not in _DRIVERS
+        or dialect.driver not in _DRIVERS
     )
 
 
@@ -209,31 +223,38 @@ def is_told_of_a_pooler(connection: sa.Connection) -> bool:
 def _sent(connection: sa.Connection, text: _Text, values: tuple[Any, ...]) -> DBAPICursor:
     """Execute on the driver; raise what Core would raise."""
     bound = text.bound(values)
-    with Translated(connection, text.words):
+    try:
         cursor = connection.connection.cursor()
         cursor.execute(text.words, bound)
+    except BaseException as error:  # noqa: BLE001 -- It is raised again.
+        _raise_as_core(connection, error, text.words)
     return cursor
 
 
 class Translated:
     """A context manager around calls of the driver, which raises its errors as the exceptions of SQLAlchemy."""
 
-    __slots__ = ("_connection", "_words")
+    __slots__ = ("_connection",)
 
-    def __init__(self, connection: sa.Connection, words: str = "") -> None:
-        self._connection, self._words = connection, words
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        if error is None:
-            return
-        if isinstance(error, self._connection.dialect.loaded_dbapi.Error):
-            _raise(self._connection, self._words, error)
-        if not isinstance(error, Exception):
-            # After CancelledError or KeyboardInterrupt an answer may still be unread: the connection is of no more use.
-            self._connection.invalidate(error)
+        if error is not None:
+            _raise_as_core(self._connection, error)
+
+
+def _raise_as_core(connection: sa.Connection, error: BaseException, words: str = "") -> NoReturn:
+    """Raise an error of the driver as the exception of SQLAlchemy, and every other one as it is."""
+    if isinstance(error, connection.dialect.loaded_dbapi.Error):
+        _raise(connection, words, error)
+    if not isinstance(error, Exception):
+        # After CancelledError or KeyboardInterrupt an answer may still be unread: the connection is of no more use.
+        connection.invalidate(error)
+    raise error
 
 
 def _raise(connection: sa.Connection, words: str, error: Any) -> NoReturn:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from itertools import compress
+from operator import is_not
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from twofold.keyring import encoded, joined
@@ -73,8 +75,8 @@ class Account(NamedTuple):
         if known[0] is self:
             return known[1]
         seen, parts = known[0], known[1].copy()
-        changed = [place for place, (now, before) in enumerate(zip(self, seen, strict=True)) if now is not before]
-        for place, text in zip(changed, encoded([self[place] for place in changed]), strict=True):
+        is_changed = list(map(is_not, self, seen))
+        for place, text in zip(compress(_EVERY, is_changed), encoded(compress(self, is_changed)), strict=True):
             parts[place] = text
         return parts
 
@@ -85,6 +87,7 @@ class Account(NamedTuple):
 
 (_FORMAT,) = encoded(["state 1"])
 
+_EVERY: Final = range(len(Account._fields))
 _PLACES: Final = {name: place for place, name in enumerate(Account._fields)}
 
 
