@@ -181,9 +181,9 @@ def test_every_link_in_the_documentation_leads_somewhere() -> None:
 
 
 def test_every_event_has_words_for_its_owner() -> None:
-    from twofold.web import words
+    from twofold.web import activity
 
-    text = Path(words.__file__).read_text()
+    text = Path(activity.__file__).read_text()
     for kind in Kind:
         assert kind.name in text or f'"{kind}"' in text, kind
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twofold.errors import Reason
 from twofold.kinds import Kind
 from twofold.request import Request
-from twofold.web import words
+from twofold.web.languages import ngettext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,7 +51,7 @@ def _refused(details: Mapping[str, Any]) -> str:
 
 def _revoked(details: Mapping[str, Any]) -> str:
     if isinstance(number := details.get("devices"), int):
-        return f"{words.count(number, 'device')} no longer trusted"
+        return ngettext("%(num)s device no longer trusted", "%(num)s devices no longer trusted", number)
     return f"{details.get('device') or 'A device'} no longer trusted"
 
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fastapi import APIRouter, Request, Response
@@ -17,11 +18,12 @@ from twofold.mfa import MFA, AsyncMFA
 from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import cookies, forms, gate, rendering
 from twofold.web.forms import BadForm
+from twofold.web.languages import Language, Languages
 from twofold.web.site import Site
 from twofold.web.visit import SignedIn, Visit, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from twofold.account.runtime import Runtime
     from twofold.outcomes import DeviceToken, UserId, Verified
@@ -82,13 +84,19 @@ class Host(Protocol):
 
 
 def router(
-    mfa: MFA | AsyncMFA, host: Host, *, stylesheet: str | None = None, destinations: Mapping[str, str] | None = None
+    mfa: MFA | AsyncMFA,
+    host: Host,
+    *,
+    stylesheet: str | None = None,
+    destinations: Mapping[str, str] | None = None,
+    language: Callable[[Request], str | Awaitable[str | None] | None] | None = None,
 ) -> APIRouter:
     """Make the router of all pages.
 
     `stylesheet` is the address of a style sheet on this site that is loaded after ours. `destinations` names paths of
     this site that the step-up page may lead back to: with `{"export": "/export"}`, a page sends people to
-    `reverify?next=export`.
+    `reverify?next=export`. `language` says the language of a request, as `de` or `pt-BR`, from the host's own settings
+    of a person; where it is None or says None, the browser's `Accept-Language` does.
     """
     core = _runtime(mfa)
     site = Site(
@@ -102,10 +110,11 @@ def router(
         stylesheet=stylesheet,
         destinations=destinations or {},
     )
+    spoken = _Spoken(Languages(), language)
     made = APIRouter(include_in_schema=False)
     for route in gate.ROUTES:
         made.add_api_route(
-            route.path, _endpoint(site, host, route), methods=[route.method], name=f"twofold:{route.path[1:]}"
+            route.path, _endpoint(site, host, route, spoken), methods=[route.method], name=f"twofold:{route.path[1:]}"
         )
     made.add_api_route("/static/{name}", _static, methods=["GET"], name="twofold:static")
     return made
@@ -181,7 +190,21 @@ def _runtime(mfa: MFA | AsyncMFA) -> Runtime:
     return mfa._runtime  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
-def _endpoint(site: Site, host: Host, route: gate.AnyRoute) -> Callable[[Request], Any]:
+class _Spoken:
+    """In which language a request is answered."""
+
+    def __init__(
+        self, languages: Languages, said: Callable[[Request], str | Awaitable[str | None] | None] | None
+    ) -> None:
+        self._languages, self._said = languages, said
+
+    async def of(self, request: Request) -> Language:
+        said = self._said(request) if self._said else None
+        tag = await said if isawaitable(said) else said
+        return self._languages.choose(request.headers.get("accept-language", ""), said=tag)
+
+
+def _endpoint(site: Site, host: Host, route: gate.AnyRoute, spoken: _Spoken) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         visit = Visit(
             session=await host.session(request),
@@ -192,6 +215,7 @@ def _endpoint(site: Site, host: Host, route: gate.AnyRoute) -> Callable[[Request
             query=request.query_params,
             path_values=request.path_params,
             body=await _read_body(request) if route.method == "POST" else b"",
+            language=await spoken.of(request),
         )
         page = await gate.serve(site, route, visit)
         response = Response(page.body, page.status, dict(page.headers))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MFAError, NotEnrolled, Stale, UnknownUser
-from twofold.web import forms, rendering
+from twofold.web import forms, languages, rendering
 from twofold.web.page import HEADERS, Page, error, redirect
 from twofold.web.pages import backup_codes, login, security, setup, step_up
 from twofold.web.visit import SignedIn, Visit, Waiting
@@ -67,6 +67,11 @@ ROUTES: tuple[AnyRoute, ...] = (
 
 async def serve(site: Site, route: AnyRoute, visit: Visit) -> Page:
     """Answer one request: a page with its body and all of its headers, or a place to go to."""
+    with languages.speaking(visit.language):
+        return await _answer(site, route, visit)
+
+
+async def _answer(site: Site, route: AnyRoute, visit: Visit) -> Page:
     try:
         if route.method == "POST":
             visit = _read(site, visit)
@@ -78,7 +83,8 @@ async def serve(site: Site, route: AnyRoute, visit: Visit) -> Page:
     headers = {**HEADERS, **page.headers}
     if page.template is None:
         return replace(page, headers={**headers, "Location": page.location or site.home_url})
-    return replace(page, headers=headers, body=_render(site, visit, page.template, page.context))
+    spoken = {"Content-Language": visit.language.tag, "Vary": "Accept-Language"}
+    return replace(page, headers=headers | spoken, body=_render(site, visit, page.template, page.context))
 
 
 def _read(site: Site, visit: Visit) -> Visit:

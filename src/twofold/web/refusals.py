@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twofold.errors import Reason
-from twofold.web import words
+from twofold.web.languages import current
 
 if TYPE_CHECKING:
     from twofold.errors import Rejected
@@ -21,7 +21,7 @@ SUSPENDED = (
 def refusal(rejected: Rejected, *, has_backup_codes: bool) -> str:
     """What a refused person reads: the same for every code that was looked at, whatever the reason (ASVS 6.3.8)."""
     if rejected.retry_after is not None:
-        sentence = f"There were too many wrong codes. Try again in {words.duration(rejected.retry_after)}."
+        sentence = f"There were too many wrong codes. Try again in {current().duration(rejected.retry_after)}."
         return f"{sentence} A backup code works at once." if has_backup_codes else sentence
     if rejected.reason is Reason.MALFORMED:
         return f"{MALFORMED[:-1]}, or a whole backup code." if has_backup_codes else MALFORMED

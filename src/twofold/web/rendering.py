@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, pass_context, select_autoescape
+from markupsafe import Markup
 
-from twofold.web import words
+from twofold.web import languages, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime, timedelta
+
+    from jinja2.runtime import Context
 
 _CONTENT_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
@@ -37,14 +41,72 @@ def environment(*packages: str) -> Environment:
     loader = ChoiceLoader([PackageLoader(package) for package in (*packages, "twofold.web")])
     made = Environment(
         loader=loader,
+        extensions=["jinja2.ext.i18n"],
         autoescape=select_autoescape(enabled_extensions=("html",), disabled_extensions=("txt",), default=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"moment": words.moment, "day": words.day, "duration": words.duration, "groups": words.groups}
-    made.globals["version"] = VERSION
+    made.filters |= {
+        "moment": _moment,
+        "day": _day,
+        "clock": _clock,
+        "duration": _duration,
+        "from_now": _from_now,
+        "number": _number,
+        "groups": words.groups,
+    }
+    made.globals |= {"version": VERSION, "language": languages.current}
+    made.policies["ext.i18n.trimmed"] = True
+    cast("Any", made).install_gettext_callables(_gettext, _ngettext, newstyle=True)
     return made
+
+
+def _gettext(message: str) -> str:
+    return languages.current().words.gettext(message)
+
+
+def _ngettext(singular: str, plural: str, number: int) -> str:
+    return languages.current().words.ngettext(singular, plural, number)
+
+
+# A filter of a constant would be worked out once, when the template is compiled, if it did not ask for the context.
+@pass_context
+def _moment(page: Context, at: datetime, now: datetime) -> str:
+    return _element(page, at, "moment", languages.current().moment(at, now))
+
+
+@pass_context
+def _day(page: Context, at: datetime) -> str:
+    return _element(page, at, "day", languages.current().day(at))
+
+
+@pass_context
+def _clock(page: Context, at: datetime) -> str:
+    return _element(page, at, "clock", languages.current().clock(at))
+
+
+def _element(page: Context, at: datetime, form: str, said: str) -> str:
+    """A moment that the script may say again in the reader's zone, where the server does not know it; text as it is."""
+    if not page.eval_ctx.autoescape:
+        return said
+    local = "" if languages.current().zone else Markup(' data-local="{}"').format(form)
+    return Markup('<time datetime="{}"{}>{}</time>').format(at.isoformat(timespec="seconds"), local, said)
+
+
+@pass_context
+def _duration(_page: Context, span: timedelta) -> str:
+    return languages.current().duration(span)
+
+
+@pass_context
+def _from_now(_page: Context, span: timedelta) -> str:
+    return languages.current().from_now(span)
+
+
+@pass_context
+def _number(_page: Context, number: int) -> str:
+    return languages.current().number(number)
 
 
 _environment = environment()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from twofold.confidential import Confidential
+from twofold.web.languages import ENGLISH, Language
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +45,8 @@ class Visit(Confidential):
     """One request: the session as the host knows it, and what the browser sent. Header names are in lower case.
 
     `base` is the path under which the pages are mounted. `cookies` are those that no other host can have set, by their
-    names without `__Host-`. `body` holds at most one byte more than `forms.LIMIT`; the
-    gate reads the `form` out of it.
+    names without `__Host-`. `language` is what the answer is written in. `body` holds at most one byte
+    more than `forms.LIMIT`; the gate reads the `form` out of it.
     """
 
     session: Waiting | SignedIn | None
@@ -56,4 +57,5 @@ class Visit(Confidential):
     query: Mapping[str, str] = field(default_factory=dict)
     path_values: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
+    language: Language = ENGLISH
     form: Mapping[str, str] = field(default_factory=dict, repr=False)
