@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -165,3 +165,32 @@ def test_ada_sets_up_signs_in_trusts_and_comes_back(sample: str, page: Page) -> 
     expect(page.get_by_text(re.compile("9 of 10"))).to_be_visible()
     look(page, "09-security-after")
     assert complaints == []
+
+
+def test_a_reader_far_away_sees_times_of_their_own(sample: str) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
+        for has_script in (True, False):
+            # Their day begins fourteen hours before that of UTC, so that one of both is always another day.
+            context = browser.new_context(
+                locale="de-DE", timezone_id="Pacific/Kiritimati", java_script_enabled=has_script
+            )
+            page = context.new_page()
+            page.goto(f"{sample}/register")
+            page.locator("input[name=email]").fill(f"{has_script}@example.com")
+            page.locator("input[name=password]").fill(PASSWORD)
+            page.locator("button.primary").click()
+            page.goto(f"{sample}/mfa/setup")
+            page.locator("form[action$='/setup/begin'] button").click()
+            secret = "".join(page.locator("#secret span").all_text_contents())
+            page.locator("input[name=code]").fill(TOTP(secret).now())
+            if not has_script:
+                page.locator("form[action$='/setup/confirm'] button").click()
+            page.wait_for_url(re.compile("(?<!setup)$"))
+            page.goto(f"{sample}/mfa/security")
+            assert page.locator("html").get_attribute("lang") == "de-DE"
+            since = page.locator("time[data-local=day]").first
+            at = datetime.fromisoformat(since.get_attribute("datetime") or "")
+            here = at.astimezone(timezone(timedelta(hours=14)) if has_script else UTC)
+            assert re.fullmatch(rf"{here.day}\. \w+ {here.year}", since.text_content() or "")
+        browser.close()
