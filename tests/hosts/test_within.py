@@ -271,6 +271,21 @@ def test_a_session_on_another_database_is_refused(hosts: Iterator[Host], databas
 
 
 @pytest.mark.backends("postgresql")
+def test_a_database_that_is_named_by_an_argument_of_the_driver_is_told_apart(migrated: Database, keys: str) -> None:
+    here = sa.make_url(migrated.url)
+    by_argument = here.set(database="nowhere").update_query_dict({"dbname": str(here.database)})
+    elsewhere = sa.create_engine(by_argument.update_query_dict({"dbname": "template1"}))
+    engine, same = sa.create_engine(by_argument), sa.create_engine(here)
+    mfa = MFA(engine, plain_settings(keys=keys))
+    with Session(elsewhere) as session, pytest.raises(ConfigurationError, match="/template1, and the MFA of"):
+        mfa.within(session).status(7)
+    with Session(same) as session, pytest.raises(UnknownUser):
+        mfa.within(session).status(7)
+    for one in (engine, same, elsewhere):
+        one.dispose()
+
+
+@pytest.mark.backends("postgresql")
 def test_a_connection_that_commits_each_statement_cannot_be_joined(hosts: Iterator[Host]) -> None:
     for host in hosts:
         engine = host.engine.execution_options(isolation_level="AUTOCOMMIT")

@@ -107,7 +107,7 @@ def _is_of(engine: sa.Engine, other: sa.Engine) -> bool:
     """Whether two engines are of one database. In memory, each engine has its own."""
     if root(engine) is root(other):
         return True
-    return _named(engine) == _named(other) and engine.url.database not in _IN_MEMORY
+    return _named(engine) == _named(other) and _database(engine.url) not in _IN_MEMORY
 
 
 def _named(engine: sa.Engine) -> str:
@@ -116,5 +116,12 @@ def _named(engine: sa.Engine) -> str:
     if backend == "sqlite":
         name = url.database or ":memory:"
         return name if name.startswith(("file:", ":")) else str(Path(name).resolve())
-    host = url.host or url.query.get("host") or url.query.get("unix_socket") or "localhost"
-    return f"{host}:{url.port or _PORTS.get(backend)}/{url.database}"
+    # SQLAlchemy gives the driver what the query says in place of what the URL's other parts say.
+    said = url.query
+    host = said.get("host") or said.get("unix_socket") or url.host or "localhost"
+    return f"{host}:{said.get('port') or url.port or _PORTS.get(backend)}/{_database(url)}"
+
+
+def _database(url: sa.URL) -> Any:
+    """The database that a URL names, as an argument of the driver's or in its path."""
+    return next((url.query[name] for name in ("dbname", "database", "db") if name in url.query), url.database)
