@@ -195,6 +195,32 @@ def test_an_event_trigger_that_forbids_a_step_is_asked_before_the_first_one(
 
 
 @pytest.mark.backends("postgresql")
+def test_a_view_comes_back_with_what_it_guards_with_and_whom_it_serves(database: Database) -> None:
+    happen_in_part(database, "mfa_events")
+    looks = (
+        "SELECT reloptions, relowner::regrole, (SELECT array_agg(one::text ORDER BY one::text) "
+        "FROM unnest(relacl) AS one) FROM pg_class WHERE relname = 'guarded'"
+    )
+    with database.engine().begin() as connection:
+        connection.exec_driver_sql("CREATE ROLE reader; CREATE ROLE keeper")
+        try:
+            connection.exec_driver_sql(
+                "CREATE VIEW guarded WITH (security_barrier=true) AS SELECT created_at FROM mfa_events"
+            )
+            connection.exec_driver_sql("GRANT SELECT ON guarded TO reader WITH GRANT OPTION")
+            connection.exec_driver_sql("GRANT SELECT, TRIGGER ON guarded TO PUBLIC")
+            connection.exec_driver_sql("ALTER VIEW guarded OWNER TO keeper")
+            before = connection.exec_driver_sql(looks).one()
+            (found,) = find.of_tables(connection, spec.NAMES)
+            gone, again = re.findall(r"^Drop it \((.*?);\).* create it again: (.*)$", found.remedy, re.DOTALL)[0]
+            connection.exec_driver_sql(gone)
+            connection.exec_driver_sql(again)
+            assert connection.exec_driver_sql(looks).one() == before
+        finally:
+            connection.rollback()
+
+
+@pytest.mark.backends("postgresql")
 def test_neither_a_limit_for_peoples_statements_nor_one_for_rewrites_ends_a_plan(database: Database) -> None:
     happen_in_part(database, "mfa_events")
     never = "RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'never'; END $$"

@@ -17,9 +17,19 @@ if TYPE_CHECKING:
     from twofold.schema.dependants.dependant import Fate
     from twofold.schema.plan.plan import Act, Change, Step
 
+# A view that is made again has neither its owner nor what was granted on it.
+_AS_IT_WAS = (
+    "FROM pg_class v CROSS JOIN LATERAL (SELECT CASE WHEN pg_get_userbyid(v.relowner) <> current_user "
+    "THEN format('; ALTER TABLE %s OWNER TO %I', one.identity, pg_get_userbyid(v.relowner)) ELSE '' END || "
+    "coalesce(string_agg(format('; GRANT %s ON %s TO %s%s', acl.privilege_type, one.identity, "
+    "CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END, "
+    "CASE WHEN acl.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END), '' ORDER BY acl.grantee, acl.privilege_type), "
+    "'') AS again FROM aclexplode(v.relacl) AS acl WHERE acl.grantee <> v.relowner) AS granted "
+    "WHERE v.oid = thing.objid"
+)
 # A view is what hangs on a table, though the catalog has its rule; and a generated column is, though it has a default.
 _THINGS = (
-    ", thing AS (SELECT met.on_table, met.taken, "
+    ", thing AS (SELECT met.on_table, met.taken, "  # noqa: S608 - text of its own.
     "CASE WHEN a.attnum IS NOT NULL OR r.rulename = '_RETURN' THEN 'pg_class'::regclass::oid ELSE met.classid END "
     "AS classid, "
     "CASE WHEN r.rulename = '_RETURN' THEN r.ev_class ELSE coalesce(a.attrelid, met.objid) END AS objid, "
@@ -39,9 +49,12 @@ _THINGS = (
     "r.prrelid::regclass) FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid "
     "WHERE r.oid = thing.objid) "
     "ELSE format('DROP %s %s', upper(one.type), one.identity) END AS gone, CASE one.type "
-    "WHEN 'view' THEN format('CREATE VIEW %s AS %s', one.identity, pg_get_viewdef(thing.objid)) "
-    "WHEN 'materialized view' THEN "
-    "format('CREATE MATERIALIZED VIEW %s AS %s', one.identity, pg_get_viewdef(thing.objid)) "
+    "WHEN 'view' THEN (SELECT format('CREATE VIEW %s%s AS %s%s', one.identity, ' WITH (' || array_to_string("
+    "v.reloptions, ', ') || ')', rtrim(pg_get_viewdef(v.oid), ';'), granted.again) " + _AS_IT_WAS + ") "
+    "WHEN 'materialized view' THEN (SELECT format('CREATE MATERIALIZED VIEW %s%s AS %s%s', one.identity, "
+    "' WITH (' || array_to_string(v.reloptions, ', ') || ')', rtrim(pg_get_viewdef(v.oid), ';'), granted.again) "
+    + _AS_IT_WAS
+    + ") "
     "WHEN 'rule' THEN pg_get_ruledef(thing.objid) WHEN 'trigger' THEN pg_get_triggerdef(thing.objid) "
     "WHEN 'function' THEN pg_get_functiondef(thing.objid) WHEN 'procedure' THEN pg_get_functiondef(thing.objid) "
     "WHEN 'table constraint' THEN (SELECT format('ALTER TABLE %s ADD CONSTRAINT %I %s', k.conrelid::regclass, "
