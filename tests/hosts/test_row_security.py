@@ -213,6 +213,7 @@ def ends_by_the_driver(connection: sa.Connection) -> None:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("traces", [None, "checkout", "before_cursor_execute"])
 @pytest.mark.parametrize("told", [says_nothing, ends_by_the_driver])
 def test_an_on_connection_after_which_nothing_is_told_makes_nobody_not_enrolled(
     guarded: Guarded,
@@ -221,8 +222,11 @@ def test_an_on_connection_after_which_nothing_is_told_makes_nobody_not_enrolled(
     runner: asyncio.Runner,
     driver: str,
     told: Callable[[sa.Connection], None],
+    traces: str | None,
 ) -> None:
     engine = guarded.engine(driver)
+    if traces:
+        event.listen(getattr(engine, "sync_engine", engine), traces, lambda *_: None)
     mfa = opened(engine, keys, clock, runner, on_connection=told)
     for call in (mfa.challenge, mfa.status):
         with pytest.raises(ConfigurationError, match="on_connection has said nothing in this transaction"):

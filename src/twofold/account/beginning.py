@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from twofold.account import hiding
-from twofold.account.driver import Statement, Translated, needs_transaction
+from twofold.account.driver import Statement, Translated, needs_transaction, says_whose
 from twofold.account.lock_wait import LOCK_WAIT
 from twofold.alone import is_for_all
 from twofold.errors import ConfigurationError
@@ -52,7 +52,7 @@ def begin(runtime: Runtime, connection: sa.Connection, *, is_reading: bool = Fal
 
 def _refuse_what_nobody_has_told(connection: sa.Connection) -> None:
     """Refuse to ask where row security hides rows and nothing holds that says whose: they would look not enrolled."""
-    if not needs_transaction(connection) and hiding.bound(connection):
+    if not says_whose(connection) and hiding.bound(connection):
         raise ConfigurationError(
             "on_connection has said nothing in this transaction, or has ended it, and row security binds this role: "
             "say whose rows are asked for, and leave the transaction open. Nothing was decided."
