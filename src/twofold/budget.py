@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from twofold.errors import Reason
+from twofold.moments import is_of_the_future
 from twofold.typed import SHORTEST
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 _YEAR = timedelta(days=365)
 FAILURE = 1_000_000
 """A level is counted in millionths of a failure, so that it drains evenly and is the same number everywhere."""
-
-# The processes of one deployment may disagree by so much about the time.
-CLOCKS_APART = timedelta(minutes=1)
 
 
 class Budget(NamedTuple):
@@ -165,8 +163,3 @@ def succeeded(account: Account) -> Account:
 def emptied(account: Account) -> Account:
     """The state with nothing in the second vessel: what was guessed at is not there any more."""
     return account.changed(failure_level=0, failure_level_at=None)
-
-
-def is_of_the_future(moment: datetime | None, now: datetime) -> bool:
-    """Whether this was written by a clock that stood further ahead than clocks of one deployment may."""
-    return moment is not None and moment - now > CLOCKS_APART

@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from twofold.budget import is_of_the_future
+from twofold.moments import is_of_the_future
 
 if TYPE_CHECKING:
     from twofold.account.attempt import Attempt, Fact

@@ -1,4 +1,4 @@
-"""A moment as one number, which is exact, the same in every zone, and written fast. Pure."""
+"""Moments as one number, which is exact, the same in every zone, and written fast; and clocks that disagree. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+CLOCKS_APART = timedelta(minutes=1)
+"""The processes of one deployment may disagree by so much about the time."""
 
 
 def microseconds(moment: datetime) -> int:
@@ -17,3 +20,17 @@ def microseconds(moment: datetime) -> int:
 def moment_at(microseconds: int) -> datetime:
     """The moment so many microseconds after 1970, in UTC. Raises OverflowError past the year 9999."""
     return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def is_of_the_future(moment: datetime | None, now: datetime) -> bool:
+    """Whether this was written by a clock that stood further ahead than clocks of one deployment may."""
+    return moment is not None and moment - now > CLOCKS_APART
+
+
+def is_within(span: timedelta, moment: datetime, now: datetime) -> bool:
+    """Whether a moment is no longer ago than this. One that is still to come was written by a clock that stood ahead.
+
+    So whoever sets a clock back lengthens the span by what clocks of one deployment may differ, and by no more than
+    the span itself.
+    """
+    return -min(span, CLOCKS_APART) <= now - moment <= span

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from twofold import tokens
 from twofold.account import reading, store
 from twofold.account.attempt import Fact
-from twofold.budget import CLOCKS_APART
 from twofold.errors import Stale, UnknownUser
 from twofold.kinds import Kind, Status
 from twofold.log_volume import noted
+from twofold.moments import CLOCKS_APART
 from twofold.outcomes import Verified
 
 if TYPE_CHECKING:

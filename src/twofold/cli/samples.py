@@ -13,9 +13,10 @@ import sqlalchemy as sa
 
 from twofold.account import chain, sealed
 from twofold.account.row import Account
-from twofold.budget import CLOCKS_APART, FAILURE, Budget
+from twofold.budget import FAILURE, Budget
 from twofold.errors import MissingKey, Tampered
 from twofold.events import log
+from twofold.moments import CLOCKS_APART
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

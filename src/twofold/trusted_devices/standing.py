@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twofold.budget import CLOCKS_APART
+from twofold.moments import is_within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +39,8 @@ def is_over(work: Attempt, device: HeldDevice) -> bool:
 
 def is_in_grace(work: Attempt, device: HeldDevice) -> bool:
     """Whether the token before the last still counts, for requests that were under way when it was rotated."""
-    age, grace = None if device.rotated_at is None else work.now - device.rotated_at, work.settings.device_grace
     # Whoever waited for the row, or has a slower clock, comes a moment before the token was rotated.
-    return age is not None and -min(grace, CLOCKS_APART) <= age <= grace
+    return device.rotated_at is not None and is_within(work.settings.device_grace, device.rotated_at, work.now)
 
 
 def replaced(devices: Sequence[HeldDevice], changed: HeldDevice) -> list[HeldDevice]:
