@@ -178,6 +178,14 @@ class Counted:
     def remaining(self) -> Perform:
         return lambda: self._mfa.backup_codes.remaining(self._ada.user_id)
 
+    def shown(self) -> Perform:
+        user_id = self._with_codes_to_show()
+        return lambda: self._plain.backup_codes.shown(user_id, session="a session")
+
+    def keep(self) -> Perform:
+        user_id = self._with_codes_to_show()
+        return lambda: self._plain.backup_codes.keep(user_id, session="a session", request=FIREFOX)
+
     def password_changed(self) -> Perform:
         user_id = self._with_a_device().user_id
         return lambda: self._mfa.password_changed(user_id, request=FIREFOX)
@@ -262,6 +270,11 @@ class Counted:
     def _enrolled(self) -> Enrolment:
         return enroll(self._plain, self._somebody(), self._clock)
 
+    def _with_codes_to_show(self) -> int:
+        enrolment = self._enrolled()
+        self._plain.backup_codes.regenerate(enrolment.verified, session="a session")
+        return enrolment.user_id
+
     def _with_a_device(self) -> Enrolment:
         enrolment = self._enrolled()
         self._plain.trusted_devices.trust(enrolment.verified, request=FIREFOX)
@@ -317,6 +330,8 @@ TABLE = (
     Told("totp.disable", "", Counted.disable, Cost(7, (7, 10), (7, 9))),
     Told("backup_codes.regenerate", "", Counted.regenerate, Cost(6, (6, 9), (6, 8))),
     Told("backup_codes.remaining", "", Counted.remaining, Cost(2, (2, 2), (2, 4))),
+    Told("backup_codes.shown", "", Counted.shown, Cost(2, (2, 2), (2, 4))),
+    Told("backup_codes.keep", "", Counted.keep, Cost(3, (2, 2), (3, 5))),
     Told("trusted_devices.trust", "", Counted.trust, Cost(5, (5, 8), (5, 7))),
     Told("trusted_devices.trust", "again", Counted.trust_again, Cost(5, (5, 8), (5, 7))),
     Told("trusted_devices.list", "", Counted.devices, Cost(2, (2, 2), (2, 4))),
@@ -329,7 +344,7 @@ TABLE = (
     Told("events.prune", "", Counted.prune, Cost(8, (8, 11), (9, 11))),
     Told("legacy.survey", "", Counted.survey, Cost(4, (4, 4), (4, 6))),
     Told("legacy.adopt", "one user", Counted.adopt, Cost(9, (9, 14), (9, 14))),
-    Told("keys.status", "", Counted.keys, Cost(6, (6, 6), (6, 8))),
+    Told("keys.status", "", Counted.keys, Cost(7, (7, 7), (7, 9))),
     Told("keys.rotate", "one user", Counted.rotate, Cost(5, (5, 10), (5, 9))),
 )
 

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         Enrolled,
         Erased,
         Event,
+        ShownCodes,
         Status,
         Verified,
     )
@@ -86,6 +87,7 @@ __all__ = [
     "Request",
     "SchemaDrift",
     "Settings",
+    "ShownCodes",
     "Stale",
     "Status",
     "Tampered",

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     CODE_REFUSED = "code_refused"
     CLOCK_SET_RIGHT = "clock_set_right"
     BACKUP_CODES_REGENERATED = "backup_codes_regenerated"
+    BACKUP_CODES_KEPT = "backup_codes_kept"
     DEVICE_TRUSTED = "device_trusted"
     DEVICE_RECOGNIZED = "device_recognized"
     DEVICE_REVOKED = "device_revoked"

@@ -14,6 +14,7 @@ from twofold import proof as proofs
 from twofold.account.joining import Joined
 from twofold.account.runtime import Runtime
 from twofold.backup_codes import factor as backup_codes
+from twofold.backup_codes import showing
 from twofold.events import log
 from twofold.login import lifecycle, login
 from twofold.operation import Awaited, Blocking, Operation
@@ -59,6 +60,8 @@ class _Totp:
 class _BackupCodes:
     regenerate = Operation(backup_codes.regenerate, writes="many")
     remaining = Operation(backup_codes.remaining, writes="nothing")
+    shown = Operation(showing.shown_again, writes="nothing")
+    keep = Operation(showing.keep, writes="one statement")
 
 
 class _TrustedDevices:

@@ -89,10 +89,25 @@ class Verified(Confidential):
 
 @dataclass(frozen=True, slots=True)
 class Enrolled(Confidential):
-    """The factor is confirmed. `backup_codes` are shown to the user now and never again."""
+    """The factor is confirmed. Show `backup_codes` to the user now.
+
+    `mfa.backup_codes.shown` gives them again only to the session that was named, and only for ten minutes.
+    """
 
     backup_codes: tuple[str, ...] = field(repr=False)
     verified: Verified
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCodes(Confidential):
+    """New backup codes, once more for the session that made them, at `made_at`; until `expires_at` at the latest.
+
+    Those that were spent since are not among them.
+    """
+
+    codes: tuple[str, ...] = field(repr=False)
+    made_at: datetime
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +141,8 @@ class Status:
     `exhausted_until` is the moment at which one more code is looked at, where too many were wrong in a month. `epoch`
     is new whenever sessions of before have to end: compare it for equality with the one that a session began with.
     `altered` names the tables whose rows of this user are not those that the user's row names: none of them counts, and
-    setting up anew, or making new codes, or revoking all devices ends them.
+    setting up anew, or making new codes, or revoking all devices ends them. `backup_codes_kept` is true once the owner
+    said so of the codes in force, by `backup_codes.keep`.
     """
 
     user_id: UserId
@@ -142,6 +158,7 @@ class Status:
     exhausted_until: datetime | None = None
     epoch: str | None = None
     altered: tuple[str, ...] = ()
+    backup_codes_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -370,6 +370,17 @@ def regenerate_too_late(scene: Scene) -> Act:
     )
 
 
+def keep(scene: Scene) -> Act:
+    mfa, ada, session = scene.mfa, scene.proven(), "the session of ada's laptop"
+    mfa.backup_codes.regenerate(ada.verified, session=session)
+
+    def holds(is_kept: Any) -> bool:
+        assert mfa.backup_codes.shown(ada.user_id, session=session) is None
+        return is_kept is mfa.status(ada.user_id).backup_codes_kept is True
+
+    return Act(ada.user_id, lambda: mfa.backup_codes.keep(ada.user_id, session=session), ("backup_codes_kept",), holds)
+
+
 def password_changed(scene: Scene) -> Act:
     mfa, ada = scene.mfa, scene.proven()
     mfa.trusted_devices.trust(ada.verified, request=FIREFOX)
@@ -503,6 +514,7 @@ ACTS: Final[dict[str, Callable[[Scene], Act]]] = {
         revoke_all,
         regenerate,
         regenerate_too_late,
+        keep,
         password_changed,
         reset,
         repair,

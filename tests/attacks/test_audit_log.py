@@ -84,7 +84,12 @@ def test_every_outcome_of_every_operation_leaves_exactly_its_line(
     device = leaves(lambda: mfa.trusted_devices.trust(verified), (Kind.DEVICE_TRUSTED, DONE))
     leaves(lambda: mfa.trusted_devices.revoke(ada, device.device_id), (Kind.DEVICE_REVOKED, DONE))
     leaves(lambda: mfa.trusted_devices.revoke(ada, device.device_id))
-    leaves(lambda: mfa.backup_codes.regenerate(verified), (Kind.BACKUP_CODES_REGENERATED, DONE))
+    session = "the session of ada's laptop"
+    again = (Kind.BACKUP_CODES_REGENERATED, DONE)
+    leaves(lambda: mfa.backup_codes.regenerate(verified, session=session), again)
+    leaves(lambda: mfa.backup_codes.shown(ada, session=session))
+    leaves(lambda: mfa.backup_codes.keep(ada, session=session), (Kind.BACKUP_CODES_KEPT, DONE))
+    leaves(lambda: mfa.backup_codes.keep(ada, session=session))
     leaves(open_mfa(keys=f"{new},{keys}").keys.rotate, (Kind.RESEALED, DONE))
 
     sealed = sql("SELECT secret FROM user_mfa_secrets")[0][0]

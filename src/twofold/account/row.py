@@ -111,5 +111,6 @@ LOGIN: Final = (
     "lines_today",
     "lines_day",
     "told_refusal",
+    "shown_codes",
 )
 """The columns that any answer to a login may change; the digest of a table that it writes comes on top."""

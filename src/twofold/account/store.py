@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from twofold.account import chain
+from twofold.account import chain, shown
 from twofold.account.attempt import Conflict, Evidence, Fact, NeedsLock
 from twofold.account.retries import is_lost
 from twofold.account.row import LOGIN, Account
@@ -108,7 +108,7 @@ def _save_quietly(work: Attempt, seen: Account, after: Account) -> Account:
     """Write a state without a line. Raises Conflict where the row is no longer `seen`."""
     if work.is_settled:
         raise NeedsLock
-    after = after._replace(version=seen.version + 1)
+    after = shown.cleared(after, work.now)._replace(version=seen.version + 1)
     known = work.proven if work.proven and work.proven[0] is seen else None
     state_mac = work.keyring.mac("state", after.message(known))
     work.evidence = Evidence(after.user_id, "row", after.version, state_mac)
@@ -251,6 +251,7 @@ def build_update(work: Attempt, seen: Account | None, after: Account, fact: Fact
         fact.device_fingerprint,
         work.now,
     )
+    after = shown.cleared(after, work.now)
     after = after.changed(event_count=link.seq, event_head=chain.mac(work.keyring, link, head), version=version + 1)
     # Most of a state stays as it was read, and is encoded already.
     known = work.proven if work.proven and work.proven[0] is seen else None

@@ -13,7 +13,7 @@ from twofold.account.digests import as_older, has_older
 from twofold.account.row import new_epoch
 from twofold.account.statements import HeldCode
 from twofold.account.store import Change
-from twofold.backup_codes import codec
+from twofold.backup_codes import codec, showing
 from twofold.errors import Reason, Tampered
 from twofold.kinds import Kind
 from twofold.refusal import Unspent
@@ -93,8 +93,11 @@ def tell_altered(work: Attempt, account: Account, request: Any) -> Account:
     return store.alarm(work, account, "mfa_backup_codes", comparison, request)
 
 
-def replaced(work: Attempt, account: Account) -> tuple[Account, tuple[str, ...]]:
-    """Put a new batch in the place of every older one; the state that seals it, and the codes to show."""
+def replaced(work: Attempt, account: Account, session: str | None) -> tuple[Account, tuple[str, ...]]:
+    """Put a new batch in the place of every older one; the state that seals it, and the codes to show.
+
+    This session may see them again for a while; without one nobody may.
+    """
     account = ended(work, account)
     codes = work.schema.tables.codes
     issued = codec.generate(work.settings.backup_code_count)
@@ -112,7 +115,8 @@ def replaced(work: Attempt, account: Account) -> tuple[Account, tuple[str, ...]]
     if {code.code_hash for code in held} != {row["code_hash"] for row in rows}:
         # A trigger of somebody else changed what was written.
         raise Tampered("The backup codes that the database wrote are not the ones that it was given.")
-    return account._replace(codes_digest=sealed.codes_digest(held)), issued
+    after = account._replace(codes_digest=sealed.codes_digest(held))
+    return showing.sealed(work, after, issued, session), issued
 
 
 def ended(work: Attempt, account: Account) -> Account:
@@ -120,7 +124,7 @@ def ended(work: Attempt, account: Account) -> Account:
     work.need_lock()
     codes = work.schema.tables.codes
     work.write(sa.delete(codes).where(codes.c.user_id == account.user_id))
-    return account._replace(codes_digest=None)
+    return account._replace(codes_digest=None, shown_codes=None)
 
 
 def count(work: Attempt, account: Account) -> int | None:
@@ -156,14 +160,17 @@ def older(work: Attempt) -> Older:
     return Older(int(users), int(most or 0))
 
 
-def regenerate(work: Attempt, verified: Verified, *, request: Any = None) -> tuple[str, ...]:
+def regenerate(
+    work: Attempt, verified: Verified, *, session: str | None = None, request: Any = None
+) -> tuple[str, ...]:
     """Replace all backup codes of the user who proved a factor a moment ago; the old ones are void.
 
-    The new ones are returned once. Raises Stale where `verified` is too old (NIST SP 800-63B-4 §3.1.2.1).
+    The new ones are returned once. With a `session`, a value that only this session of the host has, `shown` gives them
+    to it again for ten minutes. Raises Stale where `verified` is too old (NIST SP 800-63B-4 §3.1.2.1).
     """
     account = proof.fresh(work, verified, "backup_codes.regenerate", request)
     account = tell_altered(work, account, request)
-    after, codes = replaced(work, account)
+    after, codes = replaced(work, account, session)
     after = after._replace(epoch=new_epoch())
     fact = Fact(Kind.BACKUP_CODES_REGENERATED, details={"backup_codes": len(codes)})
     store.save(work, account, after, fact, request)

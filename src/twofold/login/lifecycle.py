@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from twofold import proof as proofs
 from twofold import provenance, tokens
-from twofold.account import reading, store
+from twofold.account import reading, shown, store
 from twofold.account.attempt import Evidence, Fact
 from twofold.account.row import Account, new_epoch
 from twofold.backup_codes import factor as backup_codes
@@ -32,8 +32,9 @@ SETUP_TRIES = 10
 def confirm(work: Attempt, user_id: UserId, code: str, *, session: str | None = None, request: Any = None) -> Enrolled:
     """Prove that the app has the secret, with a code. From now on every login is challenged.
 
-    The code is spent. Backup codes are made and returned, once; all trusted devices are revoked. Raises Rejected for
-    a wrong code, ten of which end the set-up, and EnrollmentExpired where no secret waits, or not for this `session`.
+    The code is spent. Backup codes are made and returned, once; all trusted devices are revoked. With a `session`,
+    `backup_codes.shown` gives them to it again for ten minutes. Raises Rejected for a wrong code, ten of which end the
+    set-up, and EnrollmentExpired where no secret waits, or not for this `session`.
     """
     if not work.may_guess:
         raise ConfigurationError(
@@ -51,7 +52,7 @@ def confirm(work: Attempt, user_id: UserId, code: str, *, session: str | None = 
         after = totp.confirmed(work, account, code, session)
         if isinstance(after, Reason):
             raise _refuse_setup(work, account, after, request)
-    after, codes = backup_codes.replaced(work, after)
+    after, codes = backup_codes.replaced(work, after, session)
     after = endings.ended(work, after, "the authenticator app was set up")
     fact = Fact(Kind.TOTP_CONFIRMED, details={"backup_codes": len(codes), "replaced": account.is_enabled})
     saved = store.save(work, account, after, fact, request)
@@ -107,6 +108,7 @@ def status(work: Attempt, user_id: UserId) -> Status:
         exhausted_until=work.now + budget.until_room(level) if budget.is_full(level) else None,
         epoch=account.epoch,
         backup_codes_remaining=codes or 0,
+        backup_codes_kept=account.shown_codes == shown.KEPT,
         trusted_devices=devices or 0,
         altered=tuple(name for name, number in altered if number is None),
     )
@@ -174,7 +176,7 @@ def password_changed(work: Attempt, user_id: UserId, *, verified: Verified | Non
         if account.user_id != work.schema.stored(user_id):
             raise Stale
     account, number = endings.tell_altered(work, account, request)
-    after = account._replace(
+    after = shown.ended(account)._replace(
         last_challenge=account.version,
         proofs_after=account.version,
         pending_secret=None,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from twofold import provenance
-from twofold.account import reading, sealed, store
+from twofold.account import reading, sealed, shown, store
 from twofold.account.attempt import Fact
 from twofold.account.row import Account
 from twofold.account.store import Update
@@ -79,8 +79,9 @@ def status(work: Attempt) -> tuple[KeyUse, ...]:
     """Count what is written under each key: configured keys in their order, those for audits, then missing ones."""
     secrets, codes, devices, events = work.schema.tables
     live = devices.c.revoked_at.is_(None) & (devices.c.trusted_until > work.now)
+    shown_codes = _kids(work, secrets.c.shown_codes, where=secrets.c.shown_codes != shown.KEPT)
     uses = {
-        "secrets": _kids(work, secrets.c.secret, secrets.c.pending_secret),
+        "secrets": _kids(work, secrets.c.secret, secrets.c.pending_secret) + shown_codes,
         "states": _kids(work, secrets.c.state_mac),
         "backup_codes": _kids(work, codes.c.code_hash, where=codes.c.is_used.is_(sa.false())),
         "devices": _kids(work, devices.c.trust_token, where=live),
@@ -105,8 +106,9 @@ def rotate(work: Attempt, *, after: int = 0, limit: int = 100) -> Rotated:
 
     A batch is written together, or row by row where one of them stands in the way, and logins go on meanwhile. Give
     `last_id` back as `after` until it is None. A row that does not open is named in `skipped` and left as it is; one of
-    before Twofold is for `legacy.adopt`. Raises WrongKey or MissingKey where not one row was written under the
-    configured keys.
+    before Twofold is for `legacy.adopt`. Backup codes that a session may see again cannot be re-sealed without that
+    session: they go once their ten minutes are over. Raises WrongKey or MissingKey where not one row was written under
+    the configured keys.
     """
     work.need_lock()
     if after == 0:
@@ -116,6 +118,10 @@ def rotate(work: Attempt, *, after: int = 0, limit: int = 100) -> Rotated:
     written = (secrets.c.state_mac, secrets.c.secret, secrets.c.pending_secret)
     active = work.keyring.prefixes[work.keyring.active]
     stale = sa.or_(*(~column.startswith(active, autoescape=True) for column in written))
+    # Backup codes whose time to be shown is over are cleared by any write.
+    seals_codes = secrets.c.shown_codes != shown.KEPT
+    is_over = secrets.c.updated_at < work.now - shown.LIFETIME
+    stale |= seals_codes & (is_over | ~secrets.c.shown_codes.startswith(active, autoescape=True))
     is_ours = ~work.schema.is_of_before | work.schema.traces_of(secrets.c.user_id)
     query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > whole("after", after), stale, is_ours)
     rows = work.connection.execute(query.order_by(secrets.c.id).limit(batch(limit, batches.LARGEST))).all()

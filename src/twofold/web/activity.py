@@ -65,6 +65,7 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.CODE_REFUSED: _refused,
     Kind.CLOCK_SET_RIGHT: lambda _: "Our clock had stood ahead, and the wait for wrong codes was set right",
     Kind.BACKUP_CODES_REGENERATED: lambda _: "New backup codes were made",
+    Kind.BACKUP_CODES_KEPT: lambda _: "You said that you have kept the backup codes",
     Kind.DEVICE_TRUSTED: lambda d: (
         f"{d.get('device') or 'A device'} is trusted" + (" anew" if d.get("replaced") else "")
     ),
