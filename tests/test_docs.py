@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.backends("sqlite")
 
 
-def blocks(page: str) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+def blocks(page: str, language: str = "python") -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
 
 
 def run(page: str, number: int, names: dict[str, Any]) -> None:
@@ -118,14 +118,33 @@ def test_the_library_page_runs_from_top_to_bottom(
 
 
 def test_the_pages_page_mounts_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastapi import FastAPI
     from starlette.testclient import TestClient
 
     monkeypatch.chdir(tmp_path)
+    words = tmp_path / "acme/translations/nl/LC_MESSAGES"
+    for folder in (words, tmp_path / "acme/templates"):
+        folder.mkdir(parents=True)
+    (template,), (catalogue,) = blocks("docs/pages.md", "html"), blocks("docs/pages.md", "po")
+    (tmp_path / "acme/templates/layout.html").write_text(template)
+    (words / "twofold.po").write_text(catalogue)
     names: dict[str, Any] = {}
     for number in range(len(blocks("docs/pages.md"))):
         run("docs/pages.md", number, names)
     client = TestClient(names["app"], base_url="https://testserver", follow_redirects=False)
     assert client.get("/mfa/security").headers["location"] == "/login"
+
+    with names["engine"].begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO users (id, subject, created_at) VALUES (1, 'ada@example.com', '2026-01-01 00:00:00')"
+        )
+    mounted = FastAPI()
+    mounted.include_router(names["branded"], prefix="/mfa")
+    names["SESSIONS"]["x"] = names["SignedIn"]("x", 1, "ada@example.com")
+    headers = {"cookie": "__Host-session=x", "accept-language": "nl"}
+    page = TestClient(mounted, base_url="https://testserver").get("/mfa/security", headers=headers).text
+    for shown in ("/static/acme.svg", "/static/acme.ico", "help.example.com", "Naar de inhoud", "Uw account", "Vienna"):
+        assert shown in page
     names["engine"].dispose()
 
 

@@ -27,7 +27,6 @@ def page(request: Request, template: str, *, status: int = 200, **context: Any) 
         "product": sample(request).product,
         "base": "/mfa",
         "home_url": "/",
-        "stylesheet": None,
         "csrf": form_token(sample(request).mfa, bound_to),
         "shortest": accounts.SHORTEST_PASSWORD,
         "problem": None,

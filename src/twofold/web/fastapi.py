@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fastapi import APIRouter, Request, Response
@@ -18,12 +17,15 @@ from twofold.mfa import MFA, AsyncMFA
 from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import cookies, forms, gate, rendering
 from twofold.web.forms import BadForm
-from twofold.web.languages import Language, Languages
+from twofold.web.look import Link, Look
 from twofold.web.site import Site
+from twofold.web.speech import Speech
 from twofold.web.visit import SignedIn, Visit, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import tzinfo
+    from pathlib import Path
 
     from twofold.account.runtime import Runtime
     from twofold.outcomes import DeviceToken, UserId, Verified
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BadForm",
     "Host",
+    "Link",
     "SignedIn",
     "Waiting",
     "device_token",
@@ -90,14 +93,24 @@ def router(
     stylesheet: str | None = None,
     destinations: Mapping[str, str] | None = None,
     language: Callable[[Request], str | Awaitable[str | None] | None] | None = None,
+    timezone: Callable[[Request], str | tzinfo | Awaitable[str | tzinfo | None] | None] | None = None,
+    templates: str | Path | None = None,
+    translations: Path | None = None,
+    logo: str | None = None,
+    favicon: str | None = None,
+    links: Sequence[Link] = (),
 ) -> APIRouter:
     """Make the router of all pages.
 
     `stylesheet` is the address of a style sheet on this site that is loaded after ours. `destinations` names paths of
     this site that the step-up page may lead back to: with `{"export": "/export"}`, a page sends people to
     `reverify?next=export`. `language` says the language of a request, as `de` or `pt-BR`, from the host's own settings
-    of a person; where it is None or says None, the browser's `Accept-Language` does.
+    of a person; where it is None or says None, the browser's `Accept-Language` does. `timezone` says the
+    person's zone in the same way, as `Europe/Vienna`; where it is None, the pages say UTC and the script says the
+    browser's. `templates`, `translations`, `logo`, `favicon` and `links` are the host's own: see `Look`.
     """
+    look = Look(stylesheet, templates, translations, logo, favicon, links)
+    speech = Speech(look.languages, language, timezone)
     core = _runtime(mfa)
     site = Site(
         mfa=mfa if isinstance(mfa, AsyncMFA) else cast("AsyncMFA", _InThreads(mfa)),
@@ -107,14 +120,13 @@ def router(
         draw=lambda enrollment: run_in_threadpool(enrollment.qr_svg),
         login_url=host.login_url,
         home_url=host.home_url,
-        stylesheet=stylesheet,
+        look=look,
         destinations=destinations or {},
     )
-    spoken = _Spoken(Languages(), language)
     made = APIRouter(include_in_schema=False)
     for route in gate.ROUTES:
         made.add_api_route(
-            route.path, _endpoint(site, host, route, spoken), methods=[route.method], name=f"twofold:{route.path[1:]}"
+            route.path, _endpoint(site, host, route, speech), methods=[route.method], name=f"twofold:{route.path[1:]}"
         )
     made.add_api_route("/static/{name}", _static, methods=["GET"], name="twofold:static")
     return made
@@ -190,21 +202,7 @@ def _runtime(mfa: MFA | AsyncMFA) -> Runtime:
     return mfa._runtime  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
-class _Spoken:
-    """In which language a request is answered."""
-
-    def __init__(
-        self, languages: Languages, said: Callable[[Request], str | Awaitable[str | None] | None] | None
-    ) -> None:
-        self._languages, self._said = languages, said
-
-    async def of(self, request: Request) -> Language:
-        said = self._said(request) if self._said else None
-        tag = await said if isawaitable(said) else said
-        return self._languages.choose(request.headers.get("accept-language", ""), said=tag)
-
-
-def _endpoint(site: Site, host: Host, route: gate.AnyRoute, spoken: _Spoken) -> Callable[[Request], Any]:
+def _endpoint(site: Site, host: Host, route: gate.AnyRoute, speech: Speech[Request]) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         visit = Visit(
             session=await host.session(request),
@@ -215,7 +213,7 @@ def _endpoint(site: Site, host: Host, route: gate.AnyRoute, spoken: _Spoken) -> 
             query=request.query_params,
             path_values=request.path_params,
             body=await _read_body(request) if route.method == "POST" else b"",
-            language=await spoken.of(request),
+            language=await speech.to(request, request.headers.get("accept-language", "")),
         )
         page = await gate.serve(site, route, visit)
         response = Response(page.body, page.status, dict(page.headers))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MFAError, NotEnrolled, Stale, UnknownUser
-from twofold.web import forms, languages, rendering
+from twofold.web import forms, languages
 from twofold.web.page import HEADERS, Page, error, redirect
 from twofold.web.pages import backup_codes, login, security, setup, step_up
 from twofold.web.visit import SignedIn, Visit, Waiting
@@ -123,8 +123,7 @@ def _render(site: Site, visit: Visit, template: str, context: Mapping[str, Any])
         "product": site.settings.issuer,
         "base": visit.base,
         "home_url": site.home_url,
-        "stylesheet": site.stylesheet,
         "csrf": forms.token(site.keyring, session.session_id) if session else "",
         "account_name": session.account_name if session else "",
     }
-    return rendering.render(template, {**common, **context})
+    return site.look.render(template, {**common, **context})

@@ -25,13 +25,17 @@ from typing import TYPE_CHECKING, Literal
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time, format_timedelta
 from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
+from babel.messages.pofile import PoFileError, read_po
 from babel.numbers import format_decimal
 from babel.units import format_unit
+
+from twofold.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from importlib.resources.abc import Traversable
+
+    from babel.messages.catalog import Catalog, Message
 
 DOMAIN = "twofold"
 SOURCE = "en"
@@ -42,6 +46,8 @@ _FORMATS = {"en": "en_150"}
 
 _Unit = Literal["day", "hour", "minute", "second"]
 _UNITS: tuple[tuple[_Unit, int], ...] = (("day", 86400), ("hour", 3600), ("minute", 60))
+
+_PLACE = re.compile(r"%\((\w+)\)s")
 
 # No browser sends more than this; who does is not read to the end.
 _LONGEST, _MOST = 1000, 30
@@ -238,14 +244,37 @@ def _ours() -> Mapping[str, NullTranslations]:
 def _read(folder: Traversable) -> dict[str, NullTranslations]:
     """The catalogues of a folder by their tags, laid out as gettext has them. What is marked fuzzy is not said."""
     found: dict[str, NullTranslations] = {}
+    if not folder.is_dir():
+        raise ConfigurationError(f"There is no folder {folder}; give the one that holds <tag>/LC_MESSAGES/{DOMAIN}.po.")
     for language in folder.iterdir():
         source = language.joinpath("LC_MESSAGES", f"{DOMAIN}.po")
         if not source.is_file():
             continue
-        tag = str(Locale.parse(language.name.replace("-", "_"))).replace("_", "-")
-        compiled = BytesIO()
-        with source.open("rb") as text:
-            write_mo(compiled, read_po(text))
-        compiled.seek(0)
-        found[tag] = GNUTranslations(compiled)
+        try:
+            tag = str(Locale.parse(language.name.replace("-", "_"))).replace("_", "-")
+            with source.open("rb") as text:
+                found[tag] = _compiled(read_po(text, abort_invalid=True))
+        except (ValueError, UnknownLocaleError, PoFileError) as problem:
+            raise ConfigurationError(f"The catalogue {source} cannot be used: {problem}") from problem
     return found
+
+
+def _compiled(catalogue: Catalog) -> GNUTranslations:
+    for message in catalogue:
+        if message.id:
+            _check_places(message)
+    compiled = BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return GNUTranslations(compiled)
+
+
+def _check_places(message: Message) -> None:
+    """Raise ValueError for a translation that cannot be filled: one wrong place would fail the page that says it."""
+    ids, said = ([*text] if isinstance(text, (tuple, list)) else [text or ""] for text in (message.id, message.string))
+    places = {name: "" for text in ids for name in _PLACE.findall(text)}
+    for text in said:
+        try:
+            _ = text % places
+        except (KeyError, TypeError, ValueError) as problem:
+            raise ValueError(f"{text!r} does not have the places of {ids[-1]!r}") from problem

@@ -6,7 +6,17 @@ import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, pass_context, select_autoescape
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    PrefixLoader,
+    StrictUndefined,
+    pass_context,
+    select_autoescape,
+)
 from markupsafe import Markup
 
 from twofold.web import languages, words
@@ -14,6 +24,7 @@ from twofold.web import languages, words
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime, timedelta
+    from pathlib import Path
 
     from jinja2.runtime import Context
 
@@ -36,9 +47,13 @@ ASSET_HEADERS: Mapping[str, str] = {
 }
 
 
-def environment(*packages: str) -> Environment:
-    """The templates of the package; a host that extends `layout.html` names the packages that hold its own."""
-    loader = ChoiceLoader([PackageLoader(package) for package in (*packages, "twofold.web")])
+def environment(*sources: str | Path) -> Environment:
+    """The templates of the package, and before them those of a host: a folder, or a package with a folder `templates`.
+
+    A template of the host's that has the name of one of ours takes its place, and may extend it: `twofold/layout.html`.
+    """
+    ours = PackageLoader("twofold.web")
+    loader = ChoiceLoader([*map(_loader, sources), ours, PrefixLoader({"twofold": ours})])
     made = Environment(
         loader=loader,
         extensions=["jinja2.ext.i18n"],
@@ -57,9 +72,19 @@ def environment(*packages: str) -> Environment:
         "groups": words.groups,
     }
     made.globals |= {"version": VERSION, "language": languages.current}
+    made.globals |= {"stylesheet": None, "logo": None, "favicon": None, "links": ()}
     made.policies["ext.i18n.trimmed"] = True
     cast("Any", made).install_gettext_callables(_gettext, _ngettext, newstyle=True)
     return made
+
+
+def _loader(source: str | Path) -> BaseLoader:
+    """What reads the templates of a folder or of a package."""
+    if isinstance(source, str):
+        return PackageLoader(source)
+    if not source.is_dir():
+        raise ValueError(f"there is no folder {source}")
+    return FileSystemLoader(source)
 
 
 def _gettext(message: str) -> str:
@@ -107,11 +132,3 @@ def _from_now(_page: Context, span: timedelta) -> str:
 @pass_context
 def _number(_page: Context, number: int) -> str:
     return languages.current().number(number)
-
-
-_environment = environment()
-
-
-def render(template: str, context: Mapping[str, Any]) -> str:
-    """Render one of the package's templates. A name that the context lacks is an error, never an empty place."""
-    return _environment.get_template(template).render(context)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from twofold.mfa import AsyncMFA
     from twofold.settings import Settings
     from twofold.totp.provisioning import Enrollment
+    from twofold.web.look import Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +31,5 @@ class Site:
     draw: Callable[[Enrollment], Awaitable[str]]
     login_url: str
     home_url: str
-    stylesheet: str | None
+    look: Look
     destinations: Mapping[str, str]
