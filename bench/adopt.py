@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bench import server
 from bench.population import BROWSER
-from bench.report import Options, load, machine, markdown, run, tell
+from bench.report import Options, load, machine, run, table, tell
 from tests.schema.incident import models, stamp
 from twofold import MFA, MFAError, Settings
 from twofold.keyring import generate_key
@@ -252,35 +251,32 @@ def lock_waits(what: str, begin: float, end: float, seen: Sequence[Login]) -> di
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Start the server, make the tables, bring them along, and prove that no row is gone."""
+    load_before = load()
     with server.started() as running:
         url = running.create("adoption", migrated=False)
-        engine, began = sa.create_engine(running.database("adoption", "postgresql+psycopg")), time.monotonic()
+        engine = sa.create_engine(running.database("adoption", "postgresql+psycopg"))
         tell(f"{options.users:,} people of before")
         make_people(engine, people=options.users, codes=options.codes, events=options.events)
         tell("settling")
         running.settle("adoption")
-        seeding, before, watched = time.monotonic() - began, rows(engine), Run(options, url)
+        before, watched = rows(engine), Run(options, url)
         spans = [*watched.structure(), *([watched.rows()] if options.rows else [])]
         after = rows(engine)
         engine.dispose()
         if any(after[name] < number for name, number in before.items()):
             raise RuntimeError(f"rows are gone: {before} became {after}")
-        about = {"people": options.users, "rows": before, "seeding_seconds": round(seeding, 1), "load": load()}
-        longest = max(span["longest_login_seconds"] for span in spans)
-        errors = sum((Counter[str](span["errors"]) for span in spans), Counter[str]())
-        about["notes"] = [f"The longest login took {longest:.3f} s; {sum(errors.values())} failed."]
-        about["notes"] += [f"{number} times: {error}" for error, number in errors.most_common(5)]
-        return about | machine(running.version()) | {"longest_login_seconds": longest, "spans": spans}
-
-
-def table(found: dict[str, Any]) -> str:
-    """Return what was measured as a page has it."""
-    title = "{people:,} people, {cpus} CPUs with a load of {load}, Python {python}, PostgreSQL {postgresql}"
-    rows: list[tuple[object, ...]] = []
-    for one in found["spans"]:
+        about = machine(load_before, running.version(), people=options.users, rows=before)
+    longest, errors = max(one["longest_login_seconds"] for one in spans), Counter[str]()
+    shown: list[tuple[object, ...]] = []
+    for one in spans:
+        errors.update(one["errors"])
         stall, failed = f"{one['longest_stall_seconds'] * 1000:,.0f} ms", sum(one["errors"].values()) or ""
-        rows.append((one["what"], f"{one['seconds']:,.2f}", stall, f"{one['logins']:,}", failed))
-    return markdown(title.format(**found), ("step", "seconds", "longest stall", "logins", "errors"), rows)
+        shown.append((one["what"], f"{one['seconds']:,.2f}", stall, f"{one['logins']:,}", failed))
+    notes = [f"The longest login took {longest:.3f} s; {errors.total()} failed."]
+    notes += [f"{number} times: {error}" for error, number in errors.most_common(5)]
+    columns = ("step", "seconds", "longest stall", "logins", "errors")
+    found = table(about, f"{options.users:,} people.", columns, shown)
+    return found | {"notes": notes, "longest_login_seconds": longest, "spans": spans}
 
 
 def main() -> int:
@@ -292,7 +288,7 @@ def main() -> int:
     options.number("threads", "logins at the same time", 4)
     options.number("pause", "milliseconds between two logins of a thread", 10.0)
     options.add_argument("--rows", action="store_true", help="bring the rows along too, which takes longer")
-    found = run("adopt", partial(measure, options.read()), table)
+    found = run("adopt", measure, options.read())
     return int(found["longest_login_seconds"] > _LIMIT or any(span["errors"] for span in found["spans"]))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
+from http.client import HTTPConnection
 from typing import Any, Protocol
 
 from tests.servers import free_port
@@ -71,7 +72,7 @@ def seconds(job: Job, face: Any) -> float:
 
 
 class Threads:
-    """A thread for each face, which may be the same for all."""
+    """A thread for each face, which may be the same for all; `run` raises where a job is answered wrongly."""
 
     def __init__(self, faces: Sequence[Any], close: Callable[[], object]) -> None:
         self._faces, self._close, self._threads = faces, close, ThreadPoolExecutor(len(faces))
@@ -94,7 +95,7 @@ class Tasks:
     """A task for each face, all in the loop of one runner."""
 
     def __init__(self, runner: asyncio.Runner, faces: Sequence[Any], close: Callable[[], Awaitable[None]]) -> None:
-        self.runner, self._faces, self._close = runner, faces, close
+        self._runner, self._faces, self._close = runner, faces, close
 
     def run(self, jobs: Sequence[Any]) -> Measured:
         async def client(number: int) -> None:
@@ -110,84 +111,69 @@ class Tasks:
             await asyncio.gather(*map(client, range(len(self._faces))))
             return watch(len(jobs))
 
-        return self.runner.run(all_clients())
+        return self._runner.run(all_clients())
 
     def close(self) -> None:
         async def closed() -> None:
             await self._close()
 
-        self.runner.run(closed())
-        self.runner.close()
+        self._runner.run(closed())
+        self._runner.close()
 
 
-class Browsers:
+class Browsers(Threads):
     """Connections that are kept to one worker, `bench/worker.py`, each with one verification at a time, as JSON."""
 
     def __init__(self, url: str, clients: int, settings: Settings, clock: Callable[[], datetime]) -> None:
-        self._clock, self._port, runner = clock, free_port(), asyncio.Runner()
-        keys = settings.keys.get_secret_value() if settings.keys else ""
+        port, keys = free_port(), settings.keys.get_secret_value() if settings.keys else ""
         variables = {"TWOFOLD_KEYS": keys, "TWOFOLD_FIRST_WAIT": "1", "TWOFOLD_LONGEST_WAIT": "1"}
-        command = [sys.executable, "-m", "bench.worker", url, str(self._port)]
-        self._worker = subprocess.Popen(command, env=os.environ | variables)
-        self._connections = [runner.run(self._connection()) for _ in range(clients)]
-        self._tasks = Tasks(runner, self._connections, self._hang_up)
-
-    def run(self, jobs: Sequence[Any]) -> Measured:
-        asked = (json.dumps({"challenge": job.challenge, "code": job.code}) for job in jobs)
-        wanted = (b" 200 " if job.is_right else b" 401 " for job in jobs)
-        before = self._at()
-        measured = self._tasks.run(
-            [_Asked(_request("/verify", body), is_) for body, is_ in zip(asked, wanted, strict=True)]
-        )
-        # The CPU time is the worker's.
-        return replace(measured, cpu=self._at() - before)
-
-    def close(self) -> None:
-        self._tasks.close()
-        self._worker.terminate()
-        self._worker.wait(10)
-
-    def _at(self) -> float:
-        """Set the worker's clock; return the seconds of CPU that it has used."""
-        asked = _Asked(_request("/at", self._clock().isoformat()), b" 200 ")
-        return float(self._tasks.runner.run(asked.begin(self._connections[0])).partition(b"\r\n\r\n")[2])
-
-    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        command = [sys.executable, "-m", "bench.worker", url, str(port)]
+        self._clock, self._worker = clock, subprocess.Popen(command, env=os.environ | variables)
+        super().__init__([HTTPConnection("127.0.0.1", port) for _ in range(clients)], self._stop)
         until = time.monotonic() + _STARTS_WITHIN
         while True:
             with contextlib.suppress(OSError):
-                return await asyncio.open_connection("127.0.0.1", self._port)
+                self._faces[0].connect()
+                break
             if self._worker.poll() is not None or time.monotonic() > until:
                 raise RuntimeError("the HTTP worker did not start")
-            await asyncio.sleep(0.1)
+            time.sleep(0.1)
 
-    async def _hang_up(self) -> None:
-        for _, writer in self._connections:
-            writer.close()
+    def run(self, jobs: Sequence[Any]) -> Measured:
+        before = self._at()
+        # The CPU time is the worker's.
+        return replace(super().run([_Posted(job) for job in jobs]), cpu=self._at() - before)
 
+    def _at(self) -> float:
+        """Set the worker's clock; return the seconds of CPU that it has used."""
+        return float(_post(self._faces[0], "/at", self._clock().isoformat().encode())[1])
 
-Clients = Threads | Tasks | Browsers
-"""Clients that work at the same time; `run` raises where a job is answered otherwise than it should be."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request. The client looks for the end of the answer, and no more: it shares the cores with the worker."""
-
-    request: bytes
-    status: bytes
-
-    async def begin(self, face: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bytes:
-        reader, writer = face
-        writer.write(self.request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        return head + await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r")[0]))
-
-    def end(self, answer: bytes) -> None:
-        if self.status not in answer.partition(b"\r")[0]:
-            raise AssertionError(f"a code was judged wrongly: {answer!r}")
+    def _stop(self) -> None:
+        for connection in self._faces:
+            connection.close()
+        self._worker.terminate()
+        self._worker.wait(10)
 
 
-def _request(path: str, body: str) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(body.encode())}\r\n\r\n{body}".encode()
+Clients = Threads | Tasks
+
+
+class _Posted:
+    """The answer to a challenge, as JSON."""
+
+    def __init__(self, job: Any) -> None:
+        self._wanted = 200 if job.is_right else 401
+        self._body = json.dumps({"challenge": job.challenge, "code": job.code}).encode()
+
+    def begin(self, face: HTTPConnection) -> int:
+        return _post(face, "/verify", self._body)[0]
+
+    def end(self, answer: int) -> None:
+        if answer != self._wanted:
+            raise AssertionError(f"a code was judged wrongly: {answer}")
+
+
+def _post(connection: HTTPConnection, path: str, body: bytes) -> tuple[int, bytes]:
+    connection.request("POST", path, body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    return answer.status, answer.read()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
 from bench import server
 from bench.population import BROWSER, Clock, Person, add_users, enrol, settings
-from bench.report import Goal, Options, load, machine, markdown, run, span, tell
+from bench.report import Options, Row, load, machine, run, table, tell
 from tests.databases import BACKENDS
 from twofold import MFA
 from twofold.account import chain
@@ -23,23 +21,15 @@ from twofold.account.statements import Schema
 from twofold.keyring import Keyring
 from twofold.kinds import Kind, Status
 
-RESULT = "log"
 _NOTE = "Both users take turns, so the ratio is the figure. Every log was followed to its end, and is intact."
-_GOAL = Goal(1.2, lower_is_better=True)
+_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 _SHORT = 10
 _BATCH = 5000
 _ACCEPTED = {"factor": "totp", "occasion": "login"}
-
-
 # A right code comes after each wrong one, so that nobody waits or is suspended.
-_OPERATIONS = (
-    "challenge",
-    "challenge, trusted device",
-    "verify, wrong code",
-    "verify",
-    "verify, backup code",
-    "status",
-)
+_OPERATIONS = [
+    *("challenge", "challenge, trusted device", "verify, wrong code", "verify", "verify, backup code", "status")
+]
 
 
 def fill(engine: sa.Engine, keyring: Keyring, user_id: int, length: int, now: datetime) -> None:
@@ -63,7 +53,20 @@ def fill(engine: sa.Engine, keyring: Keyring, user_id: int, length: int, now: da
         connection.execute(sa.update(secrets).where(secrets.c.user_id == user_id).values(written))
 
 
-def measured(database: str, engine: sa.Engine, options: argparse.Namespace) -> list[dict[str, Any]]:
+@dataclass
+class Answers(Row):
+    """An answer, and in each round the seconds that it took the user with the short log, and the other."""
+
+    goal: float | None = 1.2
+    lower_is_better: bool = True
+    seconds: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+
+    def milliseconds(self) -> list[float]:
+        """Return the medians of both."""
+        return [round(statistics.median(each) * 1000, 3) for each in zip(*self.seconds, strict=True)]
+
+
+def measured(database: str, engine: sa.Engine, options: argparse.Namespace) -> list[Answers]:
     """Measure every answer of both users by turns. Raises RuntimeError where a log does not verify afterwards."""
     clock = Clock()
     mfa = MFA(engine, settings(backup_code_count=options.samples), clock=clock)
@@ -75,7 +78,7 @@ def measured(database: str, engine: sa.Engine, options: argparse.Namespace) -> l
         return person
 
     tell(f"{database}: {options.events:,} events")
-    people, rounds = [member(options.events)], {name: list[tuple[float, float]]() for name in _OPERATIONS}
+    people, rows = [member(options.events)], {name: Answers(f"{database}: {name}") for name in _OPERATIONS}
     for number in range(options.rounds + 1):
         tell(f"{database}: round {number} of {options.rounds}" if number else f"{database}: warming up")
         # A new one in each round, whose log is short every time.
@@ -90,70 +93,44 @@ def measured(database: str, engine: sa.Engine, options: argparse.Namespace) -> l
                 for person in (short, long) if sample % 2 else (long, short):
                     samples[name, person.user_id].append(person.seconds(name, mfa, clock.now))
                 clock.forward()
-        for name in _OPERATIONS if number else ():
+        for name, row in rows.items() if number else ():
             shorts, longs = (statistics.median(samples[name, person.user_id]) for person in (short, long))
-            rounds[name].append((shorts, longs))
+            row.seconds.append((shorts, longs))
+            row.figures.append(longs / shorts)
     tell(f"{database}: following the chains")
     for person in people:
         followed = mfa.events.verify(person.user_id)
         if not followed.is_intact:
             raise RuntimeError(f"the log of user {person.user_id} is not intact: {followed.problem}")
-    return [_plain(database, name, seconds) for name, seconds in rounds.items()]
-
-
-def _plain(database: str, operation: str, seconds: Sequence[tuple[float, float]]) -> dict[str, Any]:
-    ratios = [long / short for short, long in seconds]
-    return {
-        "database": database,
-        "operation": operation,
-        "short_ms": round(statistics.median(short for short, _ in seconds) * 1000, 3),
-        "long_ms": round(statistics.median(long for _, long in seconds) * 1000, 3),
-        "ratio": round(statistics.median(ratios), 3),
-        "ratios": [round(ratio, 3) for ratio in ratios],
-        "reached": _GOAL.judge(statistics.median(ratios)),
-    }
+    return list(rows.values())
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measure on each database that was chosen."""
-    before, found = load(), list[dict[str, Any]]()
-    for name, opened in (server.ENGINES[each] for each in options.databases):
-        tell(f"{name}: starting")
-        with opened() as engine:
-            found += measured(name, engine, options)
-            engine.dispose()
-    about = {"events": options.events, "rounds": options.rounds, "samples": options.samples, **machine("")}
-    return {"machine": about | {"load": [before, load()]}, "note": _NOTE, "operations": found}
+    before, rows = load(), list[Answers]()
+    for backend in options.databases:
+        tell(f"{_NAMES[backend]}: starting")
+        with server.migrated(backend) as engine:
+            rows += measured(_NAMES[backend], engine, options)
+    about = machine(before, events=options.events, rounds=options.rounds, samples=options.samples)
+    what = f"{options.rounds} rounds of {options.samples}; milliseconds of one client."
+    columns = ("operation", f"{_SHORT} events", f"{options.events:,} events", "ratio, median (range)", "goal")
+    shown = [(row.path, *(f"{each:.2f}" for each in row.milliseconds()), *row.shown()) for row in rows]
+    return table(about, what, columns, shown) | {"notes": [_NOTE], "rows": [row.plain() for row in rows]}
 
 
-def table(found: dict[str, Any]) -> str:
-    """Return what was measured as a page has it."""
-    title = (
-        "{cpus} cores, load {load[0]} at the beginning, Python {python}, {rounds} rounds of {samples}; milliseconds of "
-        "one client."
-    )
-    columns = ("operation", "10 events", f"{found['machine']['events']:,} events", "ratio, median (range)", "goal")
-    rows: list[tuple[str, ...]] = []
-    for row in found["operations"]:
-        milliseconds = (f"{row[name]:.2f}" for name in ("short_ms", "long_ms"))
-        goal = f"≤ {_GOAL.bound:g}: {row['reached']}"
-        rows.append((f"{row['database']}: {row['operation']}", *milliseconds, span(row["ratios"]), goal))
-    return markdown(title.format(**found["machine"]), columns, rows)
-
-
-def main() -> int:
-    """Measure, print and write down; 0 when every answer was the right one and every log is intact, fast or not."""
+def main() -> None:
+    """Measure, print and write down; fails unless every answer is the right one and every log is intact."""
     options = Options("python -m bench.long_log", description=__doc__)
     options.number("events", "events of the long log", 300_000, 10_000)
     options.number("rounds", "rounds", 9, 2)
     options.number("samples", "operations of a kind in a round, for each user", 20)
-    options.add_argument("--databases", nargs="+", choices=list(server.ENGINES), default=list(BACKENDS))
+    options.add_argument("--databases", nargs="+", choices=list(BACKENDS), default=list(BACKENDS))
     chosen = options.read()
     if chosen.events <= _SHORT or chosen.samples > 50:
         options.error(f"the long log is longer than {_SHORT}, and there are at most 50 samples")
-    run(RESULT, partial(measure, chosen), table)
-    return 0
+    run("log", measure, chosen)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -6,10 +6,11 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,67 +28,53 @@ IS_QUICK = bool(os.environ.get("QUICK"))
 _FAILURES = (RuntimeError, OSError, AssertionError, MFAError, psycopg.Error, SQLAlchemyError)
 
 
-@dataclass(frozen=True)
-class Goal:
-    """What a figure must reach and what would be good: at least so much, or at most where lower is better."""
-
-    bound: float
-    stretch: float | None = None
-    lower_is_better: bool = False
-
-    def judge(self, figure: float) -> str:
-        """Say how far it is reached."""
-        sign = -1 if self.lower_is_better else 1
-        if self.stretch is not None and figure * sign >= self.stretch * sign:
-            return "stretch"
-        return "yes" if figure * sign >= self.bound * sign else "NO"
-
-
 @dataclass
 class Row:
-    """One figure: in each round a measurement, and what it is measured against in the same round."""
+    """One figure: in each round a measurement, and what it is measured against in the same round.
+
+    The goal is what it must reach and the stretch what would be good: so much, or so little where lower is better.
+    """
 
     path: str
-    clients: int
-    goal: Goal | None = None
+    clients: int = 1
+    goal: float | None = None
+    stretch: float | None = None
+    lower_is_better: bool = False
     unit: str = "ratio"
     statements: float | None = None
-    measured: list[Measured] = field(default_factory=list["Measured"])
     figures: list[float] = field(default_factory=list[float])
+    measured: list[Measured] = field(default_factory=list["Measured"])
 
     def add(self, measured: Measured, limit: Measured) -> None:
         """Add a round: the rate in parts of the limit's."""
         self.measured.append(measured)
         self.figures.append(measured.rate / limit.rate)
 
+    def median(self, what: str) -> float | None:
+        """Return the median of the rounds' `rate` or `cpu_each`, which is the client's in microseconds."""
+        return round(statistics.median(getattr(one, what) for one in self.measured), 1) if self.measured else None
+
     def plain(self) -> dict[str, Any]:
-        """Return the row as JSON has it; rates and the client's CPU are medians of the rounds."""
-        figure, goal, all_ = statistics.median(self.figures), self.goal, self.measured
-        return {
-            "path": self.path,
-            "clients": self.clients,
-            "unit": self.unit,
-            "figure": round(figure, 3),
-            "figures": [round(figure, 3) for figure in self.figures],
-            "goal": goal.bound if goal else None,
-            "stretch": goal.stretch if goal else None,
-            "lower_is_better": goal.lower_is_better if goal else None,
-            "reached": goal.judge(figure) if goal else None,
-            "operations_per_second": round(statistics.median(one.rate for one in all_), 1) if all_ else None,
-            "client_cpu_us": round(statistics.median(one.cpu_each for one in all_), 1) if all_ else None,
-            "statements": self.statements,
-        }
+        """Return the row as JSON has it."""
+        about = {each.name: getattr(self, each.name) for each in fields(Row) if each.name != "measured"}
+        figure = round(statistics.median(self.figures), 3)
+        about |= {"figure": figure, "figures": [round(each, 3) for each in self.figures], "reached": self._reached()}
+        return about | {"operations_per_second": self.median("rate"), "client_cpu_us": self.median("cpu_each")}
 
+    def shown(self) -> tuple[str, str]:
+        """Return the figure as the median with the lowest and the highest, and how far the goal is reached."""
+        median = statistics.median(self.figures)
+        figure = f"{median:.2f} ({min(self.figures):.2f}-{max(self.figures):.2f})"
+        goal = f"{'≤' if self.lower_is_better else '≥'} {self.goal:g}: {self._reached()}" if self.goal else ""
+        return figure if self.unit == "ratio" else f"{median:.0f} {self.unit}", goal
 
-def markdown(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table for people, as a page has it."""
-    head, *body = (f"| {' | '.join(map(str, row))} |" for row in (columns, *rows))
-    return "\n".join([title, "", head, "|" + "---|" * len(columns), *body])
-
-
-def span(figures: Sequence[float]) -> str:
-    """Return the median, and in brackets the lowest and the highest."""
-    return f"{statistics.median(figures):.2f} ({min(figures):.2f}-{max(figures):.2f})"
+    def _reached(self) -> str | None:
+        sign, figure = -1 if self.lower_is_better else 1, statistics.median(self.figures)
+        if self.goal is None:
+            return None
+        if self.stretch is not None and figure * sign >= self.stretch * sign:
+            return "stretch"
+        return "yes" if figure * sign >= self.goal * sign else "NO"
 
 
 def load() -> float:
@@ -95,14 +82,26 @@ def load() -> float:
     return round(os.getloadavg()[0], 1)
 
 
-def machine(postgresql: str) -> dict[str, Any]:
-    """Return what the figures depend on."""
-    cpus, cpu = Path("/proc/cpuinfo"), platform.processor()
-    if cpus.exists():
-        lines = (line.partition(":") for line in cpus.read_text(encoding="utf-8").splitlines())
-        cpu = next((value.strip() for name, _, value in lines if name.strip() == "model name"), platform.machine())
-    about = {"cpus": os.cpu_count(), "cpu": cpu, "python": platform.python_version(), "postgresql": postgresql}
-    return about | {package: version(package) for package in ("sqlalchemy", "psycopg", "asyncpg")}
+def machine(before: float, postgresql: str = "", **more: Any) -> dict[str, Any]:
+    """Return what the figures depend on; `before` is the load at the beginning."""
+    cpus = Path("/proc/cpuinfo")
+    model = re.search(r"model name\s*: (.+)", cpus.read_text(encoding="utf-8") if cpus.exists() else "")
+    about = {"cpus": os.cpu_count(), "cpu": model[1] if model else platform.machine(), "load": [before, load()]}
+    about |= {"python": platform.python_version(), "postgresql": postgresql}
+    return about | {package: version(package) for package in ("sqlalchemy", "psycopg", "asyncpg")} | more
+
+
+def table(
+    about: dict[str, Any], what: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *more: str
+) -> dict[str, Any]:
+    """Return the machine and the table for people, as a page has it, whose title says `what` the figures are."""
+    postgresql = f"PostgreSQL {about['postgresql']}, " if about["postgresql"] else ""
+    title = (
+        "{cpus} cores ({cpu}), load {load[0]} at the beginning, client and server together; Python {python}, {}"
+        "SQLAlchemy {sqlalchemy}, psycopg {psycopg}, asyncpg {asyncpg}; "
+    ).format(postgresql, **about)
+    head, *body = (f"| {' | '.join(map(str, row))} |" for row in (columns, *rows))
+    return {"machine": about, "table": "\n".join([title + what, "", head, "|" + "---|" * len(columns), *body, *more])}
 
 
 class Options(argparse.ArgumentParser):
@@ -127,21 +126,24 @@ def tell(what: str) -> None:
 
 
 def run(
-    name: str, measure: Callable[[], dict[str, Any]], table: Callable[[dict[str, Any]], str], *, as_json: bool = False
+    name: str,
+    measure: Callable[[argparse.Namespace], dict[str, Any]],
+    options: argparse.Namespace,
+    *,
+    as_json: bool = False,
 ) -> dict[str, Any]:
     """Measure, write down as `results/NAME.json`, and print. Exits with 1 where an answer was not the right one."""
     try:
-        text = json.dumps(measure(), indent=1)
+        found = measure(options)
     except KeyboardInterrupt:
         sys.exit(130)
     except _FAILURES as error:
         sys.exit(f"error: {error}")
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
-    found: dict[str, Any] = json.loads(text)
+    (RESULTS / f"{name}.json").write_text(f"{json.dumps(found, indent=1)}\n", encoding="utf-8")
     if as_json:
         print(json.dumps(found))
     else:
-        shown = "\n\n".join([table(found), *found.get("notes", [found.get("note", "")])])
+        shown = "\n\n".join([found["table"], *found.get("notes", ())])
         Console(width=None if sys.stdout.isatty() else 150).print(Markdown(shown))
     return found

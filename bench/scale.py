@@ -6,7 +6,6 @@ import argparse
 import itertools
 import random
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -19,12 +18,11 @@ import sqlalchemy as sa
 from bench import server
 from bench.pgbench import hot_updates
 from bench.population import BROWSER, Clock, enrol, settings
-from bench.report import IS_QUICK, Options, load, machine, markdown, run, tell
+from bench.report import IS_QUICK, Options, load, machine, run, table, tell
 from twofold import MFA, tables
 from twofold.keyring import generate_key
 from twofold.schema import spec
 
-RESULT = "scale"
 _EVENTS = 10
 _LONG = 100_000
 _LEGACY = 2000
@@ -90,14 +88,10 @@ class Crowd:
     def operations(self) -> Iterator[tuple[str, list[float]]]:
         """Do all that is measured; each operation, and the seconds that each of its samples took."""
         mfa, clock, samples = self._mfa, self._clock, range(self._samples)
-        for name, called in (
-            ("verify", "verify a code"),
-            ("challenge", "challenge"),
-            ("challenge, trusted device", "challenge, trusted device"),
-        ):
+        for name in ("verify", "challenge", "challenge, trusted device"):
             members = _CHANCE.sample(self._members, min(len(samples), len(self._members)))
             clock.forward()
-            yield called, [member.seconds(name, mfa, clock.now) for member in members]
+            yield name, [member.seconds(name, mfa, clock.now) for member in members]
         # Users with as many events as most have, and whose lines lie where all lines lie.
         anybody = [_CHANCE.randint(1, self.people) for _ in samples]
         users = [user if user % self._stride else user - 1 for user in anybody]
@@ -166,17 +160,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             crowd.engine.dispose()
         tell("HOT updates")
         shares = {each: hot_updates(running, crowds[0].name, crowds[0].people, each) for each in _FILLFACTORS}
-        about = machine(running.version()) | {"rounds": options.rounds, "samples": options.samples}
-    operations = [
-        {
-            "operation": name,
-            "milliseconds": {
-                people: {"median": round(statistics.median(found), 3), "rounds": found}
-                for people, found in each.items()
-            },
-        }
-        for name, each in rounds.items()
-    ]
+        about = machine(before, running.version(), rows=sizes, rounds=options.rounds, samples=options.samples)
+    rows: list[tuple[str, ...]] = []
+    for name, each in rounds.items():
+        medians = [statistics.median(each[people]) for people in options.people]
+        rows.append((name, *(f"{median:.2f}" for median in (*medians, medians[-1] / medians[0]))))
     notes = [
         f"{crowd.people:,} users: {sizes[crowd.people]['mfa_events']:,} events, "
         f"{sizes[crowd.people]['bytes'] / 1e9:.1f} GB, made in {crowd.seeding:.0f} s."
@@ -186,29 +174,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         f"Fillfactor {factor}: {', '.join(f'{share:.1%}' for share in slices)} of the updates in four slices were HOT."
         for factor, slices in shares.items()
     ]
-    about |= {"rows": sizes, "seeding_seconds": {crowd.people: crowd.seeding for crowd in crowds}}
-    about["load"] = [before, load()]
-    hot = [{"fillfactor": factor, "hot_shares": slices} for factor, slices in shares.items()]
-    return {"machine": about, "notes": [_NOTE, *notes], "operations": operations, "hot": hot}
+    columns = ("operation", *(f"{people:,} users" for people in options.people), "largest / smallest")
+    shown = table(about, f"{options.rounds} rounds; milliseconds of one client.", columns, rows)
+    return shown | {"notes": [_NOTE, *notes], "milliseconds": rounds, "hot": shares}
 
 
-def table(found: dict[str, Any]) -> str:
-    """Return the operations as a page has them."""
-    people = sorted(found["operations"][0]["milliseconds"], key=int)
-    title = (
-        "{cpus} cores, load {load[0]} at the beginning, Python {python}, PostgreSQL {postgresql}, {rounds} rounds; "
-        "milliseconds of one client."
-    )
-    rows: list[list[str]] = []
-    for row in found["operations"]:
-        medians = [row["milliseconds"][each]["median"] for each in people]
-        rows.append([row["operation"], *(f"{each:.2f}" for each in (*medians, medians[-1] / medians[0]))])
-    columns = ("operation", *(f"{int(each):,} users" for each in people), "largest / smallest")
-    return markdown(title.format(**found["machine"]), columns, rows)
-
-
-def main() -> int:
-    """Measure and print; 0 when every operation did what it should."""
+def main() -> None:
+    """Measure and print; fails unless every operation did what it should."""
     options = Options("python -m bench.scale", description=__doc__)
     sizes = [10_000] if IS_QUICK else [10_000, 100_000, 1_000_000]
     options.add_argument("--people", type=int, nargs="+", default=sizes, help="users of each database")
@@ -221,9 +193,8 @@ def main() -> int:
         options.error(f"there are at least {_BATCH} members, and ten times as many users")
     if chosen.rounds >= _LEGACY // _BATCH:
         options.error(f"there are rows of before Twofold for {_LEGACY // _BATCH - 1} rounds")
-    run(RESULT, partial(measure, chosen), table)
-    return 0
+    run("scale", measure, chosen)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

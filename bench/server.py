@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,30 +61,20 @@ def started() -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def _sqlite() -> Iterator[sa.Engine]:
-    with tempfile.TemporaryDirectory(prefix="twofold-bench-") as folder:
-        url = f"sqlite:///{folder}/twofold.db"
-        migrate(Database(url, "sqlite"))
-        yield create_engine(url)
-
-
-@contextlib.contextmanager
-def _postgresql() -> Iterator[sa.Engine]:
-    with started() as running:
-        running.create("twofold")
-        yield sa.create_engine(running.database("twofold", "postgresql+psycopg"))
-
-
-@contextlib.contextmanager
-def _mariadb() -> Iterator[sa.Engine]:
-    with installed_mariadb() as installed, installed.running():
-        migrate(Database(installed.url, "mariadb"))
-        yield sa.create_engine(sa.make_url(installed.url).set(drivername="mariadb+pymysql"))
-
-
-ENGINES: dict[str, tuple[str, Callable[[], contextlib.AbstractContextManager[sa.Engine]]]] = {
-    "sqlite": ("SQLite", _sqlite),
-    "postgresql": ("PostgreSQL", _postgresql),
-    "mariadb": ("MariaDB", _mariadb),
-}
-"""Each database by the name of its backend: what it is called, and a block with an engine on a migrated one."""
+def migrated(backend: str) -> Iterator[sa.Engine]:
+    """Give an engine on a new database behind its revision; the backend is one of `tests.databases.BACKENDS`."""
+    with contextlib.ExitStack() as open_:
+        if backend == "postgresql":
+            url = open_.enter_context(started()).url
+        elif backend == "mariadb":
+            installed = open_.enter_context(installed_mariadb())
+            open_.enter_context(installed.running())
+            url = installed.url
+        else:
+            url = f"sqlite:///{open_.enter_context(tempfile.TemporaryDirectory(prefix='twofold-bench-'))}/twofold.db"
+        migrate(Database(url, backend))
+        # What the server engines of Twofold's own programs have beside it is no host's, and is not measured.
+        driver = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}.get(backend)
+        engine = sa.create_engine(sa.make_url(url).set(drivername=driver)) if driver else create_engine(url)
+        open_.callback(engine.dispose)
+        yield engine

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,11 +22,10 @@ from bench.clients import Browsers, Clients, Measured, Tasks, Threads
 from bench.pgbench import Pgbench
 from bench.population import Clock, Population, settings
 from bench.raw_drivers import Driver, SQLite, own_microseconds, own_verification
-from bench.report import Goal, Options, Row, load, machine, markdown, run, span, tell
+from bench.report import Options, Row, load, machine, run, table, tell
 from twofold import MFA, AsyncMFA, Settings
 from twofold.database import create_engine
 
-RESULT = "latest"
 _NOTE = (
     "The ratio is the figure: each is taken against the limit in the same round, then the median (lowest-highest) over "
     "the rounds. The rates are those of this machine at this hour, with client and server on the same cores."
@@ -101,20 +99,20 @@ def _on_postgresql(options: argparse.Namespace, clock: Clock, open_: contextlib.
     open_.callback(pgbench.close)
     running.settle("twofold", "pgbench")
     heats: list[Heat] = []
-    for number, sync_goal in ((1, Goal(0.55, 0.65)), (options.clients, Goal(0.38, 0.50))):
+    for number, sync_goal in ((1, (0.55, 0.65)), (options.clients, (0.38, 0.50))):
         heat = Heat(
             number, [(partial(pgbench.run, number), Row("pgbench, select + folded write", number, statements=2))]
         )
-        for name, url, goal in (("MFA, psycopg", psycopg, sync_goal), ("AsyncMFA, asyncpg", asyncpg, Goal(0.4, 0.5))):
+        for name, url, goal in (("MFA, psycopg", psycopg, sync_goal), ("AsyncMFA, asyncpg", asyncpg, (0.4, 0.5))):
             # An engine that was listened to once is never as fast again, so that another one is counted.
             (listened, counted), (_, clients) = (_faces(url, size, chosen, clock) for size in (1, number))
             open_.callback(clients.close)
             for what, path, wanted in (
                 ("verify", partial(people.verify, is_right=True), goal),
-                ("verify, wrong code", partial(people.verify, is_right=False), None),
+                ("verify, wrong code", partial(people.verify, is_right=False), (None, None)),
                 ("challenge, trusted device", people.recognize, goal),
             ):
-                row = Row(f"{name}: {what}", number, wanted)
+                row = Row(f"{name}: {what}", number, goal=wanted[0], stretch=wanted[1])
                 row.statements = _statements(listened, partial(path, counted))
                 heat.paths.append((partial(path, clients), row))
             counted.close()
@@ -126,7 +124,7 @@ def _on_postgresql(options: argparse.Namespace, clock: Clock, open_: contextlib.
         if number > 1:
             browsers = Browsers(asyncpg.render_as_string(hide_password=False), number, chosen, clock)
             open_.callback(browsers.close)
-            row = Row("JSON over HTTP, one worker: verify", number, Goal(0.25, 0.35))
+            row = Row("JSON over HTTP, one worker: verify", number, 0.25, 0.35)
             heat.paths.append((partial(people.verify, browsers, is_right=True), row))
         heats.append(heat)
     return heats, running.version()
@@ -134,11 +132,11 @@ def _on_postgresql(options: argparse.Namespace, clock: Clock, open_: contextlib.
 
 def _on_sqlite(options: argparse.Namespace, clock: Clock, open_: contextlib.ExitStack) -> Heat:
     """Make a file, enrol its users, and return the heat on it."""
-    chosen, engine = settings(), open_.enter_context(server.ENGINES["sqlite"][1]())
+    chosen, engine = settings(), open_.enter_context(server.migrated("sqlite"))
     people = Population(engine, MFA(engine, chosen, clock=clock), clock, options.users)
     (listened, counted), (_, clients) = (_faces(engine.url, 1, chosen, clock) for _ in range(2))
     open_.callback(clients.close)
-    row = Row("MFA, SQLite: verify", 1, Goal(0.45, 0.70))
+    row = Row("MFA, SQLite: verify", 1, 0.45, 0.70)
     # The commit is none of the driver's statements, and of the loop's.
     row.statements = _statements(listened, partial(people.verify, counted, is_right=True)) + 1
     counted.close()
@@ -159,8 +157,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         tell(f"Enrolling {2 * options.users:,} users")
         heats, version = _on_postgresql(options, clock, open_)
         heats.append(_on_sqlite(options, clock, open_))
-        own, goal = own_verification(), Goal(60, 35, lower_is_better=True)
-        own_row = Row("the library's own CPU in a verification", 1, goal, "µs")
+        own = own_verification()
+        own_row = Row("the library's own CPU in a verification", 1, 60, 35, lower_is_better=True, unit="µs")
         own_microseconds(own, _OWN)
         tell("Warming up")
         for heat in heats:
@@ -177,7 +175,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             own_row.figures.append(own_microseconds(own, _OWN))
             longest = max(longest, time.monotonic() - round_began)
     rows = [*_with_comparisons([row for heat in heats for _, row in heat.paths]), own_row]
-    return {"machine": machine(version) | {"load": before}, "note": _NOTE, "rows": [row.plain() for row in rows]}
+    columns = ("path", "clients", "figure, median (range)", "goal", "a second", "CPU, µs", "statements")
+    shown = [
+        (row.path, row.clients, *row.shown(), *(f"{number:,.0f}" if number else "" for number in numbers))
+        for row in rows
+        for numbers in [(row.median("rate"), row.median("cpu_each"), row.statements)]
+    ]
+    found = table(machine(before, version), f"{len(own_row.figures)} rounds.", columns, shown)
+    return found | {"notes": [_NOTE], "rows": [row.plain() for row in rows]}
 
 
 def _with_comparisons(rows: Sequence[Row]) -> list[Row]:
@@ -192,35 +197,18 @@ def _with_comparisons(rows: Sequence[Row]) -> list[Row]:
         if is_wrong:
             right = known[name, row.clients]
             figures = [wrong / right for wrong, right in zip(row.figures, right.figures, strict=True)]
-            shown.append(Row(f"{name}: wrong / right", row.clients, Goal(0.9), figures=figures))
+            shown.append(Row(f"{name}: wrong / right", row.clients, 0.9, figures=figures))
         driver, is_alone, _ = row.path.partition(" alone, ")
         if is_alone and row.clients == 1:
             path = f"{'MFA' if driver == 'psycopg' else 'AsyncMFA'}, {driver}: verify"
             pairs = zip(known[path, 1].measured, row.measured, strict=True)
             figures = [library.cpu_each / alone.cpu_each for library, alone in pairs]
-            shown.append(Row(f"{path}: CPU / driver alone", 1, Goal(2.2, lower_is_better=True), figures=figures))
+            shown.append(Row(f"{path}: CPU / driver alone", goal=2.2, lower_is_better=True, figures=figures))
     return shown
 
 
-def table(found: dict[str, Any]) -> str:
-    """Return what was measured as a page has it."""
-    title = (
-        "{cpus} cores ({cpu}), load {load} at the beginning, client and server together; Python {python}, PostgreSQL "
-        "{postgresql}, SQLAlchemy {sqlalchemy}, psycopg {psycopg}, asyncpg {asyncpg}; {rounds} rounds."
-    )
-    columns = ("path", "clients", "figure, median (range)", "goal", "a second", "CPU, µs", "statements")
-    rows: list[tuple[object, ...]] = []
-    for row in found["rows"]:
-        figure = span(row["figures"]) if row["unit"] == "ratio" else f"{row['figure']:.0f} {row['unit']}"
-        goal = f"{'≤' if row['lower_is_better'] else '≥'} {row['goal']:g}: {row['reached']}" if row["goal"] else ""
-        numbers = (row[name] for name in ("operations_per_second", "client_cpu_us", "statements"))
-        rows.append((row["path"], row["clients"], figure, goal, *(f"{one:,.0f}" if one else "" for one in numbers)))
-    rounds = max(len(row["figures"]) for row in found["rows"])
-    return markdown(title.format(**found["machine"], rounds=rounds), columns, rows)
-
-
-def main() -> int:
-    """Measure, print and write down; 0 when everything was judged and written as it should be, fast or not."""
+def main() -> None:
+    """Measure, print and write down; fails unless everything was judged and written as it should be, fast or not."""
     options = Options("python -m bench.verify", description=__doc__)
     options.number("users", "users with an app", 1000, 300)
     options.number("clients", "clients beside one", 16)
@@ -231,9 +219,8 @@ def main() -> int:
     chosen = options.read()
     if chosen.users < chosen.clients * 10:
         options.error("a client needs ten users of its own")
-    run(RESULT, partial(measure, chosen), table, as_json=chosen.json)
-    return 0
+    run("latest", measure, chosen, as_json=chosen.json)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

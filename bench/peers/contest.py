@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import tempfile
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,10 +25,9 @@ from pyotp.totp import TOTP
 
 from bench import server
 from bench.clients import Measured
-from bench.report import Options, load, machine, markdown, run, tell
+from bench.report import Options, Row, load, machine, run, table, tell
 from twofold.keyring import generate_key
 
-RESULT = "peers"
 _ROOT = Path(__file__).resolve().parents[2]
 _DATA = tomllib.loads(Path(__file__).with_name("peers.toml").read_text(encoding="utf-8"))
 _RACERS = 8
@@ -46,42 +47,32 @@ def installed(environment: str | None) -> str:
     if environment is None:
         return sys.executable
     folder, pins = _ROOT / "var" / "peers" / environment, _DATA["environments"][environment]
-    python, mark = folder / "bin" / "python", folder / "installed.txt"
+    mark = folder / "installed.txt"
     if not mark.exists() or mark.read_text() != pins:
         tell(f"Installing {environment}")
         # pip reads where packages come from, and uv does not; uv makes an environment where the venv module is missing.
-        uv = [
-            sys.executable,
-            "-m",
-            "uv",
-            "venv",
-            "-q",
-            "--clear",
-            "--no-config",
-            "--python",
-            sys.executable,
-            str(folder),
-        ]
-        pip = [sys.executable, "-m", "pip", "--python", str(folder), "install", "-q", "--no-deps", *pins.split()]
+        uv = f"uv venv -q --clear --no-config --python {sys.executable} {folder}"
+        pip = f"pip --python {folder} install -q --no-deps {pins}"
         for command in (uv, pip):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            words = [sys.executable, "-m", *command.split()]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise RuntimeError(f"{environment} was not installed: {done.stderr.strip().splitlines()[-1:]}")
         mark.write_text(pins)
-    return str(python)
+    return str(folder / "bin" / "python")
 
 
 class Program:
     """A program of a peer in a process of its own. One that ends by itself has said why on its standard error."""
 
-    def __init__(self, peer: Mapping[str, Any], python: str, url: str, folder: Path, keys: str) -> None:
-        self._name, self._log = peer["name"], (folder / f"{peer['program']}.log").open("a+", encoding="utf-8")
+    def __init__(self, key: str, python: str, url: str, folder: Path) -> None:
+        self._log = (folder / f"{key}.log").open("a+", encoding="utf-8")
         self._process = subprocess.Popen(
-            [python, "-m", "bench.peers.programs", peer["program"], url],
+            [python, "-m", "bench.peers.programs", key, url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=os.environ | {"TWOFOLD_KEYS": keys, "BENCH_FOLDER": str(folder), "PYTHONPATH": str(_ROOT)},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (_ROOT, _ROOT / "src")))},
             cwd=folder,
             text=True,
         )
@@ -102,43 +93,45 @@ class Program:
         def answer() -> Any:
             if line := streams[1].readline():
                 return json.loads(line)
-            said = Path(self._log.name).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise RuntimeError(f"the program of {self._name} ended: {said[-1:]}")
+            errors = Path(self._log.name).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise RuntimeError(f"the program {Path(self._log.name).stem} ended: {errors[-1:]}")
 
         return answer
 
 
-class Contestant:
+class Contestant(Row):
     """A peer with its users. The users of the races are its last ones, whom no round touches."""
 
     def __init__(
-        self, peer: Mapping[str, Any], spawn: Callable[[], Program], open_: contextlib.ExitStack, number: int
+        self, peer: dict[str, Any], spawn: Callable[[], Program], open_: contextlib.ExitStack, users: int, racing: int
     ) -> None:
-        self.peer, self._spawn, self._program = peer, spawn, open_.enter_context(spawn())
-        self._apps = [TOTP(secret) for secret in self._program.ask("make", number=number)()]
+        super().__init__(peer["name"])
+        self.keeps, self.among, self.racing = peer["keeps"], users, racing
+        pinned = _DATA["environments"].get(peer.get("environment"), f"twofold=={version('twofold')}")
+        self.version = re.search(rf"(?<!\S){peer['package']}==(\S+)", pinned)[1]  # type: ignore[index]
+        self._spawn, self._program = spawn, open_.enter_context(spawn())
+        self._apps = [TOTP(secret) for secret in self._program.ask("make", number=users + 2 * racing)()]
         self._program.ask("open")()
-        self.versions: dict[str, str] = self._program.ask("versions", packages=peer["versions"])()
-        self.rounds, self.races = list[Measured](), dict[str, dict[str, Any]]()
-        self._now, self._turns = time.time(), itertools.count()
+        self.races, self._now, self._turns = dict[str, dict[str, Any]](), time.time(), itertools.count()
 
-    def measure(self, seconds: float, racing: int) -> Measured:
+    def measure(self, seconds: float) -> Measured:
         """Verify right codes, one after the other, for about so many seconds. Raises where one is refused."""
-        spent, number, among = Measured(0, 0.0, 0.0), 10, len(self._apps) - 2 * racing
+        spent, number = Measured(0, 0.0, 0.0), 10
         while spent.seconds < seconds:
-            answers = list(itertools.islice(self._codes(among), number))
+            answers = list(itertools.islice(self._codes(), number))
             self._program.ask("ready", now=self._now, users=[user for user, _ in answers])()
             done = self._program.ask("answer", now=self._now, answers=answers)()
             if done["failed"] or len(done["accepted"]) != len(answers):
-                raise RuntimeError(f"{self.peer['name']}: {[*done['failed'], 'a right code was refused'][0]}")
+                raise RuntimeError(f"{self.path}: {[*done['failed'], 'a right code was refused'][0]}")
             spent = Measured(spent.operations + len(answers), spent.seconds + done["seconds"], spent.cpu + done["cpu"])
             # The next batch takes what is left of the time, as far as there are users for it.
-            number = max(10, min(round((seconds - spent.seconds) * spent.rate), among))
+            number = max(10, min(round((seconds - spent.seconds) * spent.rate), self.among))
         return spent
 
-    def _codes(self, among: int) -> Iterator[tuple[int, str]]:
+    def _codes(self) -> Iterator[tuple[int, str]]:
         """Yield codes of the next users; the clock is moved by two steps, so that each has an unused one."""
         self._now += 2 * _STEP
-        for user in (turn % among for turn in itertools.islice(self._turns, among)):
+        for user in (turn % self.among for turn in itertools.islice(self._turns, self.among)):
             right, others = self._shown(user)
             # A code that another step has too may be taken for that one, which was used.
             if right not in others:
@@ -149,21 +142,20 @@ class Contestant:
         app, now = self._apps[user], int(self._now)
         return app.at(now), {app.at(now, counter_offset=step) for step in _OTHER_STEPS}
 
-    def race(self, racing: int) -> None:
+    def race(self) -> None:
         """Offer the same right code eight times at once, then eight wrong ones, for so many users each."""
         self._now += 2 * _STEP
         users, rights = range(len(self._apps)), [self._shown(user)[0] for user in range(len(self._apps))]
         with contextlib.ExitStack() as running:
             programs = list[Program]()
-            for _ in range(_RACERS):
+            for user in range(_RACERS):
                 # One after the other: two of privacyIDEA that start at the same moment meet in its table of nodes.
                 programs.append(running.enter_context(self._spawn()))
                 programs[-1].ask("open", now=self._now)()
-            # What a process does once only, like its first connection, is done before the race.
-            for user, program in enumerate(programs):
-                program.ask("ready", now=self._now, users=[user])()
-                program.ask("answer", now=self._now, answers=[(user, rights[user])])()
-            right, wrong = users[-2 * racing : -racing], users[-racing:]
+                # What a process does once only, like its first connection, is done before the race.
+                programs[-1].ask("ready", now=self._now, users=[user])()
+                programs[-1].ask("answer", now=self._now, answers=[(user, rights[user])])()
+            right, wrong = users[-2 * self.racing : -self.racing], users[-self.racing :]
             self.races["right"] = self._raced(programs, right, [[(user, rights[user]) for user in right]] * _RACERS)
             guesses = [[(user, self._wrong(user)[number]) for user in wrong] for number in range(_RACERS)]
             self.races["wrong"] = self._raced(programs, wrong, guesses)
@@ -178,50 +170,44 @@ class Contestant:
         for answer in [program.ask("ready", **everybody) for program in programs]:
             answer()
         before = self._program.ask("counted", **everybody)()
-        cpu = statistics.median(each.cpu / each.operations for each in self.rounds)
+        cpu = statistics.median(each.cpu / each.operations for each in self.measured)
         when = {"begin": time.monotonic() + 0.5, "pause": max(0.03, 2 * _RACERS * cpu)}
         pairs = zip(programs, answers, strict=True)
         asked = [program.ask("answer", now=self._now, answers=mine, **when) for program, mine in pairs]
         done = [answer() for answer in asked]
         after, compared = self._program.ask("counted", **everybody)(), sum(each["compared"] for each in done)
-        counted = None if after is None else sum(after) - sum(before)
         return {
-            "users": len(users),
-            "processes": _RACERS,
             "accepted_of_each_user": [sum(each["accepted"].count(user) for each in done) for user in users],
             "compared": compared,
-            "counted": counted,
-            "lost": None if counted is None else max(0, compared - counted),
+            "lost": None if after is None else max(0, compared - sum(after) + sum(before)),
             "errors": Counter(failed.partition(":")[0] for each in done for failed in each["failed"]),
         }
 
-    def plain(self, reference: Contestant) -> dict[str, Any]:
-        """Return the peer as JSON has it; the ratio is taken against the reference within each round."""
-        pairs = zip(self.rounds, reference.rounds, strict=True)
-        ratios = [mine.rate / other.rate for mine, other in pairs]
-        return {
-            "peer": self.peer["name"],
-            "versions": self.versions,
-            "keeps": self.peer["keeps"],
-            "verifications_per_second": round(statistics.median(each.rate for each in self.rounds), 1),
-            "client_cpu_us": round(statistics.median(each.cpu_each for each in self.rounds), 1),
-            "ratio": round(statistics.median(ratios), 3),
-            "ratios": [round(ratio, 3) for ratio in ratios],
-            "races": self.races,
-        }
+    def plain(self) -> dict[str, Any]:
+        return super().plain() | {"keeps": self.keeps, "version": self.version, "races": self.races}
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the line of the table, where the ratio is told the other way round."""
+        right, wrong = self.races.get("right"), self.races.get("wrong")
+        accepted = right["accepted_of_each_user"] if right else []
+        more, let_in = sum(one > 1 for one in accepted), "1, always" if right else "-"
+        if more:
+            let_in = f"up to {max(accepted)}; more than one for {more} of {len(accepted)} users"
+        lost = f"{wrong['lost']} of {wrong['compared']}" if wrong and wrong["lost"] is not None else "counts none"
+        faster = f"{1 / statistics.median(self.figures):.1f} times"
+        name = f"{self.path} {self.version}"
+        return name, self.keeps, f"{self.median('rate'):,.0f}", faster, let_in, lost
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Start the server and the programs, measure every peer in every round, and let each race."""
-    before, contestants, missing, keys = load(), list[Contestant](), dict[str, str](), generate_key("bench")
+    before, peers, missing = load(), list[Contestant](), dict[str, str]()
+    os.environ["TWOFOLD_KEYS"] = generate_key("bench")
     with contextlib.ExitStack() as open_:
-        folder = Path(
-            open_.enter_context(tempfile.TemporaryDirectory(prefix="twofold-peers-", ignore_cleanup_errors=True))
-        )
-        running = open_.enter_context(server.started())
-        names: list[str] = []
-        for number, peer in enumerate(_DATA["peers"]):
-            if number and peer["program"] not in options.peers:
+        made = tempfile.TemporaryDirectory(prefix="twofold-peers-", ignore_cleanup_errors=True)
+        folder, running = Path(open_.enter_context(made)), open_.enter_context(server.started())
+        for peer in _DATA["peers"]:
+            if peers and peer["key"] not in options.peers:
                 continue
             try:
                 python = installed(peer.get("environment"))
@@ -229,68 +215,45 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 missing[peer["name"]] = str(error)
                 continue
             tell(f"Users of {peer['name']}")
-            names.append(peer["program"].lower())
-            url = running.create(names[-1], migrated=number == 0)
-            spawn = partial(Program, peer, python, url, folder, keys)
-            contestants.append(Contestant(peer, spawn, open_, options.users + 2 * options.racing))
-        running.settle(*names)
-        for each in contestants:
-            each.measure(options.seconds / 2, options.racing)
+            url = running.create(peer["key"], migrated=not peers).replace("postgresql:", "postgresql+psycopg:", 1)
+            spawn = partial(Program, peer["key"], python, url, folder)
+            peers.append(Contestant(peer, spawn, open_, options.users, options.racing))
+            running.settle(peer["key"])
+        for each in peers:
+            each.measure(options.seconds / 2)
         for number in range(options.rounds):
             tell(f"Round {number + 1} of {options.rounds}")
-            for each in reversed(contestants) if number % 2 else contestants:
-                each.rounds.append(each.measure(options.seconds, options.racing))
-        for each in contestants:
-            tell(f"Races of {each.peer['name']}")
+            done = {each.path: each.measure(options.seconds) for each in (reversed(peers) if number % 2 else peers)}
+            for each in peers:
+                each.add(done[each.path], done[peers[0].path])
+        for each in peers:
+            tell(f"Races of {each.path}")
             try:
-                each.race(options.racing)
+                each.race()
             except RuntimeError as error:
-                missing[f"The races of {each.peer['name']}"] = str(error)
-        about = {"rounds": options.rounds, "seconds": options.seconds, "users": options.users}
-        about |= machine(running.version()) | {"load": [before, load()]}
-    peers = [each.plain(contestants[0]) for each in contestants]
-    return {"machine": about, "note": _NOTE, "peers": peers, "missing": missing}
-
-
-def table(found: dict[str, Any]) -> str:
-    """Return the contest as a page has it."""
-    title = (
-        "{cpus} cores, load {load[0]} at the beginning, Python {python}, PostgreSQL {postgresql}, {rounds} rounds, one "
-        "client."
-    )
+                missing[f"The races of {each.path}"] = str(error)
+        about = machine(before, running.version())
     columns = ("library", "an accepted code leaves", "a second", "Twofold is faster", "one code 8 times: let in")
-    rows: list[tuple[str, ...]] = []
-    for row in found["peers"]:
-        name, rate = f"{row['peer']} {next(iter(row['versions'].values()))}", f"{row['verifications_per_second']:,.0f}"
-        right, wrong = row["races"].get("right"), row["races"].get("wrong")
-        let_in = _let_in(right["accepted_of_each_user"]) if right else "-"
-        lost = f"{wrong['lost']} of {wrong['compared']}" if wrong and wrong["lost"] is not None else "counts none"
-        rows.append((name, row["keeps"], rate, f"{1 / row['ratio']:.1f} times", let_in, lost))
-    left_out = [f"\n{name} was left out: {why}" for name, why in found["missing"].items()]
-    return "\n".join([markdown(title.format(**found["machine"]), (*columns, "wrong codes lost"), rows), *left_out])
+    left_out = (f"\n{name} was left out: {why}" for name, why in missing.items())
+    what, cells = f"{options.rounds} rounds, one client.", [each.cells() for each in peers]
+    found = table(about, what, (*columns, "wrong codes lost"), cells, *left_out)
+    return found | {"notes": [_NOTE], "peers": [each.plain() for each in peers], "missing": missing}
 
 
-def _let_in(accepted: Sequence[int]) -> str:
-    """Return how many of eight simultaneous right codes were accepted."""
-    more = sum(one > 1 for one in accepted)
-    return f"up to {max(accepted)}; more than one for {more} of {len(accepted)} users" if more else "1, always"
-
-
-def main() -> int:
-    """Measure and print; 0 when every right code was accepted in every round."""
+def main() -> None:
+    """Measure and print; fails unless every right code is accepted in every round."""
     options = Options("python -m bench.peers.contest", description=__doc__)
     options.number("rounds", "rounds", 7, 2)
     options.number("seconds", "about the length of one measurement", 2.0, 0.5)
     options.number("users", "users of each peer", 400, 100)
     options.number("racing", "users of each race", 60, 10)
-    peers = [peer["program"] for peer in _DATA["peers"][1:]]
+    peers = [peer["key"] for peer in _DATA["peers"][1:]]
     options.add_argument("--peers", nargs="*", choices=peers, default=peers, help="beside Twofold (default: all)")
     chosen = options.read()
     if chosen.users < 20:
         options.error("there are at least 20 users")
-    run(RESULT, partial(measure, chosen), table)
-    return 0
+    run("peers", measure, chosen)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,7 +1,7 @@
-"""The programs of the peers, each in an environment and a process of its own: `bench.peers.programs NAME URL`.
+"""The programs of the peers, each in an environment and a process of its own: `bench.peers.programs KEY URL`.
 
 Orders come in as JSON, a line each, and answers go out so. Nothing but the standard library is imported before the
-clock is set.
+clock is set. What is configured of a peer stands in `peers.toml`.
 """
 
 # mypy: disable-error-code="import-not-found,import-untyped"
@@ -15,9 +15,9 @@ import os
 import secrets
 import sys
 import time
+import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,14 +26,18 @@ from urllib.parse import urlsplit
 class Peer:
     """A library that verifies codes of an authenticator app, with users of its own, who are numbered from 0.
 
-    `make` makes tables and users and returns the secrets in base32; `open` finds the users whom another process has
-    made; `verify` says whether a code is good, once everything is written that keeps it from being good again.
+    `make` makes tables and users and returns the secrets in base32; `found` returns the users, whom another process may
+    have made; `verify` says whether a code is good, once everything is written that keeps it from being good again.
     """
 
     compared = 0
+    users: Sequence[Any] = ()
     make: Any
-    open: Any
+    found: Any
     verify: Any
+
+    def open(self) -> None:
+        self.users = list(self.found())
 
     def count(self, owner: Any, name: str) -> None:
         """Count the codes that are compared with the right ones, as against those that are refused unseen."""
@@ -47,16 +51,11 @@ class Peer:
 
     def ready(self, users: Sequence[int]) -> None:
         """Do what an application does before a code is typed; it is not measured."""
-        del users
 
     def counted(self, users: Sequence[int]) -> list[int] | None:
         """Return how many wrong codes are on record for each user; None where nothing counts them."""
         del users
         return None
-
-    def versions(self, packages: Sequence[str]) -> dict[str, str]:
-        """Return what was measured."""
-        return {name: version(name) for name in packages}
 
     def answer(self, answers: Sequence[tuple[int, str]], begin: float = 0.0, pause: float = 0.0) -> dict[str, Any]:
         """Verify one after the other; where a race begins, each at the moment at which all others do."""
@@ -76,29 +75,28 @@ class Peer:
 class Twofold(Peer):
     """`MFA.verify` with the defaults, and challenges that were issued beforehand. The keys are in the environment."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, settings: dict[str, Any]) -> None:
         import sqlalchemy as sa
 
         from bench import population
         from twofold import MFA, Settings
 
-        self._engine, self._run = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg")), sa.text
-        made: dict[str, Any] = {"_env_file": None}
+        self._engine, self._query = sa.create_engine(url), sa.text("SELECT id FROM users ORDER BY id")
         self._clock, self._own = lambda: datetime.fromtimestamp(time.time(), UTC), population
-        self._mfa = MFA(self._engine, Settings(**made), clock=self._clock)
-        self._users, self._challenges = list[int](), dict[int, str]()
+        made: dict[str, Any] = settings | {"_env_file": None}
+        self._mfa, self._challenges = MFA(self._engine, Settings(**made), clock=self._clock), dict[int, str]()
 
     def make(self, number: int) -> list[str]:
         users = self._own.add_users(self._engine, number)
         return [person.app.secret for person in self._own.enrol(self._mfa, self._clock, users)]
 
-    def open(self) -> None:
+    def found(self) -> Any:
         with self._engine.connect() as connection:
-            self._users = list(connection.execute(self._run("SELECT id FROM users ORDER BY id")).scalars())
+            return connection.execute(self._query).scalars().all()
 
     def ready(self, users: Sequence[int]) -> None:
         for user in users:
-            asked: Any = self._mfa.challenge(self._users[user], request=self._own.BROWSER)
+            asked: Any = self._mfa.challenge(self.users[user], request=self._own.BROWSER)
             self._challenges[user] = asked.token
 
     def verify(self, user: int, code: str) -> bool:
@@ -113,30 +111,26 @@ class Twofold(Peer):
         return True
 
     def counted(self, users: Sequence[int]) -> list[int] | None:
-        return [self._mfa.status(self._users[user]).failed_attempts for user in users]
+        return [self._mfa.status(self.users[user]).failed_attempts for user in users]
 
 
 class _Django(Peer):
     """A Django project of no more than a database, whose connections are kept open."""
 
-    def __init__(self, url: str, *applications: str, **settings: Any) -> None:
+    def __init__(self, url: str, settings: dict[str, Any]) -> None:
         import django
         from django.conf import settings as configured
 
         parts = urlsplit(url)
-        database = {"ENGINE": "django.db.backends.postgresql", "NAME": parts.path.lstrip("/"), "CONN_MAX_AGE": None}
-        configured.configure(
-            DATABASES={"default": database | {"USER": parts.username, "HOST": parts.hostname, "PORT": parts.port}},
-            INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", *applications],
-            DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-            SECRET_KEY=secrets.token_hex(32),
-            USE_TZ=True,
-            **settings,
-        )
+        database: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "NAME": parts.path[1:]}
+        database |= {"USER": parts.username, "HOST": parts.hostname, "PORT": parts.port, "CONN_MAX_AGE": None}
+        settings["INSTALLED_APPS"] += ["django.contrib.auth", "django.contrib.contenttypes"]
+        settings |= {"DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField", "USE_TZ": True}
+        configured.configure(DATABASES={"default": database}, SECRET_KEY=secrets.token_hex(32), **settings)
         django.setup()
         from django.contrib.auth.models import User
 
-        self._users, self._model = list[Any](), User
+        self._model = User
 
     def make_users(self, number: int) -> list[Any]:
         from django.core.management import call_command
@@ -152,8 +146,8 @@ class DjangoOtp(_Django):
     Its wrong codes are throttled by real time.
     """
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url, "django_otp", "django_otp.plugins.otp_totp")
+    def __init__(self, url: str, settings: dict[str, Any]) -> None:
+        super().__init__(url, settings)
         from django_otp import verify_token
         from django_otp.oath import TOTP
         from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -165,35 +159,27 @@ class DjangoOtp(_Django):
         made = self._devices.bulk_create(self._devices.model(user=one, name="app") for one in self.make_users(number))
         return [base64.b32encode(device.bin_key).decode() for device in made]
 
-    def open(self) -> None:
-        self._users = list(self._devices.select_related("user").order_by("id"))
+    def found(self) -> Any:
+        return self._devices.select_related("user").order_by("id")
 
     def verify(self, user: int, code: str) -> bool:
-        device = self._users[user]
+        device = self.users[user]
         return self._verify_token(device.user, device.persistent_id, code) is not None
 
     def counted(self, users: Sequence[int]) -> list[int] | None:
         self.open()
-        return [self._users[user].throttling_failure_count for user in users]
+        return [self.users[user].throttling_failure_count for user in users]
 
 
-class AllauthShared(_Django):
+class Allauth(_Django):
     """The TOTP authenticator of `allauth.mfa`, verified as its form does it, without the form and its rate limit.
 
-    What marks a code as used is the cache of the project, here one in the database. Past its default of 300 marks it
-    throws away marks that are still needed.
+    What marks a code as used is the cache of the project. In the database, where it is shared, it throws away marks
+    that are still needed past its default of 300 of them, so it has more room; Django's default is one in the process.
     """
 
-    cache = ("db.DatabaseCache", "cache")
-
-    def __init__(self, url: str) -> None:
-        backend, location = self.cache
-        cache = {"BACKEND": f"django.core.cache.backends.{backend}", "LOCATION": location}
-        cache["OPTIONS"] = {"MAX_ENTRIES": 100_000}  # type: ignore[assignment]
-        middleware = ["allauth.account.middleware.AccountMiddleware"]
-        super().__init__(
-            url, "allauth", "allauth.account", "allauth.mfa", CACHES={"default": cache}, MIDDLEWARE=middleware
-        )
+    def __init__(self, url: str, settings: dict[str, Any]) -> None:
+        super().__init__(url, settings)
         from allauth.mfa.models import Authenticator
         from allauth.mfa.totp.internal import auth
         from django.core.cache import cache as marks
@@ -207,8 +193,8 @@ class AllauthShared(_Django):
             self._auth.TOTP.activate(user, secret)
         return made
 
-    def open(self) -> None:
-        self._users = list(self._model.objects.order_by("id"))
+    def found(self) -> Any:
+        return self._model.objects.order_by("id")
 
     def ready(self, users: Sequence[int]) -> None:
         """Forget the marks: the clock was moved past their end, and the cache asks another clock."""
@@ -217,69 +203,55 @@ class AllauthShared(_Django):
 
     def verify(self, user: int, code: str) -> bool:
         webauthn = self._authenticators.Type.WEBAUTHN
-        for authenticator in self._authenticators.objects.filter(user=self._users[user]).exclude(type=webauthn):
+        for authenticator in self._authenticators.objects.filter(user=self.users[user]).exclude(type=webauthn):
             if authenticator.wrap().validate_code(code):
                 authenticator.record_usage()
                 return True
         return False
 
 
-class AllauthLocal(AllauthShared):
-    """The same with Django's default, a cache in the process."""
-
-    cache = ("locmem.LocMemCache", "")
-
-
 class FlaskSecurity(Peer):
     """Flask-Security-Too: users with a sealed secret in their row. As shipped, a match is written nowhere."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, settings: dict[str, Any]) -> None:
         from flask import Flask
         from flask_security import Security, SQLAlchemyUserDatastore
         from flask_security.models import fsqla_v2
         from flask_sqlalchemy import SQLAlchemy
         from passlib.totp import TOTP
 
-        app = Flask(__name__)
-        app.config.update(
-            SECRET_KEY=secrets.token_hex(32),
-            SECURITY_PASSWORD_SALT=secrets.token_hex(16),
-            SECURITY_TWO_FACTOR=True,
-            SECURITY_TOTP_SECRETS={"1": "a key of the benchmark, which seals nothing of value"},
-            SECURITY_TOTP_ISSUER="Example",
-            SQLALCHEMY_DATABASE_URI=url.replace("postgresql://", "postgresql+psycopg://", 1),
-        )
-        db: Any = SQLAlchemy(app)
+        self._app: Any = Flask(__name__)
+        self._app.config.update(settings, SECRET_KEY=secrets.token_hex(32), SQLALCHEMY_DATABASE_URI=url)
+        db: Any = SQLAlchemy(self._app)
         fsqla_v2.FsModels.set_db_info(db)
         role = type("Role", (db.Model, fsqla_v2.FsRoleMixin), {"__module__": __name__})
         self._user: Any = type("User", (db.Model, fsqla_v2.FsUserMixin), {"__module__": __name__})
-        self._app, self._db, self._ids = app, db, list[int]()
-        self._factory: Any = Security(app, SQLAlchemyUserDatastore(db, self._user, role)).totp_factory
+        self._db, self._security = db, Security(self._app, SQLAlchemyUserDatastore(db, self._user, role))
         self.count(TOTP, "match")
 
     def make(self, number: int) -> list[str]:
+        factory: Any = self._security.totp_factory
         with self._app.app_context():
             self._db.create_all()
-            sealed = [self._factory.generate_totp_secret() for _ in range(number)]
+            sealed = [factory.generate_totp_secret() for _ in range(number)]
             for n, secret in enumerate(sealed):
                 row = {"email": f"ada{n}@example.com", "password": "!", "active": True, "tf_totp_secret": secret}
                 row |= {"fs_uniquifier": secrets.token_hex(16), "tf_primary_method": "authenticator"}
                 self._db.session.add(self._user(**row))
             self._db.session.commit()
-            return [str(self._factory.get_totp_b32_key(secret)) for secret in sealed]
+            return [str(factory.get_totp_b32_key(secret)) for secret in sealed]
 
-    def open(self) -> None:
+    def found(self) -> Any:
         with self._app.app_context():
-            query = self._db.select(self._user.id).order_by(self._user.id)
-            self._ids = list(self._db.session.execute(query).scalars())
+            return self._db.session.scalars(self._db.select(self._user.id).order_by(self._user.id)).all()
 
     def verify(self, user: int, code: str) -> bool:
         """Load the user as for a request, verify as its form does, and commit as its view does."""
+        factory: Any = self._security.totp_factory
         window = self._app.config["SECURITY_TWO_FACTOR_AUTHENTICATOR_VALIDITY"]
         with self._app.app_context():
-            found = self._db.session.get(self._user, self._ids[user])
-            secret = found.tf_totp_secret
-            is_good = self._factory.verify_totp(token=code, totp_secret=secret, user=found, window=window)
+            found = self._db.session.get(self._user, self.users[user])
+            is_good = factory.verify_totp(token=code, totp_secret=found.tf_totp_secret, user=found, window=window)
             self._db.session.commit()
             return bool(is_good)
 
@@ -287,28 +259,21 @@ class FlaskSecurity(Peer):
 class PrivacyIdea(Peer):
     """privacyIDEA: `check_serial_pass` for a TOTP token without a PIN, without the web API and the audit that it signs.
 
-    BENCH_FOLDER holds its key file.
+    Its configuration and its key are files in the folder in which it runs.
     """
 
-    def __init__(self, url: str) -> None:
-        folder = Path(os.environ["BENCH_FOLDER"])
-        config, self._key_file = folder / f"{os.getpid()}.cfg", folder / "enckey"
-        values = {
-            "SQLALCHEMY_DATABASE_URI": url.replace("postgresql://", "postgresql+psycopg://", 1),
-            "SECRET_KEY": secrets.token_hex(32),
-            "PI_PEPPER": secrets.token_hex(16),
-            "PI_ENCFILE": str(self._key_file),
-            "PI_LOGFILE": str(folder / "privacyidea.log"),
-            "PI_LOGLEVEL": 40,
-        }
-        config.write_text("".join(f"{name} = {value!r}\n" for name, value in values.items()))
+    def __init__(self, url: str, settings: dict[str, Any]) -> None:
+        config = Path(f"{os.getpid()}.cfg").absolute()
+        settings |= {"SQLALCHEMY_DATABASE_URI": url, "SECRET_KEY": secrets.token_hex(32)}
+        settings |= {name: str(config.with_name(settings[name])) for name in ("PI_ENCFILE", "PI_LOGFILE")}
+        config.write_text("".join(f"{name} = {value!r}\n" for name, value in settings.items()))
         from privacyidea.app import create_app
         from privacyidea.lib import token
         from privacyidea.lib.tokens.HMAC import HmacOtp
         from privacyidea.models import Token, db
 
         self._app: Any = create_app(config_name="production", config_file=str(config), silent=True)
-        self._lib, self._db, self._token, self._serials = token, db, Token, list[str]()
+        self._lib, self._db, self._token, self._key_file = token, db, Token, Path(settings["PI_ENCFILE"])
         self.count(HmacOtp, "checkOtp")
 
     def make(self, number: int) -> list[str]:
@@ -320,30 +285,30 @@ class PrivacyIdea(Peer):
                 self._lib.init_token({"type": "totp", "serial": f"TOTP{n:06}", "otpkey": key.hex()})
         return [base64.b32encode(key).decode() for key in keys]
 
-    def open(self) -> None:
+    def found(self) -> Any:
         with self._app.app_context():
-            query = self._db.select(self._token.serial).order_by(self._token.serial)
-            self._serials = list(self._db.session.execute(query).scalars())
+            return self._db.session.scalars(self._db.select(self._token.serial).order_by(self._token.serial)).all()
 
     def verify(self, user: int, code: str) -> bool:
         with self._app.test_request_context():
-            return bool(self._lib.check_serial_pass(self._serials[user], code)[0])
+            return bool(self._lib.check_serial_pass(self.users[user], code)[0])
 
     def counted(self, users: Sequence[int]) -> list[int] | None:
         with self._app.app_context():
-            query = self._db.select(self._token.serial, self._token.failcount)
-            rows = dict(self._db.session.execute(query).all())
-        return [rows[self._serials[user]] for user in users]
+            rows = dict(self._db.session.execute(self._db.select(self._token.serial, self._token.failcount)).all())
+        return [rows[self.users[user]] for user in users]
 
 
-def serve(program: type[Any], url: str) -> None:
+def serve(key: str, url: str) -> None:
     """Answer until nobody asks any more."""
     # A framework that prints something must not be taken for an answer.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     now = time.time()
     time.time = lambda: now
-    peer = program(url)
+    peers = tomllib.loads(Path(__file__).with_name("peers.toml").read_text(encoding="utf-8"))["peers"]
+    (about,) = (peer for peer in peers if peer["key"] == key)
+    peer = globals()[about["program"]](url, about["settings"])
     for line in sys.stdin:
         order: dict[str, Any] = json.loads(line)
         now = order.pop("now", now)
@@ -351,4 +316,4 @@ def serve(program: type[Any], url: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(globals()[sys.argv[1]], sys.argv[2])
+    serve(*sys.argv[1:])
