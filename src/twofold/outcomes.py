@@ -48,12 +48,14 @@ class DeviceToken(Confidential):
     """The secret that a trusted browser keeps until `expires_at`, in a cookie that is called `cookie_name`.
 
     The library's caller sees it once. Each user has another name, which `mfa.trusted_devices.cookie_name` tells.
+    `public_url` is the setting, by which a binding decides how the cookie is marked.
     """
 
     token: str = field(repr=False)
     device_id: int
     expires_at: datetime
     cookie_name: str
+    public_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
@@ -17,6 +18,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 from twofold import sources
 from twofold.confidential import Confidential
 from twofold.errors import ConfigurationError
+from twofold.origin import Origin
 
 if TYPE_CHECKING:
     from pydantic import ValidationInfo
@@ -151,6 +153,10 @@ class Settings(BaseSettings, Confidential):
         pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$",
         description="How the cookies of trusted devices begin. Two applications on one host need two.",
     )
+    public_url: str | None = Field(
+        default=None,
+        description="What people type to come to the pages, as `https://example.com`, whatever proxies stand between.",
+    )
     device_limit: int = Field(default=10, ge=0, le=100, description="Trusted devices of one user; 0 turns them off.")
     device_grace: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(minutes=5))] = Field(
         default=timedelta(seconds=60), description="How long a rotated device token still serves parallel requests."
@@ -226,6 +232,19 @@ class Settings(BaseSettings, Confidential):
         if ":" in issuer or not issuer.strip() or not issuer.isprintable():
             raise ValueError("the issuer must be printable and hold no colon")
         return issuer.strip()
+
+    @field_validator("public_url")
+    @classmethod
+    def _an_origin(cls, public_url: str | None) -> str | None:
+        """The path is where the pages are mounted, and is read from each request."""
+        if not public_url:
+            return None
+        origin = Origin.of(public_url)
+        if origin is None or urlsplit(public_url).path not in {"", "/"} or re.search(r"[?#]", public_url):
+            raise ValueError("it is scheme, host and perhaps port, for example https://example.com")
+        if origin.scheme != "https" and not origin.is_the_machine:
+            raise ValueError("it begins with https:// for every host but this machine itself")
+        return str(origin)
 
     @field_validator("longest_wait")
     @classmethod

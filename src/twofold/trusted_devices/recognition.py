@@ -85,7 +85,8 @@ def recognize(
     )
     saved = store.save(work, account, after, recognized, request, Change(work.schema.rotate, values))
     named = cookie.name_for(work.settings, user_id)
-    return Recognition(saved, is_trusted=True, device=DeviceToken(fresh, held.id, held.trusted_until, named))
+    device = DeviceToken(fresh, held.id, held.trusted_until, named, work.settings.public_url)
+    return Recognition(saved, is_trusted=True, device=device)
 
 
 def _contested(

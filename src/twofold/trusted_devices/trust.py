@@ -76,7 +76,8 @@ def trust(
         details["replaced"] = True
     fact = Fact(Kind.DEVICE_TRUSTED, details=details, device_fingerprint=held.device_fingerprint)
     store.save(work, account, after, fact, request)
-    return DeviceToken(token, held.id, until, cookie.name_for(work.settings, verified.user_id))
+    named = cookie.name_for(work.settings, verified.user_id)
+    return DeviceToken(token, held.id, until, named, work.settings.public_url)
 
 
 def _room_for_one(
