@@ -26,7 +26,7 @@ def build(engine: sa.Engine, settings: Settings, *, clock: Callable[[], datetime
     app = FastAPI(title=settings.issuer, openapi_url=None, redirect_slashes=False)
     mfa = MFA(engine, settings, clock=clock)
     host = SampleHost(engine, mfa)
-    app.state.sample = Sample(engine, mfa, host, settings.issuer)
+    app.state.sample = Sample(engine, mfa, host, settings.issuer, settings.public_url)
     app.include_router(routes)
     app.include_router(router(mfa, host, destinations={"password": "/password"}), prefix="/mfa")
 

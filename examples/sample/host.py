@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 
@@ -15,17 +15,26 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from fastapi import Request, Response
 
+    from examples.sample.state import Sample
     from twofold import MFA, Verified
 
 
 def session_cookie(request: Request) -> Cookie:
     """The cookie that holds the session id, as this address allows it."""
-    return cookie("sample_session", scheme=request.url.scheme, headers=request.headers)
+    return cookie("sample_session", **_reached(request))
 
 
 def session_id(request: Request) -> str | None:
     """The session id that the browser brings."""
-    return own(request.cookies, scheme=request.url.scheme, headers=request.headers).get("sample_session")
+    return own(request.cookies, **_reached(request)).get("sample_session")
+
+
+def _reached(request: Request) -> dict[str, Any]:
+    """How the browser came here, by which its cookies are marked."""
+    # The host may serve the pages alone, in an application that has nothing else of the sample.
+    known: Sample | None = getattr(request.app.state, "sample", None)
+    public_url = known.public_url if known else None
+    return {"scheme": request.url.scheme, "headers": request.headers, "public_url": public_url}
 
 
 def set_session(request: Request, response: Response, value: str) -> None:

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The database, the second factor, the sessions as the pages see them, and the name of it all."""
+    """The database, the second factor, the sessions as the pages see them, the name of it all, and its address."""
 
     engine: sa.Engine
     mfa: MFA
     host: SampleHost
     product: str
+    public_url: str | None
 
 
 def sample(request: Request) -> Sample:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from twofold.errors import MissingKey, Tampered
 from twofold.keyring import canonical
+from twofold.web.outside import Outside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from twofold.keyring import Keyring
+    from twofold.settings import Settings
 
 LIMIT = 32 * 1024
 """No form of ours is longer, in bytes."""
+
+INSECURE = "This address begins with http, and so the browser keeps nothing of this site. Open the site by https."
+"""What whoever signs in over plain http reads, where every form would seem to be out of date."""
 
 _FIELDS = 20
 _LONGEST_CODE = 128
@@ -28,44 +33,47 @@ class BadForm(Exception):
         self.status = status
 
 
-def token(keyring: Keyring, session_id: str) -> str:
-    """The token that every form of one session carries: an HMAC of the session id."""
-    return keyring.mac("forms", canonical("form", session_id))
+def realm_of(settings: Settings) -> str:
+    """What tells the forms of two routers in one application apart, where one session opens both."""
+    return canonical(settings.users, settings.device_cookie, settings.issuer).hex()
 
 
-def check_token(keyring: Keyring, session_id: str, given: str) -> None:
+def token(keyring: Keyring, session_id: str, *, realm: str = "") -> str:
+    """The token that every form of one session carries: an HMAC of the session id, for one realm."""
+    return keyring.mac("forms", canonical("form", realm, session_id))
+
+
+def check_token(keyring: Keyring, session_id: str, given: str, *, realm: str = "") -> None:
     """Compare in constant time. Raises BadForm for the token of another session, an older key, or no token at all."""
     try:
-        is_ours = keyring.check("forms", canonical("form", session_id), given)
+        is_ours = keyring.check("forms", canonical("form", realm, session_id), given)
     except (MissingKey, Tampered):
         is_ours = False
     if not is_ours:
         raise BadForm(403, "This form is out of date.")
 
 
-def _host(origin: str) -> str | None:
-    """The host and port that an Origin header names; None for `null` and for what is no address."""
-    try:
-        return urlsplit(origin).netloc.lower() or None
-    except ValueError:
-        return None
-
-
-def check_origin(headers: Mapping[str, str]) -> None:
+def check_origin(headers: Mapping[str, str], outside: Outside | None = None) -> None:
     """Raise BadForm for a form that another site sent.
 
-    `Sec-Fetch-Site` decides where the browser sends it, else `Origin` against `Host`. A client that sends neither is no
-    browser that another site could use, and still needs the token.
+    `Sec-Fetch-Site` decides where the browser sends it, else `Origin` against the address of this site. A client that
+    sends neither is no browser that another site could use, and still needs the token.
     """
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         is_ours = site == "same-origin"
     elif origin is not None:
-        is_ours = _host(origin) == headers.get("host", "").lower()
+        is_ours = (outside or Outside("http", headers)).is_own(origin)
     else:
         is_ours = True
     if not is_ours:
         raise BadForm(403, "This form was sent from another site.")
+
+
+def check_cookies(outside: Outside) -> None:
+    """Raise BadForm for a form without a session whose browser keeps no cookie of ours where it stands."""
+    if outside.loses_cookies:
+        raise BadForm(403, INSECURE)
 
 
 def read(headers: Mapping[str, str], body: bytes) -> dict[str, str]:

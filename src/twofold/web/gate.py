@@ -89,11 +89,12 @@ async def _answer(site: Site, route: AnyRoute, visit: Visit) -> Page:
 
 def _read(site: Site, visit: Visit) -> Visit:
     """Read a form, once it is known to be ours."""
-    forms.check_origin(visit.headers)
+    forms.check_origin(visit.headers, visit.outside)
     if visit.session is None:
+        forms.check_cookies(visit.outside)
         return visit
     form = forms.read(visit.headers, visit.body)
-    forms.check_token(site.keyring, visit.session.session_id, form.get("csrf", ""))
+    forms.check_token(site.keyring, visit.session.session_id, form.get("csrf", ""), realm=site.realm)
     return replace(visit, form=form)
 
 
@@ -123,7 +124,7 @@ def _render(site: Site, visit: Visit, template: str, context: Mapping[str, Any])
         "product": site.settings.issuer,
         "base": visit.base,
         "home_url": site.home_url,
-        "csrf": forms.token(site.keyring, session.session_id) if session else "",
+        "csrf": forms.token(site.keyring, session.session_id, realm=site.realm) if session else "",
         "account_name": session.account_name if session else "",
     }
     return site.look.render(template, {**common, **context})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from twofold.web import forms
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
@@ -33,3 +35,8 @@ class Site:
     home_url: str
     look: Look
     destinations: Mapping[str, str]
+
+    @property
+    def realm(self) -> str:
+        """What tells its forms from those of another router."""
+        return forms.realm_of(self.settings)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from twofold.confidential import Confidential
+from twofold.origin import Origin
 from twofold.web.languages import ENGLISH, Language
+from twofold.web.outside import Outside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,34 +21,61 @@ if TYPE_CHECKING:
 class Waiting(Confidential):
     """The password was right and the second factor is still to come. Opens the challenge page and nothing else.
 
-    `session_id` is secret, and stable for as long as the session lives: the pages' forms are bound to it.
+    `session_id` is secret, and stable for as long as the session lives: the pages' forms are bound to it. `onward` are
+    absolute addresses on other origins to which the host may lead on from the page's form; browsers hold redirects
+    after a form against the page's policy. `keeps_opener` is for a login in a popup whose opener is of another origin
+    and waits for its word.
     """
 
     session_id: str = field(repr=False)
     challenge: str = field(repr=False)
     account_name: str
+    onward: tuple[str, ...] = ()
+    keeps_opener: bool = False
+
+    def __post_init__(self) -> None:
+        origins_of(self.onward)
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn(Confidential):
     """Somebody who is signed in. `proof` is the token of the last `Verified`, None after a login by password alone.
 
-    `session_id` is secret, and stable for as long as the session lives: the pages' forms are bound to it.
+    `session_id` is secret, and stable for as long as the session lives: the pages' forms are bound to it. `onward` and
+    `keeps_opener` mean what they mean in `Waiting`, here for what follows a step-up.
     """
 
     session_id: str = field(repr=False)
     user_id: UserId
     account_name: str
     proof: str | None = field(default=None, repr=False)
+    onward: tuple[str, ...] = ()
+    keeps_opener: bool = False
+
+    def __post_init__(self) -> None:
+        origins_of(self.onward)
+
+
+def origins_of(onward: tuple[str, ...]) -> list[str]:
+    """The origins of addresses, as they stand in a policy. Raises ValueError for what is no address of http or https.
+
+    Of an address only the origin counts, so a host may give the whole address to which it will lead.
+    """
+    if isinstance(onward, str):
+        raise TypeError("onward is a tuple of addresses, as in onward=('https://client.example',)")
+    found = [Origin.of(address) for address in onward]
+    if None in found:
+        raise ValueError("onward holds absolute addresses of http or https, as https://client.example/callback")
+    return list(dict.fromkeys(str(origin) for origin in found))
 
 
 @dataclass(frozen=True, slots=True)
 class Visit(Confidential):
     """One request: the session as the host knows it, and what the browser sent. Header names are in lower case.
 
-    `base` is the path under which the pages are mounted. `cookies` are those that no other host can have set, by their
-    names without `__Host-`. `language` is what the answer is written in. `body` holds at most one byte
-    more than `forms.LIMIT`; the gate reads the `form` out of it.
+    `base` is the path under which the pages are mounted, and `outside` is how the browser reaches it. `cookies` are
+    those that no other host can have set, by their names without `__Host-`. `language` is what the answer is written
+    in. `body` holds at most one byte more than `forms.LIMIT`; the gate reads the `form` out of it.
     """
 
     session: Waiting | SignedIn | None
@@ -59,3 +88,4 @@ class Visit(Confidential):
     body: bytes = field(default=b"", repr=False)
     language: Language = ENGLISH
     form: Mapping[str, str] = field(default_factory=dict, repr=False)
+    outside: Outside = field(default=Outside("https", {}), repr=False)

@@ -1,0 +1,130 @@
+"""What every binding of the pages does, whatever its framework: read a request, answer it, keep the cookies.
+
+Tests: `tests/web/test_mounting.py`, `tests/web/test_sessions.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from urllib.parse import quote
+
+from twofold.mfa import AsyncMFA
+from twofold.web import cookies, gate
+from twofold.web.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from twofold.account.runtime import Runtime
+    from twofold.mfa import MFA
+    from twofold.web.look import Look
+    from twofold.web.page import Page
+    from twofold.web.sessions import Host, Sessions
+    from twofold.web.speech import Speech
+    from twofold.web.visit import Visit
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT", bound=cookies.TakesCookies)
+
+_LEGAL = "/:@!$&'()*+,;=~"
+"""What stands in a path as it is (RFC 3986 §3.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding(Generic[RequestT, ResponseT]):
+    """The pages of one router, and the host whose sessions they use."""
+
+    site: Site
+    sessions: Sessions[RequestT, ResponseT]
+    speech: Speech[RequestT]
+
+    async def answer(
+        self, route: gate.AnyRoute, request: RequestT, visit: Visit, respond: Callable[[Page], ResponseT]
+    ) -> ResponseT:
+        """Answer one request. `visit` lacks session and language; `respond` makes the framework's response."""
+        visit.outside.notice_mistakes()
+        site = _filled(self.site, visit.path_values)
+        language = await self.speech.to(request, visit.headers.get("accept-language", ""))
+        visit = replace(visit, session=await self.sessions.of(request), language=language)
+        page = await gate.serve(site, route, visit)
+        response = respond(page)
+        await self.sessions.follow(page, request, response)
+        if page.forget_device is not None:
+            cookies.take_away(response, visit.outside, page.forget_device)
+        if page.device is not None:
+            cookies.keep(response, visit.outside, page.device, visit.cookies)
+        return response
+
+
+def site(
+    mfa: MFA | AsyncMFA,
+    host: Host[Any, Any],
+    in_thread: Callable[..., Awaitable[Any]],
+    *,
+    look: Look,
+    destinations: Mapping[str, str] | None,
+) -> Site:
+    """What all pages of one router share. `in_thread` runs what blocks."""
+    core = runtime_of(mfa)
+    return Site(
+        mfa=mfa if isinstance(mfa, AsyncMFA) else cast("AsyncMFA", _InThreads(mfa, in_thread)),
+        settings=core.settings,
+        keyring=core.keyring,
+        clock=core.clock,
+        draw=lambda enrollment: in_thread(enrollment.qr_svg),
+        login_url=host.login_url,
+        home_url=host.home_url,
+        look=look,
+        destinations=destinations or {},
+    )
+
+
+def runtime_of(mfa: MFA | AsyncMFA) -> Runtime:
+    """What a face stands on."""
+    return mfa._runtime  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+def base_of(path: str, root_path: str, route_path: str) -> str:
+    """The path under which the pages are mounted, from that of one request and of the route that answers it.
+
+    A prefix with parameters, a mounted application and a second router keep their own. The result is as a link takes
+    it, and never leads to another host.
+    """
+    whole = path if path.startswith(root_path) else root_path + path
+    base = whole.rsplit("/", route_path.count("/"))[0]
+    return f"/{quote(base.lstrip('/'), safe=_LEGAL)}" if base.strip("/") else ""
+
+
+def _filled(site: Site, path_values: Mapping[str, Any]) -> Site:
+    """Put the parameters of the router's prefix into the host's addresses, as in `/{tenant}/login`."""
+
+    def fill(address: str) -> str:
+        def value(found: re.Match[str]) -> str:
+            return quote(str(path_values[found[1]]), safe="") if found[1] in path_values else found[0]
+
+        return re.sub(r"\{(\w+)\}", value, address)
+
+    addresses = (site.login_url, site.home_url, *site.destinations.values())
+    if not any("{" in address for address in addresses):
+        return site
+    places = {name: fill(address) for name, address in site.destinations.items()}
+    return replace(site, login_url=fill(site.login_url), home_url=fill(site.home_url), destinations=places)
+
+
+class _InThreads:
+    """A blocking face as the pages see an awaited one: each operation runs in a thread."""
+
+    def __init__(self, face: Any, in_thread: Callable[..., Awaitable[Any]]) -> None:
+        self._face, self._in_thread = face, in_thread
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._face, name)
+        if not callable(found):
+            return _InThreads(found, self._in_thread)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await self._in_thread(found, *args, **kwargs)
+
+        return call

@@ -1,0 +1,102 @@
+"""The seam to the host's sessions: what they keep for the pages, and what the pages ask of the host.
+
+Free of any framework. A binding fills in the types of its request and its response.
+
+Tests: `tests/web/test_sessions.py`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from twofold.outcomes import Verified
+    from twofold.web.page import Page
+    from twofold.web.visit import SignedIn, Waiting
+
+RequestT_contra = TypeVar("RequestT_contra", contravariant=True)
+ResponseT_contra = TypeVar("ResponseT_contra", contravariant=True)
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+
+class Host(Protocol[RequestT_contra, ResponseT_contra]):
+    """What the application does for the pages: it keeps the sessions, Twofold never does.
+
+    Each method is an `async def` or a plain function; a plain one runs in a thread where the pages are awaited.
+    """
+
+    @property
+    def login_url(self) -> str:
+        """Where to sign in: a path of this site."""
+        ...
+
+    @property
+    def home_url(self) -> str:
+        """Where to go after signing in: a path of this site."""
+        ...
+
+    def session(self, request: RequestT_contra, /) -> Awaitable[Waiting | SignedIn | None] | Waiting | SignedIn | None:
+        """Who this request is from, as the server's own session knows it."""
+        ...
+
+    def log_in(
+        self, request: RequestT_contra, response: ResponseT_contra, verified: Verified, /
+    ) -> Awaitable[None] | None:
+        """Sign in for good: end the waiting session, begin another with a new id, and keep `verified.token` in it.
+
+        `response` leads to `home_url`; a host that remembers where the person wanted to go changes its `location`.
+        """
+        ...
+
+    def remember(
+        self, request: RequestT_contra, response: ResponseT_contra, verified: Verified, /
+    ) -> Awaitable[None] | None:
+        """Keep `verified.token` in the session that there is, in place of the one before."""
+        ...
+
+    def changed(self, request: RequestT_contra, response: ResponseT_contra, /) -> Awaitable[None] | None:
+        """Go on with this session after a change of the user's factors, and end every other one (ASVS 7.4.3).
+
+        A factor was set up, replaced or turned off, or has new backup codes. A session that was stolen before must not
+        live on beside them. Where sessions are compared with `mfa.status(user_id).epoch`, keep the new one in this one.
+        """
+        ...
+
+    def log_out(self, request: RequestT_contra, response: ResponseT_contra, /) -> Awaitable[None] | None:
+        """End the session, waiting or not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions(Generic[RequestT, ResponseT]):
+    """A host as a binding asks it, whichever way its methods are written. `in_thread` runs what blocks."""
+
+    host: Host[RequestT, ResponseT]
+    in_thread: Callable[..., Awaitable[Any]]
+
+    async def of(self, request: RequestT) -> Waiting | SignedIn | None:
+        """Whose request this is."""
+        found: Waiting | SignedIn | None = await self._ask(self.host.session, request)
+        return found
+
+    async def follow(self, page: Page, request: RequestT, response: ResponseT) -> None:
+        """Do to the session what a page asks for. Raises what the host raises."""
+        if page.log_in is not None:
+            await self._ask(self.host.log_in, request, response, page.log_in)
+        if page.remember is not None:
+            await self._ask(self.host.remember, request, response, page.remember)
+        if page.changed:
+            await self._ask(self.host.changed, request, response)
+        if page.log_out:
+            await self._ask(self.host.log_out, request, response)
+
+    async def _ask(self, method: Callable[..., Any], *of: Any) -> Any:
+        if inspect.iscoroutinefunction(method):
+            return await method(*of)
+        answer = await self.in_thread(method, *of)
+        return await answer if inspect.isawaitable(answer) else answer
