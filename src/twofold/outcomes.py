@@ -144,7 +144,8 @@ class Status:
     is new whenever sessions of before have to end: compare it for equality with the one that a session began with.
     `altered` names the tables whose rows of this user are not those that the user's row names: none of them counts, and
     setting up anew, or making new codes, or revoking all devices ends them. `backup_codes_kept` is true once the owner
-    said so of the codes in force, by `backup_codes.keep`.
+    said so of the codes in force, by `backup_codes.keep`. `algorithm`, `digits` and `period`, in seconds, are those of
+    the app in force, whatever the settings say now.
     """
 
     user_id: UserId
@@ -161,6 +162,9 @@ class Status:
     epoch: str | None = None
     altered: tuple[str, ...] = ()
     backup_codes_kept: bool = False
+    algorithm: str = "SHA1"
+    digits: int = 6
+    period: int = 30
 
 
 @dataclass(frozen=True, slots=True)

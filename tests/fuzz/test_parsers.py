@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pyotp
 import pytest
@@ -135,8 +135,11 @@ def test_an_app_reads_back_any_name_that_the_settings_take(issuer: str, account:
     assert text.isascii()
     assert text.isprintable()
     assert "+" not in text
-    assert unquote(urlsplit(text).path) == f"/{issuer}:{label(account)}"
-    assert ":" not in label(account)
+    name, path = label(account), unquote(urlsplit(text).path)
+    assert ":" not in name
+    # The issuer stands before the name where that leaves the picture readable.
+    with_it = f"otpauth://totp/{quote(issuer, safe='')}:{quote(name, safe='')}?{urlsplit(text).query}"
+    assert path == (f"/{issuer}:{name}" if name and len(with_it) <= 400 else f"/{name or issuer}")
     read = pyotp.parse_uri(text)
     assert (read.secret, read.issuer) == (base64.b32encode(secret).decode().rstrip("="), issuer)
     with Image.open(io.BytesIO(Enrollment("", text, NOW).qr_png(scale=1))) as picture:

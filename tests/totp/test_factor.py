@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
+from pyotp import parse_uri
+from pyotp.totp import TOTP
 
 from tests.people import FIREFOX, Clock, Enrolment, Open, Phone, challenged, enroll, log_in
-from twofold import MFA, AlreadyEnrolled, EnrollmentExpired, Reason, Rejected, Stale
+from twofold import MFA, AlreadyEnrolled, Enrollment, EnrollmentExpired, Reason, Rejected, Stale, Status
 
 
 @pytest.mark.requirement("R38", "R44")
@@ -220,3 +224,50 @@ def test_another_session_can_neither_see_nor_confirm_the_secret(mfa: MFA, ada: i
             mfa.totp.confirm(ada, phone.code(), session=session)
     assert mfa.totp.pending(ada, account_name="ada@example.com", session="hers") == begun
     assert mfa.totp.confirm(ada, phone.code(), session="hers")
+
+
+def test_a_replacement_has_a_name_of_its_own_in_the_app(mfa: MFA, enrolled: Enrolment, clock: Clock) -> None:
+    def begin() -> Enrollment:
+        verified = log_in(mfa, enrolled.user_id, enrolled.phone.code())
+        return mfa.totp.begin(enrolled.user_id, account_name="ada@example.com", verified=verified)
+
+    # Some apps have one entry for each name, and would overwrite the one that still opens the door.
+    first = begin()
+    assert first.label == "ada@example.com (2026-11-22 12.01)"
+    assert parse_uri(first.uri).name == first.label
+    clock.forward(days=2)
+    second = begin()
+    assert second.label == "ada@example.com (2026-11-24)"
+    clock.forward(minutes=5)
+    assert mfa.totp.pending(enrolled.user_id, account_name="ada@example.com") == second
+    # The next one of that day cannot be called so, too.
+    enrolled.phone = Phone(second.secret, clock)
+    mfa.totp.confirm(enrolled.user_id, enrolled.phone.code())
+    clock.forward(hours=1)
+    assert begin().label == "ada@example.com (2026-11-24 13.06)"
+
+
+def test_a_first_app_is_called_as_the_host_says(mfa: MFA, ada: int) -> None:
+    assert mfa.totp.begin(ada, account_name=" ada@example.com\n").label == "ada@example.com"
+    assert mfa.totp.begin(ada, account_name=":").label == "Twofold"
+
+
+def test_the_row_tells_how_its_codes_look_whatever_the_settings_say_now(
+    open_mfa: Open, mfa: MFA, ada: int, clock: Clock
+) -> None:
+    def parameters(of: Status | Enrollment) -> tuple[object, ...]:
+        return of.algorithm, of.digits, of.period
+
+    before = open_mfa(algorithm="SHA256", digits=8, period=60)
+    begun = before.totp.begin(ada, account_name="ada@example.com")
+    assert parameters(begun) == ("SHA256", 8, 60)
+    assert parameters(before.totp.pending(ada, account_name="ada@example.com")) == ("SHA256", 8, 60)
+    code = TOTP(begun.secret, digits=8, interval=60, digest=hashlib.sha256).at(clock.now)
+    verified = before.totp.confirm(ada, code).verified
+    assert parameters(mfa.status(ada)) == ("SHA256", 8, 60)
+    replacing = mfa.totp.begin(ada, account_name="ada@example.com", verified=verified)
+    assert parameters(replacing) == ("SHA1", 6, 30)
+    # Until it is confirmed, the one of before is in force.
+    assert parameters(mfa.status(ada)) == ("SHA256", 8, 60)
+    mfa.totp.confirm(ada, Phone(replacing.secret, clock).code())
+    assert parameters(mfa.status(ada)) == ("SHA1", 6, 30)

@@ -7,7 +7,7 @@ import io
 import re
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pyotp
 import pytest
@@ -77,11 +77,54 @@ def test_the_uri_is_escaped_as_every_app_reads_it() -> None:
     assert text == f"otpauth://totp/A%2FB:c%2Fd%20e%20f?secret={'A' * 31}X&issuer=A%2FB"
 
 
+@pytest.mark.parametrize("nothing", ["", "   ", ":", " : ", "\u3000", "\u202e", "\u200b"])
+def test_an_account_without_a_name_is_called_like_the_issuer(nothing: str) -> None:
+    text = uri(generate_secret(), issuer="Big Co & Söhne", account=nothing, parameters=Parameters())
+    parsed = pyotp.parse_uri(text)
+    assert (parsed.name, parsed.issuer) == ("Big Co & Söhne", "Big Co & Söhne")
+    assert ":" not in unquote(urlsplit(text).path)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("山田\u3000太郎", "山田 太郎"),
+        ("Jean\u00a0Dupont", "Jean Dupont"),
+        ("ada\nlovelace", "ada lovelace"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("👩\u200d🔬", "👩\u200d🔬"),
+        ("ada\u202emoc.elpmaxe@\u202c", "adamoc.elpmaxe@"),
+        ("\u2066ada\u2069\u200e\u200f", "ada"),
+        ("ada\u200b\ufeff\x00\x1b@example.com", "ada@example.com"),
+    ],
+)
+def test_a_name_of_any_script_stays_what_it_is_and_no_mark_turns_it_round(name: str, shown: str) -> None:
+    assert label(name) == shown
+
+
+@pytest.mark.parametrize("letter", ["x", "Ж", "山", "ไ"])
+@pytest.mark.parametrize("parameters", [Parameters(), Parameters("SHA512", 7, 15)])
+def test_no_name_makes_the_picture_too_dense(letter: str, parameters: Parameters) -> None:
+    secret = generate_secret(parameters.algorithm)
+    issuer, account = letter * 64, "ada@example.com"
+    text = uri(secret, issuer=issuer, account=account, parameters=parameters)
+    parsed = pyotp.parse_uri(text)
+    # The issuer is there once where twice would be too much.
+    assert (parsed.secret, parsed.issuer, parsed.name) == (base32(secret), issuer, account)
+    assert text.count(quote(issuer, safe="")) == (2 if letter.isascii() else 1)
+    picture = Enrollment("SECRET", text, datetime.now(UTC))
+    assert picture.qr_modules <= {"x": 77, "Ж": 93, "山": 109, "ไ": 109}[letter]
+    with Image.open(io.BytesIO(picture.qr_png(scale=3))) as image:
+        assert [found.text for found in zxingcpp.read_barcodes(image.convert("L"))] == [text]
+
+
 def test_a_label_is_as_long_as_a_picture_can_hold() -> None:
     name: Any = b"ada@example.com"
     with pytest.raises(TypeError, match="not bytes"):
         label(name)
     assert label("x" * 255) == "x" * 254
+    assert label("x" * 255, " (2026-11-22)") == "x" * 241 + " (2026-11-22)"
+    assert label("é" * 254, " (2026-11-22)").endswith("é (2026-11-22)")
     assert label("é" * 254) == "é" * 100  # Each takes six of 600 characters.
     assert label("aé" * 127) == "aé" * 85 + "a"
 
@@ -93,7 +136,8 @@ def test_the_pictures_have_a_quiet_zone_of_four_modules() -> None:
     assert svg.startswith('<svg xmlns="http://www.w3.org/2000/svg" ')
     assert svg.endswith("</svg>")
     assert ("#fff" in svg, " width=" in svg, " height=" in svg) == (True, False, False)
-    assert f'viewBox="0 0 {4 * side} {4 * side}"' in svg
+    assert f'viewBox="0 0 {side} {side}"' in svg
+    assert enrollment.qr_modules == side
     for scale, picture in ((6, enrollment.qr_png()), (2, enrollment.qr_png(scale=2))):
         with Image.open(io.BytesIO(picture)) as image:
             assert image.size == (scale * side, scale * side)

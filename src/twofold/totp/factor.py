@@ -14,10 +14,12 @@ from twofold.kinds import Kind, Status
 from twofold.log_volume import noted
 from twofold.refusal import Unspent
 from twofold.totp import algorithm
-from twofold.totp.provisioning import Enrollment, base32, uri
+from twofold.totp.provisioning import Enrollment, base32, label, uri
 from twofold.typed import one_form
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from twofold.account.attempt import Attempt
     from twofold.account.reading import Login
     from twofold.account.store import Change
@@ -104,8 +106,9 @@ def begin(
 
     `account_name` is what the app shows beside the issuer, as `ada@example.com`. Beginning again replaces the waiting
     secret. A user with a confirmed factor passes a fresh `verified`, and the old secret stays in force until the new
-    one is confirmed. With a `session`, a value that only this session of the host has, no other one can read or
-    confirm the secret. Raises AlreadyEnrolled without `verified`, Stale where it is too old, UnknownUser.
+    one is confirmed; the day behind the new one's name keeps an app from overwriting the old one. With a `session`, a
+    value that only this session of the host has, no other one can read or confirm the secret. Raises AlreadyEnrolled
+    without `verified`, Stale where it is too old, UnknownUser.
     """
     account = reading.find(work, user_id)
     if account and account.is_enabled:
@@ -258,5 +261,19 @@ def _open_pending(work: Attempt, account: Account, session: str | None) -> tuple
 def _enrollment(
     work: Attempt, account: Account, secret: bytes, parameters: algorithm.Parameters, account_name: str
 ) -> Enrollment:
-    text = uri(secret, issuer=work.settings.issuer, account=account_name, parameters=parameters)
-    return Enrollment(base32(secret), text, (account.pending_at or work.now) + work.settings.enrollment_lifetime)
+    begun = account.pending_at or work.now
+    name = label(account_name, _ending(account, begun))
+    text = uri(secret, issuer=work.settings.issuer, account=name, parameters=parameters)
+    expires_at = begun + work.settings.enrollment_lifetime
+    return Enrollment(base32(secret), text, expires_at, name or work.settings.issuer, *parameters)
+
+
+def _ending(account: Account, begun: datetime) -> str:
+    """What tells the account in the app from the one that is in force: some apps have one entry for each name.
+
+    The day; and the time of day where the one in force is of the same day, and may be called so already.
+    """
+    if not account.is_enabled:
+        return ""
+    is_of_today = account.enabled_at is not None and account.enabled_at.date() == begun.date()
+    return f" ({begun:%Y-%m-%d %H.%M})" if is_of_today else f" ({begun:%Y-%m-%d})"
