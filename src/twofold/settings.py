@@ -96,6 +96,11 @@ class Settings(BaseSettings, Confidential):
     issuer: str = Field(
         default="Twofold", min_length=1, max_length=64, description="The name that authenticator apps show."
     )
+    support_url: str | None = Field(
+        default=None,
+        max_length=500,
+        description="Where people get help who have no code: an address that begins with https:, http: or mailto:.",
+    )
     algorithm: Literal["SHA1", "SHA256", "SHA512"] = Field(
         default="SHA1", description="The hash of new secrets (RFC 6238 §1.2). Many apps know SHA1 alone."
     )
@@ -245,6 +250,15 @@ class Settings(BaseSettings, Confidential):
         if origin.scheme != "https" and not origin.is_the_machine:
             raise ValueError("it begins with https:// for every host but this machine itself")
         return str(origin)
+
+    @field_validator("support_url")
+    @classmethod
+    def _an_address(cls, support_url: str | None) -> str | None:
+        """It becomes a link, and a link may run a script."""
+        address = (support_url or "").strip()
+        if address and (not address.isprintable() or not re.match(r"https?://[^/]|mailto:.", address, re.IGNORECASE)):
+            raise ValueError("it begins with https://, http:// or mailto:")
+        return address or None
 
     @field_validator("longest_wait")
     @classmethod

@@ -35,19 +35,72 @@ def test_a_line_that_stands_for_many_says_for_how_many() -> None:
     assert refused == "A wrong code was given to sign in, the latest of 51 such entries that day"
 
 
+def told(reason: Reason, typed: str = "123456", wait: timedelta | None = None, **known: Any) -> refusals.Problem:
+    """What a person reads on a page, who has six digits and ten backup codes where a test says nothing else."""
+    page: dict[str, Any] = {"asking": "app", "digits": 6, "backup_codes": 10} | known
+    return refusals.refusal(Rejected(reason, wait), typed, **page)
+
+
+LOOKED_AT = (Reason.WRONG_CODE, Reason.CODE_ALREADY_USED, Reason.CLOCK_WENT_BACK)
+
+
 @pytest.mark.requirement("R67")
-def test_every_code_that_was_looked_at_is_refused_in_the_same_words() -> None:
-    looked_at = (Reason.WRONG_CODE, Reason.CODE_ALREADY_USED, Reason.CLOCK_WENT_BACK)
-    assert {refusals.refusal(Rejected(reason), has_backup_codes=True) for reason in looked_at} == {refusals.REFUSED}
+@pytest.mark.parametrize(
+    ("asking", "sentence"),
+    [
+        ("app", refusals.REFUSED),
+        ("backup_code", refusals.BACKUP_CODE_REFUSED),
+        ("setup", refusals.FIRST_CODE_REFUSED),
+    ],
+)
+def test_every_code_that_was_looked_at_is_refused_in_the_same_words(asking: str, sentence: str) -> None:
+    assert {told(reason, asking=asking) for reason in LOOKED_AT} == {refusals.Problem(sentence)}
 
 
-def test_what_helps_is_said_with_each_refusal() -> None:
-    wait = timedelta(hours=36)
-    for reason in (Reason.WAITING, Reason.EXHAUSTED):
-        sentence = refusals.refusal(Rejected(reason, wait), has_backup_codes=True)
-        assert sentence == "There were too many wrong codes. Try again in 36 hours. A backup code works at once."
-    assert "set up anew" in refusals.refusal(Rejected(Reason.SUSPENDED), has_backup_codes=True)
-    for has_backup_codes in (True, False):
-        sentence = refusals.refusal(Rejected(Reason.MALFORMED), has_backup_codes=has_backup_codes)
-        assert "does not look like a code" in sentence
-        assert ("backup code" in sentence) is has_backup_codes
+def test_who_mistypes_a_backup_code_is_told_of_no_wait_and_of_no_next_one() -> None:
+    for wait in (None, timedelta(seconds=22)):
+        for is_suspended in (False, True):
+            problem = told(Reason.WRONG_CODE, "A" * 25, wait, asking="backup_code", is_suspended=is_suspended)
+            assert problem == refusals.Problem(refusals.BACKUP_CODE_REFUSED)
+    assert "next" not in refusals.BACKUP_CODE_REFUSED
+
+
+def test_a_wait_says_how_long_it_is_and_names_backup_codes_only_to_those_who_have_some() -> None:
+    wait = timedelta(minutes=2)
+    for reason in (Reason.WRONG_CODE, Reason.WAITING, Reason.EXHAUSTED):
+        problem = told(reason, wait=wait, lasts=timedelta(minutes=10))
+        assert problem.sentence == "There were too many wrong codes. Try again in 2 minutes."
+        assert (problem.wait, problem.is_open_to_backup_codes) == (wait, True)
+        assert not told(reason, wait=wait, backup_codes=0).is_open_to_backup_codes
+    assert "begin the sign-in anew" in told(Reason.WAITING, wait=wait, lasts=timedelta(minutes=1)).sentence
+
+
+def test_a_suspension_is_told_before_any_wait_and_never_ends_in_a_dead_end() -> None:
+    for reason in (Reason.WRONG_CODE, Reason.WAITING, Reason.SUSPENDED):
+        problem = told(reason, wait=timedelta(seconds=30), is_suspended=True)
+        assert problem.sentence.startswith(refusals.SUSPENDED)
+        assert "Try again" not in problem.sentence
+        assert (problem.wait, problem.is_open_to_backup_codes, problem.asks_for_help) == (None, True, False)
+        alone = told(reason, wait=timedelta(seconds=30), is_suspended=True, backup_codes=0)
+        assert "support" in alone.sentence
+        assert (alone.wait, alone.is_open_to_backup_codes, alone.asks_for_help) == (None, False, True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "known", "sentence"),
+    [
+        ("1234 5", {}, "The code has 6 digits; this has 5."),
+        ("1234567", {"digits": 8}, "The code has 8 digits; this has 7."),
+        ("１２３", {"asking": "setup"}, "The code has 6 digits; this has 3."),
+        ("12345o", {"asking": "setup"}, "The code has 6 digits, and nothing else."),
+        ("hello", {}, "The code has 6 digits, and nothing else; a backup code has 25 letters and digits."),
+        ("A" * 24, {"asking": "backup_code"}, "A backup code has 25 letters and digits; this has 24."),
+        (
+            "A" * 24 + "!",
+            {"asking": "backup_code"},
+            "A backup code has letters from A to Z and digits, and nothing else.",
+        ),
+    ],
+)
+def test_a_mistake_of_typing_is_told_with_its_numbers(typed: str, known: dict[str, Any], sentence: str) -> None:
+    assert told(Reason.MALFORMED, typed, **known).sentence == sentence

@@ -1,32 +1,108 @@
-"""Refusals as the person reads them who is refused. Pure."""
+"""Refusals as the person reads them who is refused, in the words of the page that asked. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from twofold.backup_codes.codec import SYMBOLS
 from twofold.errors import Reason
-from twofold.web.languages import current
+from twofold.typed import one_form
+from twofold.web import languages
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from twofold.errors import Rejected
 
-REFUSED = "The code was not accepted. Wait for the next one, and type it again."
-MALFORMED = "That does not look like a code. Type all digits that the app shows."
-SUSPENDED = (
-    "Codes from the app are stopped after too many wrong ones, until it is set up anew. "
-    "A backup code lets you in to do that; without one, ask support for a reset."
+Asking = Literal["app", "backup_code", "setup"]
+"""What the page asked for: a code of the app, a backup code, or the first code of a new app."""
+
+NOTHING_TYPED = "Type a code first."
+REFUSED = (
+    "The code was not accepted. Wait for the next one, and type it. "
+    "If that is refused as well, let your phone set its time by itself."
 )
+BACKUP_CODE_REFUSED = (
+    "That backup code was not accepted. Compare it with your list. A code that was used does not work again."
+)
+FIRST_CODE_REFUSED = (
+    "The code was not accepted. Type the next one of the entry that you have just added. "
+    "If that is refused as well, let your phone set its time by itself."
+)
+SUSPENDED = "Codes from the app are stopped after too many wrong ones, until it is set up anew."
+LETS_IN = "A backup code lets you in to do that."
+DEAD_END = "Without a backup code, only support can help: ask for a reset."
+ALTERED = "Backup codes cannot be used at the moment. Use the app, and then make new ones."
 
 
-def refusal(rejected: Rejected, *, has_backup_codes: bool) -> str:
-    """What a refused person reads: the same for every code that was looked at, whatever the reason (ASVS 6.3.8)."""
-    if rejected.retry_after is not None:
-        sentence = f"There were too many wrong codes. Try again in {current().duration(rejected.retry_after)}."
-        return f"{sentence} A backup code works at once." if has_backup_codes else sentence
+class Problem(NamedTuple):
+    """A sentence at the field, and what the page puts beside it.
+
+    `wait` is how long codes of the app are refused. `is_open_to_backup_codes` asks for the link to their page,
+    `asks_for_help` for the one to support.
+    """
+
+    sentence: str
+    wait: timedelta | None = None
+    is_open_to_backup_codes: bool = False
+    asks_for_help: bool = False
+
+
+def refusal(
+    rejected: Rejected,
+    typed: str,
+    *,
+    asking: Asking,
+    digits: int,
+    backup_codes: int,
+    is_suspended: bool = False,
+    lasts: timedelta | None = None,
+) -> Problem:
+    """What a refused person reads: the same for every code that was looked at, whatever the reason (ASVS 6.3.8).
+
+    `digits` is the length of the person's codes, `backup_codes` how many are left, and `is_suspended` how the app
+    stands after the refusal. `lasts` is how long a sign-in waits for its code.
+    """
     if rejected.reason is Reason.MALFORMED:
-        return f"{MALFORMED[:-1]}, or a whole backup code." if has_backup_codes else MALFORMED
+        return Problem(_mistyped(typed, asking, digits))
     if rejected.reason is Reason.ALTERED:
-        return "Backup codes cannot be used at the moment. Use the app, and then make new ones."
-    if rejected.reason is Reason.SUSPENDED:
-        return SUSPENDED
-    return REFUSED
+        return Problem(ALTERED)
+    if asking == "setup":
+        return Problem(FIRST_CODE_REFUSED)
+    is_looked_at = rejected.reason not in {Reason.WAITING, Reason.EXHAUSTED, Reason.SUSPENDED}
+    if asking == "backup_code" and is_looked_at:
+        return Problem(BACKUP_CODE_REFUSED)
+    # No wait ends a suspension, so it is told first.
+    if is_suspended or rejected.reason is Reason.SUSPENDED:
+        return Problem(
+            f"{SUSPENDED} {LETS_IN if backup_codes else DEAD_END}",
+            is_open_to_backup_codes=backup_codes > 0,
+            asks_for_help=not backup_codes,
+        )
+    if rejected.retry_after is not None:
+        return Problem(
+            _waiting(rejected.retry_after, lasts), rejected.retry_after, is_open_to_backup_codes=backup_codes > 0
+        )
+    return Problem(REFUSED)
+
+
+def _waiting(wait: timedelta, lasts: timedelta | None) -> str:
+    span = languages.current().duration(wait)
+    if lasts is not None and wait >= lasts:
+        return f"There were too many wrong codes. Try again in {span}, and begin the sign-in anew then."
+    return f"There were too many wrong codes. Try again in {span}."
+
+
+def _mistyped(typed: str, asking: Asking, digits: int) -> str:
+    """What is wrong with the form of what was typed. How a code looks is no secret."""
+    plain = one_form(typed)
+    number = len(plain)
+    if asking == "backup_code":
+        if not plain.isascii() or not plain.isalnum() or number == SYMBOLS:
+            return "A backup code has letters from A to Z and digits, and nothing else."
+        return f"A backup code has {SYMBOLS} letters and digits; this has {number}."
+    if plain.isdecimal():
+        return f"The code has {digits} digits; this has {number}."
+    if asking == "setup":
+        return f"The code has {digits} digits, and nothing else."
+    return f"The code has {digits} digits, and nothing else; a backup code has {SYMBOLS} letters and digits."

@@ -56,6 +56,17 @@ def _(sick: Sick) -> None:
 
 
 @FAULTS.add(
+    "an address of support that would run a script",
+    "settings",
+    "wrong",
+    "TWOFOLD_SUPPORT_URL it begins with https://, http:// or mailto:",
+    on=FILE,
+)
+def _(sick: Sick) -> None:
+    sick.set(support_url="javascript:alert(1)")
+
+
+@FAULTS.add(
     "settings that contradict each other",
     "settings",
     "wrong",

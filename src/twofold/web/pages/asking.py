@@ -5,41 +5,63 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from twofold import tokens
 from twofold.errors import Reason, Rejected
 from twofold.web import refusals
 from twofold.web.page import Page
+from twofold.web.refusals import Problem
 
 if TYPE_CHECKING:
+    from twofold.outcomes import Status
     from twofold.web.site import Site
-    from twofold.web.visit import Visit
+    from twofold.web.visit import Visit, Waiting
 
 
-def code_page(template: str, site: Site, visit: Visit) -> Page:
-    """The page, for the kind of code that its address names."""
-    is_backup_code = visit.query.get("with") == "backup-code"
+async def standing(site: Site, me: Waiting) -> Status | None:
+    """How somebody stands whose login waits; None where the challenge cannot be read."""
+    challenge = tokens.read_challenge(site.keyring, me.challenge)
+    return None if challenge is None else await site.mfa.status(challenge.user_id)
+
+
+def code_page(template: str, site: Site, visit: Visit, status: Status | None) -> Page:
+    """The page, for the kind of code that its address names and for the person who stands like this."""
     destination = visit.query.get("next", "")
     return Page(
         template,
         {
-            "is_backup_code": is_backup_code,
+            "is_backup_code": visit.query.get("with") == "backup-code",
+            "has_backup_codes": status is None or status.backup_codes_remaining > 0,
             "digits": site.settings.digits,
             "next": destination if destination in {"security", "setup", *site.destinations} else "security",
             "device_lifetime": site.settings.device_lifetime if site.settings.device_limit else None,
+            "is_trusting": "trust_device" in visit.form,
             "problem": None,
         },
     )
 
 
-def nothing_typed(template: str, site: Site, visit: Visit) -> Page:
+def nothing_typed(page: Page) -> Page:
     """The page again, for a field that was left empty."""
-    page = code_page(template, site, visit)
-    return replace(page, status=400, context={**page.context, "problem": "Type a code first."})
+    return replace(page, status=400, context={**page.context, "problem": Problem(refusals.NOTHING_TYPED)})
 
 
-def refused(page: Page, rejected: Rejected, *, has_backup_codes: bool) -> Page:
+def refused_code(template: str, site: Site, visit: Visit, status: Status | None, rejected: Rejected) -> Page:
+    """The page again, with what a person reads who stands like this after the refusal."""
+    page = code_page(template, site, visit, status)
+    told = refusals.refusal(
+        rejected,
+        visit.form.get("code", ""),
+        asking="backup_code" if page.context["is_backup_code"] else "app",
+        digits=page.context["digits"],
+        backup_codes=status.backup_codes_remaining if status else 0,
+        is_suspended=status is not None and status.is_suspended,
+        lasts=site.settings.challenge_lifetime if template == "challenge.html" else None,
+    )
+    return refused(page, rejected, told)
+
+
+def refused(page: Page, rejected: Rejected, told: Problem) -> Page:
     """The page again, with what a refused person reads."""
-    context = {**page.context, "problem": refusals.refusal(rejected, has_backup_codes=has_backup_codes)}
-    wait = rejected.retry_after
-    headers = {} if wait is None else {"Retry-After": str(max(1, round(wait.total_seconds())))}
-    is_waiting = wait is not None or rejected.reason is Reason.SUSPENDED
-    return replace(page, status=429 if is_waiting else 400, context=context, headers=headers)
+    headers = {} if told.wait is None else {"Retry-After": str(max(1, round(told.wait.total_seconds())))}
+    is_closed = told.wait is not None or rejected.reason in {Reason.SUSPENDED, Reason.WAITING, Reason.EXHAUSTED}
+    return replace(page, status=429 if is_closed else 400, context={**page.context, "problem": told}, headers=headers)

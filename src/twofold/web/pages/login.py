@@ -9,23 +9,23 @@ from twofold.errors import MFAError, Reason, Rejected
 from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import forms
 from twofold.web.page import Page, error, redirect
-from twofold.web.pages.asking import code_page, nothing_typed, refused
+from twofold.web.pages.asking import code_page, nothing_typed, refused_code, standing
 
 if TYPE_CHECKING:
     from twofold.web.site import Site
     from twofold.web.visit import Visit, Waiting
 
 
-async def challenge_form(site: Site, visit: Visit, _me: Waiting) -> Page:
+async def challenge_form(site: Site, visit: Visit, me: Waiting) -> Page:
     """Ask for the code of a login that waits."""
-    return code_page("challenge.html", site, visit)
+    return code_page("challenge.html", site, visit, await standing(site, me))
 
 
 async def challenge(site: Site, visit: Visit, me: Waiting) -> Page:
     """Answer the challenge: log in, or ask again."""
     code = forms.field(visit.form, "code").strip()
     if not code:
-        return nothing_typed("challenge.html", site, visit)
+        return nothing_typed(code_page("challenge.html", site, visit, await standing(site, me)))
     try:
         verified = await site.mfa.verify(me.challenge, code, request=visit.origin)
     except Rejected as rejected:
@@ -33,7 +33,7 @@ async def challenge(site: Site, visit: Visit, me: Waiting) -> Page:
             sentence = "This sign-in waited too long for its code. Nothing is wrong; just begin again."
             page = error(400, "Please sign in again", sentence, action=("Sign in", site.login_url))
             return replace(page, log_out=True)
-        return refused(code_page("challenge.html", site, visit), rejected, has_backup_codes=True)
+        return refused_code("challenge.html", site, visit, await standing(site, me), rejected)
     # Only what an app proved may spare the next code: whoever uses a backup code may have lost the phone.
     device = None
     if "trust_device" in visit.form and verified.factor == "totp" and site.settings.device_limit > 0:

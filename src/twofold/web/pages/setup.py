@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from twofold.errors import EnrollmentExpired, Rejected
 from twofold.trusted_devices import cookie as device_cookie
-from twofold.web import forms
+from twofold.web import forms, refusals
 from twofold.web.page import Page, redirect
-from twofold.web.pages.asking import refused
+from twofold.web.pages.asking import nothing_typed, refused
 from twofold.web.pages.proofs import fresh
+from twofold.web.refusals import Problem
 
 if TYPE_CHECKING:
     from twofold.web.site import Site
@@ -42,13 +44,15 @@ async def confirm(site: Site, visit: Visit, me: SignedIn) -> Page:
     if (await site.mfa.status(me.user_id)).is_enrolled:
         await fresh(site, me)
     if not code:
-        page = await _setup(site, me)
-        return replace(page, status=400, context={**page.context, "problem": "Type the code that the app shows."})
+        return nothing_typed(await _setup(site, me))
     try:
         enrolled = await site.mfa.totp.confirm(me.user_id, code, session=me.session_id, request=visit.origin)
     except Rejected as rejected:
         page = await _setup(site, me)
-        return _over(page) if page.template == "begin.html" else refused(page, rejected, has_backup_codes=False)
+        if page.template == "begin.html":
+            return _over(page)
+        told = refusals.refusal(rejected, code, asking="setup", digits=page.context["digits"], backup_codes=0)
+        return refused(page, rejected, told)
     except EnrollmentExpired:
         return _over(await _setup(site, me))
     page = Page("backup_codes.html", {"codes": enrolled.backup_codes, "is_new": True, "today": site.clock()})
@@ -70,7 +74,10 @@ async def _setup(site: Site, me: SignedIn) -> Page:
         "qr": await site.draw(enrollment),
         "left": enrollment.expires_at - site.clock(),
         "is_enrolled": is_enrolled,
+        "uri": enrollment.uri,
         "digits": site.settings.digits,
+        "algorithm": site.settings.algorithm,
+        "period": timedelta(seconds=site.settings.period),
         "problem": None,
     }
     return Page("setup.html", context)
@@ -78,5 +85,5 @@ async def _setup(site: Site, me: SignedIn) -> Page:
 
 def _over(page: Page) -> Page:
     """The set-up is over before its code was given."""
-    problem = "The set-up waited too long for its code, or there were too many wrong ones. Begin again."
+    problem = Problem("The set-up waited too long for its code, or there were too many wrong ones. Begin again.")
     return replace(page, status=400, context={**page.context, "problem": problem})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from twofold.errors import NotEnrolled, Reason, Rejected
 from twofold.web import forms
 from twofold.web.page import Page, redirect
-from twofold.web.pages.asking import code_page, nothing_typed, refused
+from twofold.web.pages.asking import code_page, nothing_typed, refused_code
 
 if TYPE_CHECKING:
     from twofold.web.site import Site
@@ -20,20 +20,20 @@ async def reverify_form(site: Site, visit: Visit, me: SignedIn) -> Page:
     status = await site.mfa.status(me.user_id)
     if not status.is_enrolled:
         return redirect(f"{visit.base}/setup")
-    return code_page("reverify.html", site, visit)
+    return code_page("reverify.html", site, visit, status)
 
 
 async def reverify(site: Site, visit: Visit, me: SignedIn) -> Page:
     """Take the code of a step-up and go back to where it was asked for."""
     code = forms.field(visit.form, "code").strip()
     if not code:
-        return nothing_typed("reverify.html", site, visit)
+        return nothing_typed(code_page("reverify.html", site, visit, await site.mfa.status(me.user_id)))
     try:
         verified = await site.mfa.reverify(me.user_id, code, request=visit.origin)
     except Rejected as rejected:
         if rejected.reason is Reason.NOT_ENROLLED:
             raise NotEnrolled from None
-        return refused(code_page("reverify.html", site, visit), rejected, has_backup_codes=True)
+        return refused_code("reverify.html", site, visit, await site.mfa.status(me.user_id), rejected)
     # The address names a destination, so that it can never be one of somebody else's.
     own = {"security": f"{visit.base}/security?done=confirmed", "setup": f"{visit.base}/setup"}
     places = {**site.destinations, **own}

@@ -1,6 +1,10 @@
 // Comforts only: every page does its work without this file.
 "use strict";
 
+// What a button says of itself when it was pressed is not read aloud; this is.
+const said = document.getElementById("said");
+const say = (sentence) => { if (said) said.textContent = sentence; };
+
 for (const button of document.querySelectorAll("[data-copy]")) {
   if (!navigator.clipboard) continue;
   const label = button.textContent;
@@ -12,7 +16,8 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     } catch {
       button.textContent = button.dataset.failed;
     }
-    setTimeout(() => { button.textContent = label; }, 2500);
+    say(button.textContent);
+    setTimeout(() => { button.textContent = label; say(""); }, 2500);
   });
 }
 
@@ -37,14 +42,60 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.addEventListener("click", () => window.print());
 }
 
+// Each form is sent once. One whose answer never came can be sent again after a while.
+const sent = new WeakMap();
+const forget = () => { for (const form of document.forms) sent.delete(form); };
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post" || "again" in form.dataset) return;
+  if (sent.has(form)) { event.preventDefault(); return; }
+  sent.set(form, true);
+  setTimeout(() => sent.delete(form), 10000);
+});
+// A page that comes back out of the history must be able to send again.
+window.addEventListener("pageshow", forget);
+
+// The server takes a code in this form, too: without spaces and dashes, in the digits of any script.
+const typed = (field) => field.value.normalize("NFKC").replace(/[\s\p{Pd}\p{Cf}]/gu, "");
+
 for (const field of document.querySelectorAll("[data-digits]")) {
-  const complete = new RegExp(`^[0-9]{${field.dataset.digits}}$`);
-  let sent = false;
+  const hint = document.getElementById("hint");
+  // After a refusal people look at what they type, and send it themselves.
+  if (!hint || !hint.dataset.add) continue;
+  hint.append(` ${hint.dataset.add}`);
+  const complete = new RegExp(`^\\p{Nd}{${field.dataset.digits}}$`, "u");
   field.addEventListener("input", () => {
-    if (sent || !complete.test(field.value.trim())) return;
-    sent = true;
-    field.form.requestSubmit();
+    if (complete.test(typed(field)) && !sent.has(field.form)) field.form.requestSubmit();
   });
-  // A page that comes back out of the history must be able to send again.
-  window.addEventListener("pageshow", () => { sent = false; });
+}
+
+for (const problem of document.querySelectorAll("[data-wait]")) {
+  const field = document.getElementById("code");
+  const button = field.form.querySelector("button[type=submit]");
+  const end = Date.now() + 1000 * problem.dataset.wait;
+  const left = document.createElement("span");
+  left.className = "left";
+  // It changes every second; whoever listens is told once, at the end.
+  left.setAttribute("aria-hidden", "true");
+  problem.append(" ", left);
+  const two = (number) => String(number).padStart(2, "0");
+  // A backup code may be typed here as well, and that one does not wait.
+  const judge = () => { button.disabled = Date.now() < end && !/\p{L}/u.test(field.value); };
+  const tick = () => {
+    const seconds = Math.ceil((end - Date.now()) / 1000);
+    if (seconds > 0) {
+      const minutes = Math.floor(seconds / 60);
+      left.textContent = minutes < 60
+        ? `${minutes}:${two(seconds % 60)}`
+        : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
+      setTimeout(tick, 1000);
+    } else {
+      problem.textContent = problem.dataset.over;
+      problem.classList.add("over");
+      field.removeAttribute("aria-invalid");
+    }
+    judge();
+  };
+  field.addEventListener("input", judge);
+  tick();
 }
