@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
+from tests.databases import ROOT
 from tests.people import plain_settings
 from tests.visitors import PASSWORD, Browser
 from twofold.origin import Origin
@@ -195,3 +196,49 @@ def test_over_plain_http_from_another_machine_the_page_says_what_helps(open_brow
     assert "Open the site by https" in browser.post("/mfa/challenge", code="123456").text
     browser.client.headers["origin"] = "https://192.0.2.1:8000"
     assert "out of date" in browser.post("/register", email="ada@example.com", password=PASSWORD).text
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the table below a heading of docs/pages.md, without the backticks."""
+    part = (ROOT / "docs/pages.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("| ")]
+    return [[cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines[1:]]
+
+
+@pytest.mark.requirement("R65", "R74")
+@pytest.mark.parametrize("row", table("Behind a proxy"), ids=" ".join)
+def test_the_table_of_proxies_holds(
+    row: list[str],
+    make_app: Callable[..., FastAPI],
+    open_browser: Callable[..., Browser],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    typed, host, site, public_url, form, cookies = row
+    seen._warn_of_hidden_host.cache_clear()
+    caplog.set_level(logging.WARNING, "twofold.web")
+    browser = open_browser("http://testserver", on=make_app(public_url="" if public_url == "-" else public_url))
+    browser.client.headers["host"] = host
+    jar: dict[str, str] = {}
+
+    def keep(answer: Any) -> str:
+        line: str = answer.headers.get("set-cookie", "")
+        name, _, value = line.partition(";")[0].partition("=")
+        # Over plain http from another machine a browser drops what is Secure.
+        if line and not ("Secure" in line and typed.startswith("http://")):
+            jar[name] = value
+        return line
+
+    first = keep(browser.get("/register"))
+    browser.client.cookies.clear()
+    headers = {"origin": typed} | ({} if site == "-" else {"sec-fetch-site": site})
+    if jar:
+        headers["cookie"] = "; ".join(f"{name}={value}" for name, value in jar.items())
+    browser.client.headers.update(headers)
+    answer = browser.post("/register", email="ada@example.com", password=PASSWORD)
+    assert (answer.status_code == 303) == form.startswith("is taken")
+    assert ("by https" in answer.text) == ("by https" in form)
+    assert bool(caplog.records) == ("warning" in form)
+    if answer.status_code == 303:
+        assert ("Secure" in answer.headers["set-cookie"]) == (cookies == "Secure")
+    elif host != "127.0.0.1:8000":
+        assert "Secure" in first

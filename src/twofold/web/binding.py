@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 from urllib.parse import quote
 
 from twofold.mfa import AsyncMFA
@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     from twofold.web.visit import Visit
 
 RequestT = TypeVar("RequestT")
-ResponseT = TypeVar("ResponseT", bound=cookies.TakesCookies)
+ResponseT = TypeVar("ResponseT", bound=cookies.Response)
+ResponseT_co = TypeVar("ResponseT_co", covariant=True)
+
+
+class Responds(Protocol[ResponseT_co]):
+    """Makes the framework's response of a page. It takes over what the host gave to another one, cookies above all."""
+
+    def __call__(self, page: Page, instead_of: Any | None, /) -> ResponseT_co:
+        """Make it."""
+        ...
+
 
 _LEGAL = "/:@!$&'()*+,;=~"
 """What stands in a path as it is (RFC 3986 §3.3)."""
@@ -41,16 +51,19 @@ class Binding(Generic[RequestT, ResponseT]):
     speech: Speech[RequestT]
 
     async def answer(
-        self, route: gate.AnyRoute, request: RequestT, visit: Visit, respond: Callable[[Page], ResponseT]
+        self, route: gate.AnyRoute, request: RequestT, visit: Visit, respond: Responds[ResponseT]
     ) -> ResponseT:
-        """Answer one request. `visit` lacks session and language; `respond` makes the framework's response."""
+        """Answer one request. `visit` lacks session and language."""
         visit.outside.notice_mistakes()
         site = _filled(self.site, visit.path_values)
         language = await self.speech.to(request, visit.headers.get("accept-language", ""))
         visit = replace(visit, session=await self.sessions.of(request), language=language)
         page = await gate.serve(site, route, visit)
-        response = respond(page)
+        response = respond(page, None)
         await self.sessions.follow(page, request, response)
+        location = response.headers.get("location") if route.method == "POST" else None
+        if location is not None and (led := gate.lead_on(site, visit, location)) is not None:
+            response = respond(led, response)
         if page.forget_device is not None:
             cookies.take_away(response, visit.outside, page.forget_device)
         if page.device is not None:

@@ -27,8 +27,13 @@ class Cookie:
     is_secure: bool
 
 
-class TakesCookies(Protocol):
+class Response(Protocol):
     """A response, as Starlette and Werkzeug have it."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Its headers, whatever the case of their names."""
+        ...
 
     @property
     def set_cookie(self) -> Callable[..., None]:
@@ -74,7 +79,7 @@ def brought_to(outside: Outside, brought: Mapping[str, str]) -> dict[str, str]:
     return {**brought, **marked} if outside.takes_unmarked else marked
 
 
-def keep(response: TakesCookies, outside: Outside, device: DeviceToken, brought: Mapping[str, str]) -> None:
+def keep(response: Response, outside: Outside, device: DeviceToken, brought: Mapping[str, str]) -> None:
     """Put the new token of a trusted device into its cookie, and take the oldest away where there are too many."""
     for name in device_cookie.crowded_out(device.cookie_name, brought):
         take_away(response, outside, name)
@@ -84,7 +89,7 @@ def keep(response: TakesCookies, outside: Outside, device: DeviceToken, brought:
     )
 
 
-def take_away(response: TakesCookies, outside: Outside, name: str) -> None:
+def take_away(response: Response, outside: Outside, name: str) -> None:
     """Take a cookie away, as it was given."""
     kept = at(outside, name)
     response.delete_cookie(kept.name, httponly=True, secure=kept.is_secure, samesite="lax")

@@ -151,13 +151,19 @@ def _endpoint(bound: Binding[Request, Response], route: gate.AnyRoute) -> Callab
             body=await _read_body(request) if route.method == "POST" else b"",
             outside=outside,
         )
-
-        def respond(page: Page) -> Response:
-            return Response(page.body, page.status, dict(page.headers))
-
-        return await bound.answer(route, request, visit, respond)
+        return await bound.answer(route, request, visit, _respond)
 
     return endpoint
+
+
+def _respond(page: Page, instead_of: Response | None) -> Response:
+    made = Response(page.body, page.status, dict(page.headers))
+    if instead_of is not None:
+        ours = {*made.headers, "location"}
+        for name, value in instead_of.headers.items():
+            if name not in ours:
+                made.headers.append(name, value)
+    return made
 
 
 async def _static(name: str) -> Response:

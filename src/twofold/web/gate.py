@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MFAError, NotEnrolled, Stale, UnknownUser
-from twofold.web import forms, languages
+from twofold.web import forms, languages, onward
 from twofold.web.page import HEADERS, Page, error, redirect
 from twofold.web.pages import backup_codes, login, security, setup, step_up
 from twofold.web.visit import SignedIn, Visit, Waiting
@@ -80,7 +80,20 @@ async def _answer(site: Site, route: AnyRoute, visit: Visit) -> Page:
         page = error(bad.status, "That did not work", f"{bad} Go back, reload the page and try again.")
     except MFAError as problem:
         page = _explain(site, route, visit, problem)
-    headers = {**HEADERS, **page.headers}
+    return _finished(site, visit, page)
+
+
+def lead_on(site: Site, visit: Visit, location: str) -> Page | None:
+    """A page that leads on to another origin, where a redirect from the form would end at the form; else None."""
+    name = onward.destination(visit, location)
+    if name is None:
+        return None
+    with languages.speaking(visit.language):
+        return _finished(site, visit, onward.page(location, name))
+
+
+def _finished(site: Site, visit: Visit, page: Page) -> Page:
+    headers = {**HEADERS, **onward.headers(visit.session), **page.headers}
     if page.template is None:
         return replace(page, headers={**headers, "Location": page.location or site.home_url})
     spoken = {"Content-Language": visit.language.tag, "Vary": "Accept-Language"}
