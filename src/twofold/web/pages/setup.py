@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -71,16 +72,24 @@ async def _setup(site: Site, me: SignedIn) -> Page:
         return Page("begin.html", {"is_enrolled": is_enrolled, "problem": None})
     context: dict[str, Any] = {
         "secret": enrollment.secret,
-        "qr": await site.draw(enrollment),
+        "qr": _sized(await site.draw(enrollment)),
         "left": enrollment.expires_at - site.clock(),
         "is_enrolled": is_enrolled,
         "uri": enrollment.uri,
-        "digits": site.settings.digits,
-        "algorithm": site.settings.algorithm,
-        "period": timedelta(seconds=site.settings.period),
+        "label": enrollment.label,
+        "digits": enrollment.digits,
+        "algorithm": enrollment.algorithm,
+        "period": timedelta(seconds=enrollment.period),
         "problem": None,
     }
     return Page("setup.html", context)
+
+
+def _sized(drawing: str) -> str:
+    """The drawing with four pixels for each module, so that a dense one is as large as old cameras need it."""
+    return re.sub(
+        r'<svg (?=[^>]*viewBox="0 0 (\d+) )', lambda found: f'<svg width="{4 * int(found[1])}" ', drawing, count=1
+    )
 
 
 def _over(page: Page) -> Page:

@@ -1,0 +1,213 @@
+"""The pages on a small screen, in a real browser: nothing is off the screen that has to be read, and scripts help."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import zxingcpp
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+from pyotp import parse_uri
+
+from tests.people import Phone
+from tests.served import served
+from tests.servers import chromium
+from tests.test_browser import SWITCHES
+from tests.visitors import PASSWORD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fastapi import FastAPI
+
+    from tests.people import Clock
+
+LONGEST = f"{'maximilian' * 6}@{'.'.join(['musterfirma' * 5] * 3)}.{'beispiel' * 2}0.example"
+WIDTHS = (320, 375)
+_FITS = """([width, size]) => {
+  document.documentElement.style.fontSize = size;
+  const root = document.documentElement;
+  return root.scrollWidth <= width ? "" : `${root.scrollWidth} > ${width}, ${[...document.querySelectorAll("main *")]
+    .filter((one) => one.getBoundingClientRect().right > width).map((one) => one.outerHTML.slice(0, 80)).slice(0, 3)}`;
+}"""
+
+
+@pytest.fixture
+def serve(make_app: Callable[..., FastAPI]) -> Iterator[Callable[..., str]]:
+    """Serve the sample with these settings."""
+    contexts = []
+
+    def start(**settings: object) -> str:
+        context = served(make_app(**settings))
+        contexts.append(context)
+        return context.__enter__()
+
+    yield start
+    for context in contexts:
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
+        context = browser.new_context(viewport={"width": 320, "height": 568}, locale="en-GB", has_touch=True)
+        yield context.new_page()
+        browser.close()
+
+
+def assert_fits(page: Page) -> None:
+    """Nothing scrolls sideways, at ordinary size and at twice the size of text."""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 568})
+        for size in ("100%", "200%"):
+            assert page.evaluate(_FITS, [width, size]) == "", (page.url, width, size)
+    page.evaluate(_FITS, [320, ""])
+    page.set_viewport_size({"width": 320, "height": 568})
+
+
+def register(page: Page, url: str, email: str) -> None:
+    page.goto(f"{url}/register")
+    page.locator("input[name=email]").fill(email)
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("input[name=password]").press("Enter")
+    page.wait_for_url(f"{url}/")
+
+
+def begin(page: Page, url: str, clock: Clock) -> Phone:
+    page.goto(f"{url}/mfa/setup")
+    page.locator("form[action$='/setup/begin'] button").click()
+    link = page.get_by_role("link", name="Open in an authenticator app").get_attribute("href")
+    assert link is not None
+    return Phone(parse_uri(link).secret, clock)
+
+
+def send(page: Page, code: str) -> None:
+    """Type a code, and send it by hand."""
+    has_script_sent = page.locator("#hint[data-add]").count() and code.isdigit()
+    with page.expect_navigation():
+        page.locator("input[name=code]").fill(code)
+        if not has_script_sent:
+            page.locator("form:has(input[name=code]) button[type=submit]").click()
+
+
+def sign_in(page: Page, url: str, email: str) -> None:
+    page.goto(url)
+    page.get_by_role("button", name=re.compile("sign out", re.IGNORECASE)).first.click()
+    page.goto(f"{url}/login")
+    page.locator("input[name=email]").fill(email)
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("input[name=password]").press("Enter")
+    page.wait_for_url("**/mfa/challenge")
+
+
+def test_no_page_scrolls_sideways_whatever_the_account_is_called(
+    serve: Callable[..., str], page: Page, clock: Clock
+) -> None:
+    url = serve(support_url="https://example.com/help", issuer="Donaudampfschifffahrtsgesellschaft von Musterstadt")
+    assert len(LONGEST) == 254
+    register(page, url, LONGEST)
+    page.goto(f"{url}/mfa/setup")
+    assert_fits(page)
+    phone = begin(page, url, clock)
+    assert_fits(page)
+    for summary in page.locator("summary").all():
+        summary.click()
+    assert_fits(page)
+    send(page, phone.wrong_code())
+    expect(page.locator("#problem")).to_be_visible()
+    assert_fits(page)
+    send(page, phone.code())
+    expect(page.locator(".codes li")).to_have_count(10)
+    assert_fits(page)
+    clock.forward(seconds=60)
+    page.goto(f"{url}/mfa/security")
+    assert_fits(page)
+    sign_in(page, url, LONGEST)
+    assert_fits(page)
+    for _ in range(5):
+        send(page, phone.wrong_code())
+    expect(page.locator("#problem")).to_contain_text("too many wrong codes")
+    assert_fits(page)
+    page.goto(f"{url}/mfa/challenge?with=backup-code")
+    assert_fits(page)
+    send(page, "ABCDE")
+    assert_fits(page)
+
+
+def test_a_refused_code_is_told_beside_the_field_on_the_screen(
+    serve: Callable[..., str], page: Page, clock: Clock
+) -> None:
+    url = serve()
+    register(page, url, "ada@example.com")
+    phone = begin(page, url, clock)
+    send(page, phone.wrong_code())
+    assert page.title().startswith("Error: ")
+    expect(page.locator("#problem")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#code")).to_be_in_viewport(ratio=1)
+    field = page.locator("#code")
+    expect(field).to_be_focused()
+    expect(field).to_have_attribute("aria-describedby", "hint problem")
+    danger = page.locator("#problem").evaluate("one => getComputedStyle(one).color")
+    assert field.evaluate("one => getComputedStyle(one).borderTopColor") == danger
+
+
+def test_the_last_digit_sends_the_form_once_where_that_is_said_and_not_after_a_refusal(
+    serve: Callable[..., str], page: Page, clock: Clock
+) -> None:
+    url = serve()
+    register(page, url, "ada@example.com")
+    phone = begin(page, url, clock)
+    hint = "It is sent by itself after the last digit."
+    expect(page.locator("#hint")).to_contain_text(hint)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    wrong = phone.wrong_code()
+    page.locator("#code").press_sequentially(f"{wrong[:3]} {wrong[3:]}")
+    expect(page.locator("#problem")).to_be_visible()
+    assert len(sent) == 1
+    expect(page.locator("#hint")).not_to_contain_text(hint)
+    page.locator("#code").press_sequentially(phone.code())
+    page.wait_for_timeout(300)
+    assert len(sent) == 1
+    page.get_by_role("button", name="Confirm").dblclick()
+    expect(page.locator(".codes li")).to_have_count(10)
+    assert len(sent) == 2
+
+
+def test_a_wait_counts_down_and_opens_the_button_again(serve: Callable[..., str], page: Page, clock: Clock) -> None:
+    url = serve(free_failures=0, first_wait=3)
+    register(page, url, "ada@example.com")
+    phone = begin(page, url, clock)
+    send(page, phone.code())
+    expect(page.locator(".codes li")).to_have_count(10)
+    clock.forward(seconds=60)
+    sign_in(page, url, "ada@example.com")
+    page.locator("input[name=trust_device]").check()
+    send(page, phone.wrong_code())
+    button = page.get_by_role("button", name="Sign in", exact=True)
+    expect(page.locator("#problem .left")).to_have_attribute("aria-hidden", "true")
+    expect(page.locator("#problem .left")).to_have_text(re.compile(r"0:0[123]"))
+    expect(button).to_be_disabled()
+    # A backup code does not wait, wherever it is typed.
+    page.locator("#code").fill("ABCDE")
+    expect(button).to_be_enabled()
+    page.locator("#code").fill("")
+    expect(button).to_be_enabled(timeout=10_000)
+    expect(page.locator("#problem")).to_have_text("The wait is over. Type a code.")
+    expect(page.locator("input[name=trust_device]")).to_be_checked()
+
+
+def test_a_dense_qr_code_has_room_for_its_modules(serve: Callable[..., str], page: Page, clock: Clock) -> None:
+    url = serve(issuer="Федеральное министерство цифрового развития и связи")
+    register(page, url, "ada@example.com")
+    begin(page, url, clock)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    drawn = page.locator(".qr svg").evaluate("one => one.getBoundingClientRect().width / one.viewBox.baseVal.width")
+    assert drawn >= 3
+    with Image.open(io.BytesIO(page.locator(".qr svg").screenshot())) as image:
+        (found,) = zxingcpp.read_barcodes(image)
+    assert found.text.startswith("otpauth://totp/")
