@@ -102,3 +102,26 @@ def _(sick: Sick) -> None:
 )
 def _(sick: Sick) -> None:
     sick.set(proof_max_age="PT1H")
+
+
+@FAULTS.add(
+    "pages for this machine alone",
+    "public URL",
+    "note",
+    "TWOFOLD_PUBLIC_URL is http://localhost:8000: cookies are not Secure",
+    "Set it to the https address that people type.",
+    on=FILE,
+)
+def _(sick: Sick) -> None:
+    sick.set(public_url="http://localhost:8000")
+
+
+@FAULTS.add(
+    "a public address without https",
+    "settings",
+    "wrong",
+    "TWOFOLD_PUBLIC_URL",
+    on=FILE,
+)
+def _(sick: Sick) -> None:
+    sick.set(public_url="http://example.com")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from pydantic import ValidationError
 
-from twofold.cli.doctor import keys, older_codes, policy, pooler, rows, server, tables, variables
+from twofold.cli.doctor import address, keys, older_codes, policy, pooler, rows, server, tables, variables
 from twofold.cli.doctor.check import Check
 from twofold.cli.failures import REFUSED, settings_sentences
 from twofold.cli.shown import Line, can_show
@@ -65,6 +65,7 @@ def _checks(terminal: Terminal) -> Iterator[Check]:
         yield from _of_the_database(terminal, has_keys=_are_well(configured, "keys"))
     yield from policy.odds(settings)
     yield from policy.policy(settings)
+    yield from address.public_url(settings)
 
 
 def _reached(terminal: Terminal) -> Iterator[Check]:
