@@ -33,6 +33,10 @@ class BadForm(Exception):
         self.status = status
 
 
+class OutOfDate(BadForm):
+    """The form belongs to another session than the present one: of an earlier sign-in, perhaps of somebody else."""
+
+
 def realm_of(settings: Settings) -> str:
     """What tells the forms of two routers in one application apart, where one session opens both."""
     return canonical(settings.users, settings.device_cookie, settings.issuer).hex()
@@ -44,13 +48,13 @@ def token(keyring: Keyring, session_id: str, *, realm: str = "") -> str:
 
 
 def check_token(keyring: Keyring, session_id: str, given: str, *, realm: str = "") -> None:
-    """Compare in constant time. Raises BadForm for the token of another session, an older key, or no token at all."""
+    """Compare in constant time. Raises OutOfDate for the token of another session or an older key, or for none."""
     try:
         is_ours = keyring.check("forms", canonical("form", realm, session_id), given)
     except (MissingKey, Tampered):
         is_ours = False
     if not is_ours:
-        raise BadForm(403, "This form is out of date.")
+        raise OutOfDate(403, "This form is out of date.")
 
 
 def check_origin(headers: Mapping[str, str], outside: Outside | None = None) -> None:

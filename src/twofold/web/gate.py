@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MFAError, NotEnrolled, Stale, UnknownUser
 from twofold.web import forms, languages, onward
+from twofold.web.languages import gettext as _
 from twofold.web.page import HEADERS, Page, error, redirect
 from twofold.web.pages import backup_codes, login, security, setup, step_up
 from twofold.web.visit import SignedIn, Visit, Waiting
@@ -76,11 +77,24 @@ async def _answer(site: Site, route: AnyRoute, visit: Visit) -> Page:
         if route.method == "POST":
             visit = _read(site, visit)
         page = await route.answer(site, visit)
+    except forms.OutOfDate:
+        page = _out_of_date(visit)
     except forms.BadForm as bad:
         page = error(bad.status, "That did not work", f"{bad} Go back, reload the page and try again.")
     except MFAError as problem:
         page = _explain(site, route, visit, problem)
     return _finished(site, visit, page)
+
+
+def _out_of_date(visit: Visit) -> Page:
+    """Tell whoever pressed a button of an old page, perhaps of somebody else who was signed in here, what is now."""
+    session = visit.session
+    sentence = _(
+        "It was opened in an earlier sign-in. You are now here as %(name)s. Nothing was changed.",
+        name=session.account_name if session else "",
+    )
+    here = "challenge" if isinstance(session, Waiting) else "security"
+    return error(403, _("This page is out of date"), sentence, action=(_("Go on"), f"{visit.base}/{here}"))
 
 
 def lead_on(site: Site, visit: Visit, location: str) -> Page | None:
