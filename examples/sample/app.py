@@ -13,6 +13,7 @@ from examples.sample.routes import routes
 from examples.sample.state import Sample
 from twofold import MFA, MFAError, Settings
 from twofold.web.fastapi import BadForm, router
+from twofold.web.forms import Insecure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,8 @@ def build(engine: sa.Engine, settings: Settings, *, clock: Callable[[], datetime
 
     @app.exception_handler(BadForm)
     def bad_form(request: Request, bad: BadForm) -> Response:
-        return error(request, bad.status, "That did not work", f"{bad} Go back, reload the page and try again.")
+        advice = "" if isinstance(bad, Insecure) else " Go back, reload the page and try again."
+        return error(request, bad.status, "That did not work", f"{bad}{advice}")
 
     @app.exception_handler(MFAError)
     def outage(request: Request, _problem: MFAError) -> Response:

@@ -193,9 +193,27 @@ def test_over_plain_http_from_another_machine_the_page_says_what_helps(open_brow
     answer = browser.post("/register", email="ada@example.com", password=PASSWORD)
     assert answer.status_code == 403
     assert "Open the site by https" in answer.text
+    assert "reload" not in answer.text
     assert "Open the site by https" in browser.post("/mfa/challenge", code="123456").text
+    del browser.client.headers["origin"]
+    browser.client.headers["referer"] = f"{LAN}/login"
+    answer = browser.get("/mfa/challenge")
+    assert (answer.status_code, "Open the site by https" in answer.text) == (403, True)
+    browser.client.headers["cookie"] = "of=another"
+    assert browser.get("/mfa/challenge").headers["location"] == "/login"
+    del browser.client.headers["cookie"]
     browser.client.headers["origin"] = "https://192.0.2.1:8000"
     assert "out of date" in browser.post("/register", email="ada@example.com", password=PASSWORD).text
+
+
+def test_where_the_public_address_is_known_the_page_leads_there(
+    make_app: Callable[..., FastAPI], open_browser: Callable[..., Browser]
+) -> None:
+    browser = open_browser(LAN, on=make_app(public_url="https://example.com"))
+    browser.client.headers["origin"] = LAN
+    answer = browser.post("/mfa/challenge", code="123456")
+    assert answer.status_code == 403
+    assert 'href="https://example.com"' in answer.text
 
 
 def table(heading: str) -> list[list[str]]:

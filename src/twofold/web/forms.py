@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 LIMIT = 32 * 1024
 """No form of ours is longer, in bytes."""
 
-INSECURE = "This address begins with http, and so the browser keeps nothing of this site. Open the site by https."
-"""What whoever signs in over plain http reads, where every form would seem to be out of date."""
-
 _FIELDS = 20
 _LONGEST_CODE = 128
 
@@ -35,6 +32,15 @@ class BadForm(Exception):
 
 class OutOfDate(BadForm):
     """The form belongs to another session than the present one: of an earlier sign-in, perhaps of somebody else."""
+
+
+class Insecure(BadForm):
+    """Over plain http from another machine a browser keeps no Secure cookie, and every form would be out of date."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            403, "This address begins with http, and so the browser keeps nothing of this site. Open the site by https."
+        )
 
 
 def realm_of(settings: Settings) -> str:
@@ -75,9 +81,9 @@ def check_origin(headers: Mapping[str, str], outside: Outside | None = None) -> 
 
 
 def check_cookies(outside: Outside) -> None:
-    """Raise BadForm for a form without a session whose browser keeps no cookie of ours where it stands."""
+    """Raise Insecure for a visit without a session whose browser keeps no cookie of ours where it stands."""
     if outside.loses_cookies:
-        raise BadForm(403, INSECURE)
+        raise Insecure
 
 
 def read(headers: Mapping[str, str], body: bytes) -> dict[str, str]:

@@ -74,9 +74,13 @@ async def serve(site: Site, route: AnyRoute, visit: Visit) -> Page:
 
 async def _answer(site: Site, route: AnyRoute, visit: Visit) -> Page:
     try:
+        if visit.session is None:
+            forms.check_cookies(visit.outside)
         if route.method == "POST":
             visit = _read(site, visit)
         page = await route.answer(site, visit)
+    except forms.Insecure:
+        page = _insecure(visit)
     except forms.OutOfDate:
         page = _out_of_date(visit)
     except forms.BadForm as bad:
@@ -84,6 +88,15 @@ async def _answer(site: Site, route: AnyRoute, visit: Visit) -> Page:
     except MFAError as problem:
         page = _explain(site, route, visit, problem)
     return _finished(site, visit, page)
+
+
+def _insecure(visit: Visit) -> Page:
+    sentence = _(
+        "This address begins with http, and so the browser keeps nothing of this site. Open the site by https."
+    )
+    public = visit.outside.public
+    action = None if public is None else (_("Open %(address)s", address=public), str(public))
+    return error(403, _("Open this site by https"), sentence, action=action)
 
 
 def _out_of_date(visit: Visit) -> Page:
@@ -118,7 +131,6 @@ def _read(site: Site, visit: Visit) -> Visit:
     """Read a form, once it is known to be ours."""
     forms.check_origin(visit.headers, visit.outside)
     if visit.session is None:
-        forms.check_cookies(visit.outside)
         return visit
     form = forms.read(visit.headers, visit.body)
     forms.check_token(site.keyring, visit.session.session_id, form.get("csrf", ""), realm=site.realm)
