@@ -10,12 +10,14 @@ import contextlib
 import gc
 import os
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.databases import BACKENDS, Database, Sources
+from tests.databases import BACKENDS, ROOT, Database, Sources
 from tests.servers import chromium, pgbouncer, pgbouncer_program
 
 if TYPE_CHECKING:
@@ -121,3 +123,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if _must_have_all():
         lines.append("TWOFOLD_REQUIRE_ALL is set: this run counts as failed.")
     sys.stdout.write("\n" + "\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the source distribution."""
+    folder = tmp_path_factory.mktemp("dist")
+    uv = str(Path(sys.executable).with_name("uv"))
+    build = [uv, "build", "-q", "--no-build-isolation", "--python", sys.executable, "--out-dir", str(folder)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder

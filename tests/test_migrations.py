@@ -151,15 +151,13 @@ SHORTEST = {
 
 
 @pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unpacked(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the wheel holds."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
+    folder = tmp_path_factory.mktemp("unpacked")
+    (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(folder / "installed")
-    return folder / "installed"
+        packed.extractall(folder)
+    return folder
 
 
 @pytest.mark.parametrize("file", SHORTEST)

@@ -26,14 +26,6 @@ def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> s
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with both."""
-    folder = tmp_path_factory.mktemp("dist")
-    run(UV, "build", "-q", "--no-build-isolation", "--python", sys.executable, "--out-dir", folder, cwd=ROOT)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment in which the wheel is, and of other packages what these tests have."""
     home = tmp_path_factory.mktemp("environment")
