@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -78,3 +79,9 @@ def test_every_test_that_a_module_names_is_there() -> None:
         for line in re.findall(r"^Tests: ([^\"]*?)\.$", module.read_text("utf-8"), re.MULTILINE):
             for path in re.findall(r"`([^`]+)`", line):
                 assert (ROOT / path).exists(), f"{module}: {path}"
+
+
+def test_every_file_of_tests_says_what_it_tests() -> None:
+    files = [*(ROOT / "tests").rglob("test_*.py")]
+    assert len(files) > 100
+    assert not [str(file) for file in files if not ast.get_docstring(ast.parse(file.read_text("utf-8")))]

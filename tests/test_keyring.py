@@ -12,7 +12,7 @@ from typing import Any, get_args
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twofold.errors import ConfigurationError, MissingKey, Tampered, WrongKey
@@ -275,6 +275,8 @@ parts = st.lists(
 )
 
 
+# The first text that is drawn on a machine waits for the tables of Unicode.
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(parts, parts)
 def test_different_values_are_never_encoded_alike(one: list[Any], other: list[Any]) -> None:
     same = [(type(part), part) for part in one] == [(type(part), part) for part in other]
