@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from tests.people import Clock
     from twofold import Verified
 
-pytestmark = pytest.mark.requirement("R65")
-
 
 @dataclass
 class Realm:
@@ -103,6 +101,7 @@ def test_a_form_begins_the_set_up_of_its_own_realm(browser: Browser, realms: tup
     assert (customers.mfa.status(1).is_pending, staff.mfa.status(1).is_pending) == (False, True)
 
 
+@pytest.mark.requirement("R65")
 def test_a_form_of_one_realm_is_refused_by_the_other(browser: Browser, realms: tuple[Realm, Realm]) -> None:
     customers, staff = realms
     for page, other in (("/staff/mfa/setup", "/mfa/setup/begin"), ("/mfa/setup", "/staff/mfa/setup/begin")):
