@@ -60,7 +60,7 @@ class Language:
 
     tag: str = SOURCE
     locale: Locale = field(default_factory=lambda: Locale.parse("en_150"))
-    words: NullTranslations = field(default_factory=NullTranslations, repr=False)
+    words: NullTranslations = field(default_factory=NullTranslations)
     zone: tzinfo | None = None
 
     @property
