@@ -107,7 +107,14 @@ class Tampered(MFAError):
 
 
 class DatabaseUnavailable(MFAError):
-    """The database does not answer; nothing was decided and no code was spent."""
+    """The database does not answer; nothing was decided and no code was spent.
+
+    Where `is_unknown`, it stopped at the COMMIT: what was asked for may have been done.
+    """
+
+    def __init__(self, message: str | None = None, *, is_unknown: bool = False) -> None:
+        super().__init__(message)
+        self.is_unknown = is_unknown
 
 
 class SchemaDrift(MFAError):

@@ -141,7 +141,7 @@ def test_whoever_presses_a_button_of_the_page_before_reads_whose_sign_in_it_is(
         devices.click()
         expect(first.get_by_role("heading", level=1)).to_have_text("This page is out of date")
         expect(first.get_by_text("grace@example.com")).to_be_visible()
-        first.get_by_role("link", name="Go on").click()
+        first.get_by_role("link", name="Load the page again").click()
         first.wait_for_url(f"{url}/mfa/security")
         browser.close()
     assert all(mfa_of(app).status(user_id).is_enrolled for user_id in (1, 2))

@@ -30,7 +30,7 @@ def raise_translated(error: SQLAlchemyError | OSError, *, is_unknown: bool = Fal
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(error, DBAPIError) and error_codes(error) & _DRIFTED:
         raise SchemaDrift from cause
-    raise DatabaseUnavailable(_sentence(cause, is_unknown=is_unknown)) from cause
+    raise DatabaseUnavailable(_sentence(cause, is_unknown=is_unknown), is_unknown=is_unknown) from cause
 
 
 def _sentence(cause: BaseException | None, *, is_unknown: bool) -> str:

@@ -51,16 +51,36 @@ class Binding(Generic[RequestT, ResponseT]):
     speech: Speech[RequestT]
 
     async def answer(
-        self, route: gate.AnyRoute, request: RequestT, visit: Visit, respond: Responds[ResponseT]
+        self,
+        route: gate.AnyRoute,
+        request: RequestT,
+        visit: Visit,
+        respond: Responds[ResponseT],
+        *,
+        is_answer: Callable[[Exception], bool] = lambda _: False,
     ) -> ResponseT:
-        """Answer one request. `visit` lacks session and language."""
+        """Answer one request. `visit` lacks session and language.
+
+        What the host raises is an outage, but for what `is_answer`: an exception that the framework makes a response
+        of.
+        """
         visit.outside.notice_mistakes()
         site = _filled(self.site, visit.path_values)
-        language = await self.speech.to(request, visit.headers.get("accept-language", ""))
-        visit = replace(visit, session=await self.sessions.of(request), language=language)
+        visit = await self._spoken(request, visit)
+        try:
+            visit = replace(visit, session=await self.sessions.of(request))
+        except Exception as problem:
+            if is_answer(problem):
+                raise
+            return respond(gate.unavailable(site, route, visit, problem), None)
         page = await gate.serve(site, route, visit)
         response = respond(page, None)
-        await self.sessions.follow(page, request, response)
+        try:
+            await self.sessions.follow(page, request, response)
+        except Exception as problem:
+            if is_answer(problem):
+                raise
+            return respond(gate.unfinished(site, route, visit, problem), None)
         location = response.headers.get("location") if route.method == "POST" else None
         if location is not None and (led := gate.lead_on(site, visit, location)) is not None:
             response = respond(led, response)
@@ -69,6 +89,16 @@ class Binding(Generic[RequestT, ResponseT]):
         if page.device is not None:
             cookies.keep(response, visit.outside, page.device, visit.cookies)
         return response
+
+    async def elsewhere(
+        self, method: str, rest: str, request: RequestT, visit: Visit, respond: Responds[ResponseT]
+    ) -> ResponseT:
+        """Answer a request for `rest`, a path below the prefix that no route takes."""
+        visit = await self._spoken(request, visit)
+        return respond(gate.elsewhere(_filled(self.site, visit.path_values), method, rest, visit), None)
+
+    async def _spoken(self, request: RequestT, visit: Visit) -> Visit:
+        return replace(visit, language=await self.speech.to(request, visit.headers.get("accept-language", "")))
 
 
 def site(

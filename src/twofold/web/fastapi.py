@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from twofold import request as origins
+from twofold.errors import MFAError
 from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import binding, cookies, forms, gate, rendering, sessions
 from twofold.web.binding import Binding, runtime_of
+from twofold.web.fallback import METHODS, Exact, Fallback
 from twofold.web.forms import BadForm
 from twofold.web.look import Link, Look
 from twofold.web.outside import Outside
@@ -23,7 +26,7 @@ from twofold.web.speech import Speech
 from twofold.web.visit import SignedIn, Visit, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from datetime import tzinfo
     from pathlib import Path
 
@@ -79,8 +82,10 @@ def router(
     bound = Binding(site, sessions.Sessions(host, run_in_threadpool), speech)
     made = APIRouter(include_in_schema=False)
     for route in gate.ROUTES:
-        made.add_api_route(route.path, _endpoint(bound, route), methods=[route.method])
-    made.add_api_route("/static/{name}", _static, methods=["GET"])
+        methods: list[str] = ["GET", "HEAD"] if route.method == "GET" else ["POST"]
+        made.add_api_route(route.path, _endpoint(bound, route), methods=methods, route_class_override=Exact)
+    made.add_api_route("/static/{name}", _static, methods=["GET", "HEAD"], route_class_override=Exact)
+    made.add_api_route("/{rest:path}", _elsewhere(bound), methods=list(METHODS), route_class_override=Fallback)
     return made
 
 
@@ -139,21 +144,38 @@ async def _read_body(request: Request) -> bytes:
 
 def _endpoint(bound: Binding[Request, Response], route: gate.AnyRoute) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
-        outside = _outside(request, bound.site.settings.public_url)
-        visit = Visit(
-            session=None,
-            base=binding.base_of(request.scope["path"], request.scope.get("root_path", ""), route.path),
-            headers=request.headers,
-            origin=origins.Request.of(request),
-            cookies=cookies.brought_to(outside, request.cookies),
-            query=request.query_params,
-            path_values=request.path_params,
-            body=await _read_body(request) if route.method == "POST" else b"",
-            outside=outside,
+        body = await _read_body(request) if route.method == "POST" else b""
+        visit = _visit(bound, request, route.path, body)
+        return await bound.answer(
+            route, request, visit, _respond, is_answer=lambda problem: _is_answer(request, problem)
         )
-        return await bound.answer(route, request, visit, _respond)
 
     return endpoint
+
+
+def _elsewhere(bound: Binding[Request, Response]) -> Callable[[Request], Any]:
+    async def elsewhere(request: Request) -> Response:
+        rest = request.path_params["rest"]
+        # The prefix itself may be asked for without a slash.
+        below = f"/{rest}" if request.scope["path"].endswith(f"/{rest}") else ""
+        return await bound.elsewhere(request.method, rest, request, _visit(bound, request, below), _respond)
+
+    return elsewhere
+
+
+def _visit(bound: Binding[Request, Response], request: Request, route_path: str, body: bytes = b"") -> Visit:
+    outside = _outside(request, bound.site.settings.public_url)
+    return Visit(
+        session=None,
+        base=binding.base_of(request.scope["path"], request.scope.get("root_path", ""), route_path),
+        headers=request.headers,
+        origin=origins.Request.of(request),
+        cookies=cookies.brought_to(outside, request.cookies),
+        query=request.query_params,
+        path_values=request.path_params,
+        body=body,
+        outside=outside,
+    )
 
 
 def _respond(page: Page, instead_of: Response | None) -> Response:
@@ -164,6 +186,13 @@ def _respond(page: Page, instead_of: Response | None) -> Response:
             if name not in ours:
                 made.headers.append(name, value)
     return made
+
+
+def _is_answer(request: Request, problem: Exception) -> bool:
+    """Whether the host means it: an HTTPException, or what it has a handler of its own for. Ours are never its own."""
+    handlers: Iterable[object] = request.app.exception_handlers
+    handled = tuple(kind for kind in handlers if isinstance(kind, type) and kind is not Exception)
+    return isinstance(problem, (HTTPException, *handled)) and not isinstance(problem, MFAError)
 
 
 async def _static(name: str) -> Response:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from twofold.errors import MissingKey, Tampered
 from twofold.keyring import canonical
+from twofold.web.languages import gettext as _
 from twofold.web.outside import Outside
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _LONGEST_CODE = 128
 
 
 class BadForm(Exception):
-    """What was sent is not a form of ours. `status` is the HTTP status that says so."""
+    """What was sent is not a form of ours. `status` is the HTTP status, and the text is for the person who sent it."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -60,7 +61,7 @@ def check_token(keyring: Keyring, session_id: str, given: str, *, realm: str = "
     except (MissingKey, Tampered):
         is_ours = False
     if not is_ours:
-        raise OutOfDate(403, "This form is out of date.")
+        raise OutOfDate(403, _("This page is out of date. Nothing was changed."))
 
 
 def check_origin(headers: Mapping[str, str], outside: Outside | None = None) -> None:
@@ -77,7 +78,7 @@ def check_origin(headers: Mapping[str, str], outside: Outside | None = None) -> 
     else:
         is_ours = True
     if not is_ours:
-        raise BadForm(403, "This form was sent from another site.")
+        raise BadForm(403, _("This form was sent from another site. Nothing was changed."))
 
 
 def check_cookies(outside: Outside) -> None:
@@ -89,16 +90,16 @@ def check_cookies(outside: Outside) -> None:
 def read(headers: Mapping[str, str], body: bytes) -> dict[str, str]:
     """Read a form. Raises BadForm for anything but a small, well-formed, URL-encoded one that names each field once."""
     if len(body) > LIMIT:
-        raise BadForm(413, "The form is too long.")
+        raise BadForm(413, _("What you sent is too long. Nothing was changed."))
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-        raise BadForm(400, "This is not a form.")
+        raise BadForm(400, _("The form did not arrive whole. Nothing was changed."))
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_FIELDS)
     except ValueError:
-        raise BadForm(400, "The form cannot be read.") from None
+        raise BadForm(400, _("The form did not arrive whole. Nothing was changed.")) from None
     form = dict(pairs)
     if len(form) != len(pairs):
-        raise BadForm(400, "A field is there twice.")
+        raise BadForm(400, _("The form did not arrive whole. Nothing was changed."))
     return form
 
 
@@ -106,7 +107,7 @@ def field(form: Mapping[str, str], name: str, *, limit: int = _LONGEST_CODE) -> 
     """One field of a form. Raises BadForm where it is missing or longer than anything that belongs there."""
     value = form.get(name)
     if value is None:
-        raise BadForm(400, "A field is missing.")
+        raise BadForm(400, _("The form did not arrive whole. Nothing was changed."))
     if len(value) > limit:
-        raise BadForm(400, "A field is too long.")
+        raise BadForm(400, _("What you typed is too long. Nothing was changed."))
     return value

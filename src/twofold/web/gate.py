@@ -1,6 +1,8 @@
 """The gate in front of every page: who may see it, whether a form is ours, and what an error looks like.
 
 `ROUTES` lists every page. A page that is not listed does not exist, and a listed one is behind the gate.
+
+Tests: `tests/web/test_gate.py`, `tests/web/test_addresses.py`, `tests/web/test_outages.py`.
 """
 
 from __future__ import annotations
@@ -8,9 +10,18 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from urllib.parse import urlencode
 
-from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MFAError, NotEnrolled, Stale, UnknownUser
-from twofold.web import forms, languages, onward
+from twofold.errors import (
+    AlreadyEnrolled,
+    DatabaseUnavailable,
+    EnrollmentExpired,
+    MFAError,
+    NotEnrolled,
+    Stale,
+    UnknownUser,
+)
+from twofold.web import addresses, forms, languages, onward
 from twofold.web.languages import gettext as _
 from twofold.web.page import HEADERS, Page, error, redirect
 from twofold.web.pages import backup_codes, login, security, setup, step_up
@@ -28,35 +39,58 @@ _log = logging.getLogger("twofold.web")
 
 @dataclass(frozen=True, slots=True)
 class Route(Generic[S]):
-    """One page: how it is asked for, for whom it is, what it does, and where its step-up leads back to."""
+    """One page: how it is asked for, for whom it is, what it does, and where its step-up leads back to.
+
+    `form` is the page that a person sees before this one: its own address, or that of the form which leads to it.
+    """
 
     method: Literal["GET", "POST"]
     path: str
     audience: type[S]
     page: Callable[[Site, Visit, S], Awaitable[Page]]
     back: Literal["security", "setup"] = "security"
+    form: str = "/security"
 
     async def answer(self, site: Site, visit: Visit) -> Page:
-        """Run the page for a session of its audience, and send every other one where it belongs."""
+        """Run the page for a session of its audience, and send every other one where it belongs.
+
+        That comes before token and fields of a form: nothing of it is looked at, and whoever signed in meanwhile in
+        another tab is led on and not told of a form that is out of date.
+        """
+        if self.method == "POST":
+            forms.check_origin(visit.headers, visit.outside)
         session = visit.session
         if isinstance(session, self.audience):
-            return await self.page(site, visit, session)
+            return await self.page(site, self._read(site, visit, session), session)
         if session is None:
-            return redirect(site.login_url)
+            return login.ended(site) if self.audience is Waiting else redirect(site.login_url)
         return redirect(f"{visit.base}/challenge" if isinstance(session, Waiting) else site.home_url)
+
+    def _read(self, site: Site, visit: Visit, session: S) -> Visit:
+        """Read a form, once it is known to be ours."""
+        if self.method == "GET":
+            return visit
+        form = forms.read(visit.headers, visit.body)
+        forms.check_token(site.keyring, session.session_id, form.get("csrf", ""), realm=site.realm)
+        return replace(visit, form=form)
+
+    def here(self, visit: Visit) -> str:
+        """The address under which this visitor may ask again, by GET."""
+        query = f"?{urlencode(visit.query)}" if visit.query and self.form == self.path else ""
+        return f"{visit.base}{self.form}{query}"
 
 
 AnyRoute = Route[Waiting] | Route[SignedIn]
 
 ROUTES: tuple[AnyRoute, ...] = (
-    Route("GET", "/challenge", Waiting, login.challenge_form),
-    Route("POST", "/challenge", Waiting, login.challenge),
-    Route("POST", "/challenge/cancel", Waiting, login.cancel),
-    Route("GET", "/reverify", SignedIn, step_up.reverify_form),
-    Route("POST", "/reverify", SignedIn, step_up.reverify),
-    Route("GET", "/setup", SignedIn, setup.setup_form, back="setup"),
-    Route("POST", "/setup/begin", SignedIn, setup.begin, back="setup"),
-    Route("POST", "/setup/confirm", SignedIn, setup.confirm, back="setup"),
+    Route("GET", "/challenge", Waiting, login.challenge_form, form="/challenge"),
+    Route("POST", "/challenge", Waiting, login.challenge, form="/challenge"),
+    Route("POST", "/challenge/cancel", Waiting, login.cancel, form="/challenge"),
+    Route("GET", "/reverify", SignedIn, step_up.reverify_form, form="/reverify"),
+    Route("POST", "/reverify", SignedIn, step_up.reverify, form="/reverify"),
+    Route("GET", "/setup", SignedIn, setup.setup_form, back="setup", form="/setup"),
+    Route("POST", "/setup/begin", SignedIn, setup.begin, back="setup", form="/setup"),
+    Route("POST", "/setup/confirm", SignedIn, setup.confirm, back="setup", form="/setup"),
     Route("GET", "/security", SignedIn, security.security),
     Route("POST", "/backup-codes/regenerate", SignedIn, backup_codes.regenerate),
     Route("POST", "/backup-codes/download", SignedIn, backup_codes.download),
@@ -69,25 +103,29 @@ ROUTES: tuple[AnyRoute, ...] = (
 async def serve(site: Site, route: AnyRoute, visit: Visit) -> Page:
     """Answer one request: a page with its body and all of its headers, or a place to go to."""
     with languages.speaking(visit.language):
-        return await _answer(site, route, visit)
+        return _finished(site, visit, await _answer(site, route, visit))
+
+
+def unavailable(site: Site, route: AnyRoute, visit: Visit, problem: Exception) -> Page:
+    """What a person reads where the host raised before anything was asked for: whose request this is, is not known."""
+    with languages.speaking(visit.language):
+        return _finished(site, visit, _outage(route, visit, problem))
 
 
 async def _answer(site: Site, route: AnyRoute, visit: Visit) -> Page:
     try:
         if visit.session is None:
             forms.check_cookies(visit.outside)
-        if route.method == "POST":
-            visit = _read(site, visit)
-        page = await route.answer(site, visit)
+        return await route.answer(site, visit)
     except forms.Insecure:
-        page = _insecure(visit)
+        return _insecure(visit)
     except forms.OutOfDate:
-        page = _out_of_date(visit)
+        return _out_of_date(route, visit)
     except forms.BadForm as bad:
-        page = error(bad.status, "That did not work", f"{bad} Go back, reload the page and try again.")
+        again = (_("Load the page again"), route.here(visit))
+        return error(bad.status, _("That did not work"), str(bad), action=again)
     except MFAError as problem:
-        page = _explain(site, route, visit, problem)
-    return _finished(site, visit, page)
+        return _explain(site, route, visit, problem)
 
 
 def _insecure(visit: Visit) -> Page:
@@ -99,15 +137,35 @@ def _insecure(visit: Visit) -> Page:
     return error(403, _("Open this site by https"), sentence, action=action)
 
 
-def _out_of_date(visit: Visit) -> Page:
+def unfinished(site: Site, route: AnyRoute, visit: Visit, problem: Exception) -> Page:
+    """What a person reads where the host raised while it did to the session what a page had asked for.
+
+    By then the operation is done and the code is spent.
+    """
+    _log.error("%s %s was not carried out by the host: %s", route.method, route.path, type(problem).__name__)
+    with languages.speaking(visit.language):
+        sentence = _(
+            "Your answer arrived, but we could not finish it because of a fault on our side. "
+            "Go back to where you were and see how things stand. If a code is asked for, wait for a new one."
+        )
+        page = error(503, _("We will be back soon"), sentence, action=(_("Try again"), route.here(visit)), retry=30)
+        return _finished(site, visit, page)
+
+
+def elsewhere(site: Site, method: str, rest: str, visit: Visit) -> Page:
+    """Answer a request for an address below the prefix that no route takes, the same for everybody."""
+    with languages.speaking(visit.language):
+        return _finished(site, visit, addresses.other(ROUTES, method, rest, base=visit.base, query=visit.query))
+
+
+def _out_of_date(route: AnyRoute, visit: Visit) -> Page:
     """Tell whoever pressed a button of an old page, perhaps of somebody else who was signed in here, what is now."""
     session = visit.session
     sentence = _(
         "It was opened in an earlier sign-in. You are now here as %(name)s. Nothing was changed.",
         name=session.account_name if session else "",
     )
-    here = "challenge" if isinstance(session, Waiting) else "security"
-    return error(403, _("This page is out of date"), sentence, action=(_("Go on"), f"{visit.base}/{here}"))
+    return error(403, _("This page is out of date"), sentence, action=(_("Load the page again"), route.here(visit)))
 
 
 def lead_on(site: Site, visit: Visit, location: str) -> Page | None:
@@ -127,16 +185,6 @@ def _finished(site: Site, visit: Visit, page: Page) -> Page:
     return replace(page, headers=headers | spoken, body=_render(site, visit, page.template, page.context))
 
 
-def _read(site: Site, visit: Visit) -> Visit:
-    """Read a form, once it is known to be ours."""
-    forms.check_origin(visit.headers, visit.outside)
-    if visit.session is None:
-        return visit
-    form = forms.read(visit.headers, visit.body)
-    forms.check_token(site.keyring, visit.session.session_id, form.get("csrf", ""), realm=site.realm)
-    return replace(visit, form=form)
-
-
 def _explain(site: Site, route: AnyRoute, visit: Visit, problem: MFAError) -> Page:
     match problem:
         case Stale():
@@ -148,13 +196,24 @@ def _explain(site: Site, route: AnyRoute, visit: Visit, problem: MFAError) -> Pa
         case UnknownUser():
             return replace(redirect(site.login_url), log_out=True)
         case _:
-            # What is left is an outage, and an outage lets nobody through.
-            _log.error("%s %s is not available: %s: %s", route.method, route.path, type(problem).__name__, problem)
-            sentence = (
-                "Two-step sign-in cannot be checked at the moment, so nothing was changed. Try again in a minute. "
-                "If this goes on, please tell support."
-            )
-            return error(503, "We will be back soon", sentence, retry=30)
+            return _outage(route, visit, problem)
+
+
+def _outage(route: AnyRoute, visit: Visit, problem: Exception) -> Page:
+    """An outage lets nobody through, ours or the host's, and says so with a way to try again."""
+    told = f": {problem}" if isinstance(problem, MFAError) else ""
+    _log.error("%s %s is not available: %s%s", route.method, route.path, type(problem).__name__, told)
+    if isinstance(problem, DatabaseUnavailable) and problem.is_unknown:
+        sentence = _(
+            "The database stopped answering in the middle, so it is not known whether your code was used. "
+            "Try again in a minute, with a new code. If this goes on, please tell support."
+        )
+    else:
+        sentence = _(
+            "Two-step sign-in cannot be checked at the moment, so nothing was changed. Try again in a minute. "
+            "If this goes on, please tell support."
+        )
+    return error(503, _("We will be back soon"), sentence, action=(_("Try again"), route.here(visit)), retry=30)
 
 
 def _render(site: Site, visit: Visit, template: str, context: Mapping[str, Any]) -> str:

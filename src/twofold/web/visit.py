@@ -69,6 +69,10 @@ def origins_of(onward: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(str(origin) for origin in found))
 
 
+Session = Waiting | SignedIn | None
+"""Whose request it is: somebody half-way in, somebody who is in, or nobody who is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Visit(Confidential):
     """One request: the session as the host knows it, and what the browser sent. Header names are in lower case.
@@ -78,7 +82,7 @@ class Visit(Confidential):
     in. `body` holds at most one byte more than `forms.LIMIT`; the gate reads the `form` out of it.
     """
 
-    session: Waiting | SignedIn | None
+    session: Session
     base: str
     headers: Mapping[str, str] = field(repr=False)
     origin: Request

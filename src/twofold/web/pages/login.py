@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from twofold.errors import MFAError, Reason, Rejected
 from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import forms
+from twofold.web.languages import gettext as _
 from twofold.web.page import Page, error, redirect
 from twofold.web.pages.asking import code_page, nothing_typed, refused_code, standing
 
@@ -30,9 +31,8 @@ async def challenge(site: Site, visit: Visit, me: Waiting) -> Page:
         verified = await site.mfa.verify(me.challenge, code, request=visit.origin)
     except Rejected as rejected:
         if rejected.reason is Reason.CHALLENGE_EXPIRED:
-            sentence = "This sign-in waited too long for its code. Nothing is wrong; just begin again."
-            page = error(400, "Please sign in again", sentence, action=("Sign in", site.login_url))
-            return replace(page, log_out=True)
+            sentence = _("This sign-in waited too long for its code. Nothing is wrong; just begin again.")
+            return replace(_again(site, sentence), log_out=True)
         return refused_code("challenge.html", site, visit, await standing(site, me), rejected)
     # Only what an app proved may spare the next code: whoever uses a backup code may have lost the phone.
     device = None
@@ -44,6 +44,21 @@ async def challenge(site: Site, visit: Visit, me: Waiting) -> Page:
             # The code is spent and right; that the browser is not remembered must not cost the login.
             device = None
     return Page(status=303, location=site.home_url, log_in=verified, device=device)
+
+
+def ended(site: Site) -> Page:
+    """Say that no login waits here, where its session is gone: it waited too long, or was ended elsewhere."""
+    return _again(
+        site,
+        _(
+            "No sign-in is waiting for a code here. It waited too long, or it was ended in another tab. "
+            "Nothing is wrong; just begin again."
+        ),
+    )
+
+
+def _again(site: Site, sentence: str) -> Page:
+    return error(400, _("Please sign in again"), sentence, action=(_("Sign in"), site.login_url))
 
 
 async def cancel(site: Site, _visit: Visit, _me: Waiting) -> Page:
