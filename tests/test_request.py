@@ -23,7 +23,7 @@ from twofold.request import Request, printable
         ),
         ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/156.0 Safari/537.36 Edg/156.0", "Edge on Windows"),
         ("Mozilla/5.0 (Linux; Android 16) AppleWebKit/537.36 Chrome/156.0 Mobile Safari/537.36", "Chrome on Android"),
-        ("curl/8", "A browser on an unknown system"),
+        ("curl/8", "curl on an unknown system"),
         (None, "A browser on an unknown system"),
     ],
 )

@@ -3,37 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from twofold import browsers
+
 _USER_AGENT_LIMIT = 512
 _LOCATION_LIMIT = 255
-
-# The first match wins: Edge and Opera call themselves Chrome, and Chrome calls itself Safari.
-_BROWSERS = (
-    ("Edge", r"\bEdg(e|A|iOS)?/"),
-    ("Opera", r"\b(OPR|Opera)/"),
-    ("Samsung Internet", r"\bSamsungBrowser/"),
-    ("Firefox", r"\b(Firefox|FxiOS)/"),
-    ("Chrome", r"\b(Chrome|CriOS|Chromium|HeadlessChrome)/"),
-    ("Safari", r"\bVersion/[\d.]+.*Safari/"),
-)
-_PLATFORMS = (
-    ("iPhone", r"\biPhone\b"),
-    ("iPad", r"\biPad\b"),
-    ("Android", r"\bAndroid\b"),
-    ("Windows", r"\bWindows\b"),
-    ("macOS", r"\b(Macintosh|Mac OS X)\b"),
-    ("ChromeOS", r"\bCrOS\b"),
-    ("Linux", r"\bLinux\b"),
-)
-
-
-@lru_cache(maxsize=1024)
-def _first(patterns: tuple[tuple[str, str], ...], text: str) -> str | None:
-    return next((name for name, pattern in patterns if re.search(pattern, text)), None)
 
 
 def printable(text: object, limit: int) -> str | None:
@@ -75,19 +52,14 @@ class Request:
         return _cleaned(_part(address), _part(agent), _part(location))
 
     @property
-    def browser(self) -> str | None:
-        """The family that the browser claims, as `Firefox`."""
-        return _first(_BROWSERS, self.user_agent or "")
-
-    @property
-    def platform(self) -> str | None:
-        """The platform that the browser claims, as `Android`."""
-        return _first(_PLATFORMS, self.user_agent or "")
+    def family(self) -> browsers.Family:
+        """The family and the platform that the browser claims, as `Firefox` and `Android`."""
+        return browsers.family(self.user_agent or "")
 
     @property
     def device_name(self) -> str:
         """What its owner would call it: `Firefox on Linux`."""
-        return f"{self.browser or 'A browser'} on {self.platform or 'an unknown system'}"
+        return browsers.name(self.user_agent or "")
 
 
 def _address_of(request: Any) -> str | None:

@@ -148,15 +148,19 @@ def test_the_lines_of_devices(open_mfa: Open, enrolled: Enrolment, clock: Clock,
     said(come_back, ("device_recognized", {"device": DEVICE}))
     clock.forward(seconds=61)
     doubt = {"device": DEVICE, "reason": "an old token of this device came"}
-    said(come_back, ("device_contested", doubt), ("challenged", {}))
+    said(
+        come_back,
+        ("device_contested", doubt),
+        ("challenged", {"untrusted": "an old token"} | {"device": "Firefox on Linux"}),
+    )
     told = mfa.events.recent(user_id, limit=2)[1]
     assert (told.status, told.device_fingerprint) == ("refused", line)
-    said(come_back, ("challenged", {}))
+    said(come_back, ("challenged", {"untrusted": "an old token"} | {"device": "Firefox on Linux"}))
     theft = {"device": DEVICE, "reason": "two browsers have a token of this device"}
     said(
         lambda: mfa.challenge(user_id, device_token=newest.token, request=FIREFOX),
         ("device_theft", theft),
-        ("challenged", {}),
+        ("challenged", {"untrusted": "two have its token"} | {"device": "Firefox on Linux"}),
     )
     told = mfa.events.recent(user_id, limit=2)[1]
     assert (told.status, told.device_fingerprint) == ("alarm", line)
@@ -182,9 +186,13 @@ def test_the_lines_of_devices(open_mfa: Open, enrolled: Enrolment, clock: Clock,
     def bring_back() -> Any:
         return mfa.challenge(user_id, device_token=other.token, request=FIREFOX)
 
-    said(bring_back, ("rows_altered", {"table": "mfa_device_trusts"}), ("challenged", {}))
+    said(
+        bring_back,
+        ("rows_altered", {"table": "mfa_device_trusts"}),
+        ("challenged", {"untrusted": "the devices were altered"}),
+    )
     assert mfa.events.recent(user_id, limit=2)[1].status == "alarm"
-    said(bring_back, ("challenged", {}))
+    said(bring_back, ("challenged", {"untrusted": "the devices were altered"}))
     changed = {"devices": 0, "reason": "they were changed outside Twofold"}
     said(lambda: trust("mine"), ("device_revoked", changed), mine)
     said(lambda: trust("mine"), mine)

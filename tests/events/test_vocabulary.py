@@ -13,7 +13,7 @@ from tests.attacks.acts import ACTS, refusal
 from tests.attacks.scenes import Scene, hosted
 from tests.attacks.test_cryptography import rewrite
 from tests.databases import ROOT
-from tests.people import FIREFOX, challenged
+from tests.people import FIREFOX, SAFARI, challenged
 from twofold import MissingKey, Tampered
 from twofold.kinds import Kind, Status
 
@@ -113,7 +113,8 @@ def test_what_is_written_is_what_is_documented(scene: Scene) -> None:
     alarms(scene)
     crowds(scene)
     ada = scene.proven()
-    for _ in range(2):
-        scene.mfa.trusted_devices.trust(ada.verified, request=FIREFOX)
+    scene.mfa.trusted_devices.trust(ada.verified, request=FIREFOX)
+    device = scene.mfa.trusted_devices.trust(ada.verified, request=FIREFOX)
+    scene.mfa.challenge(ada.user_id, device_token=device.token, request=SAFARI)
     scene.mfa.trusted_devices.revoke_all(ada.user_id)
     assert log_of(scene) == documented()

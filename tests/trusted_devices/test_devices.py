@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests.people import FIREFOX, SAFARI, Clock, Enrolment, Open, Sql, enroll, kinds, log_in, plain_settings
-from twofold import MFA, Challenge, Cleared, ConfigurationError, DeviceToken, Stale, Tampered
+from tests.test_browsers import SAME
+from twofold import MFA, Challenge, Cleared, ConfigurationError, DeviceToken, Request, Stale, Tampered
 from twofold.keyring import generate_key
 from twofold.metadata import tables
 
@@ -82,6 +83,8 @@ def test_a_cookie_in_another_kind_of_browser_is_asked_for_a_code(
     mfa: MFA, enrolled: Enrolment, firefox: DeviceToken
 ) -> None:
     assert mfa.challenge(enrolled.user_id, device_token=firefox.token, request=SAFARI)
+    why = mfa.events.recent(enrolled.user_id, limit=1)[0].details
+    assert why == {"untrusted": "another browser", "device": "Firefox on Linux"}
     assert come_back(mfa, enrolled.user_id, firefox.token)
     updated = replace(FIREFOX, user_agent=(FIREFOX.user_agent or "").replace("140", "141"))
     current = come_back(
@@ -90,6 +93,33 @@ def test_a_cookie_in_another_kind_of_browser_is_asked_for_a_code(
         mfa.trusted_devices.trust(log_in(mfa, enrolled.user_id, enrolled.backup_codes[0]), request=FIREFOX).token,
     )
     assert not mfa.challenge(enrolled.user_id, device_token=current.token, request=updated)
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_a_browser_that_asks_for_the_desktop_site_stays_trusted(
+    mfa: MFA, enrolled: Enrolment, one: str, other: str, clock: Clock
+) -> None:
+    verified = log_in(mfa, enrolled.user_id, enrolled.phone.code())
+    token = mfa.trusted_devices.trust(verified, request=Request(user_agent=one)).token
+    for agent in (other, one, other):
+        clock.forward(hours=1)
+        cleared = mfa.challenge(enrolled.user_id, device_token=token, request=Request(user_agent=agent))
+        assert isinstance(cleared, Cleared)
+        assert cleared.device is not None
+        token = cleared.device.token
+
+
+@pytest.mark.requirement("R98")
+def test_the_log_says_why_a_token_was_not_enough(mfa: MFA, enrolled: Enrolment, firefox: DeviceToken) -> None:
+    def why(token: str) -> object:
+        assert mfa.challenge(enrolled.user_id, device_token=token, request=FIREFOX)
+        return mfa.events.recent(enrolled.user_id, limit=1)[0].details
+
+    assert why("somebody.else") == {"untrusted": "not trusted any more"}
+    series = firefox.token.partition(".")[0]
+    assert why(f"{series}.{'A' * 43}") == {"untrusted": "an old token", "device": "Firefox on Linux"}
+    assert why(firefox.token) == {"untrusted": "two have its token", "device": "Firefox on Linux"}
+    assert why(firefox.token) == {"untrusted": "not trusted any more"}
 
 
 @pytest.mark.requirement("R75")

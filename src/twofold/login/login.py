@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from twofold.account.row import Account
     from twofold.outcomes import Factor
     from twofold.refusal import Occasion
+    from twofold.trusted_devices.recognition import Untrusted
 
 
 def challenge(
@@ -43,17 +44,29 @@ def challenge(
         after, fact = noted(work, account, Fact(Kind.CLEARED, details={"because": "not_enrolled"}))
         store.save(work, account, after, fact, request)
         return Cleared(user_id, "not_enrolled")
+    untrusted = None
     if token is not None:
         recognition = recognize(work, user_id, account, seen.devices, token, request)
         if recognition.is_trusted:
             return Cleared(user_id, "trusted_device", recognition.device)
-        account = recognition.account
+        account, untrusted = recognition.account, recognition.untrusted
     answers: tuple[Factor, ...] = ("totp", "backup_codes") if seen.has_codes else ("totp",)
-    after, fact = noted(work, account, Fact(Kind.CHALLENGED))
+    after, fact = noted(work, account, _asked(untrusted))
     issued = store.save(work, account, after, fact, request)
     expires_at = work.now + work.settings.challenge_lifetime
     signed = tokens.ChallengeToken(user_id, issued.version, expires_at, account.enabled_at)
     return Challenge(user_id, tokens.write_challenge(work.keyring, signed), answers, expires_at)
+
+
+def _asked(untrusted: Untrusted | None) -> Fact:
+    """The line of a challenge; where the browser brought a token, it says why that was not enough."""
+    if untrusted is None:
+        return Fact(Kind.CHALLENGED)
+    device, details = untrusted.device, {"untrusted": untrusted.why}
+    if device is None:
+        return Fact(Kind.CHALLENGED, details=details)
+    named = details | {"device": device.device_name or "A browser"}
+    return Fact(Kind.CHALLENGED, details=named, device_fingerprint=device.device_fingerprint)
 
 
 def verify(work: Attempt, challenge_token: str, code: str, *, request: Any = None) -> Verified:

@@ -8,6 +8,7 @@ from twofold.account import sealed, store
 from twofold.account.attempt import Fact
 from twofold.account.statements import CONTESTED
 from twofold.account.store import Change
+from twofold.browsers import Family
 from twofold.kinds import Kind, Status
 from twofold.outcomes import DeviceToken
 from twofold.request import Request
@@ -25,12 +26,23 @@ if TYPE_CHECKING:
     from twofold.outcomes import UserId
 
 
+class Untrusted(NamedTuple):
+    """Why a token that came spared no code, of which device, as far as it is known."""
+
+    device: HeldDevice | None
+    why: str
+
+
 class Recognition(NamedTuple):
-    """What became of a browser's token: the state after it, whether the browser is trusted, and its next token."""
+    """What became of a browser's token: the state after it, whether the browser is trusted, and its next token.
+
+    `untrusted` says why it is not.
+    """
 
     account: Account
     is_trusted: bool = False
     device: DeviceToken | None = None
+    untrusted: Untrusted | None = None
 
 
 def recognize(
@@ -42,21 +54,27 @@ def recognize(
     """
     comparison = sealed.compared_devices(work, account, devices)
     if devices is None or not comparison.is_intact:
-        return Recognition(store.alarm(work, account, "mfa_device_trusts", comparison, request))
+        altered = store.alarm(work, account, "mfa_device_trusts", comparison, request)
+        return Recognition(altered, untrusted=Untrusted(None, "the devices were altered"))
     held = of_series(work, account, devices, token)
-    if held is None or held not in answerable(work, devices):
-        return Recognition(account)
+    if held is None:
+        return Recognition(account, untrusted=Untrusted(None, "not trusted any more"))
+    if held not in answerable(work, devices):
+        return Recognition(account, untrusted=Untrusted(held, "not trusted any more"))
     fitting = token_digests(work, account, token, held.trusted_until)
     is_current, is_graced = held.trust_token in fitting, held.previous_token in fitting and is_in_grace(work, held)
     if not is_current and not is_graced:
-        return Recognition(_contested(work, account, devices, held, request))
+        contested = _contested(work, account, devices, held, request)
+        return Recognition(contested, untrusted=Untrusted(held, "an old token"))
     if is_current and held.is_contested:
         why = "two browsers have a token of this device"
-        return Recognition(revoked(work, account, devices, held, why, request, Kind.DEVICE_THEFT, Status.ALARM))
+        after = revoked(work, account, devices, held, why, request, Kind.DEVICE_THEFT, Status.ALARM)
+        return Recognition(after, untrusted=Untrusted(held, "two have its token"))
     origin = Request.of(request)
-    if (held.browser, held.platform) not in {(None, None), (origin.browser, origin.platform)}:
+    trusted, family = Family(held.browser, held.platform), origin.family
+    if trusted != (None, None) and not family.may_be(trusted):
         # The cookie of one browser in another one: no theft is proven, and none is rewarded.
-        return Recognition(account)
+        return Recognition(account, untrusted=Untrusted(held, "another browser"))
     recognized = Fact(
         Kind.DEVICE_RECOGNIZED, details={"device": held.device_name}, device_fingerprint=held.device_fingerprint
     )
@@ -68,8 +86,8 @@ def recognize(
         previous_token=held.trust_token,
         rotated_at=work.now,
         last_used_at=work.now,
-        browser=origin.browser,
-        platform=origin.platform,
+        browser=family.browser,
+        platform=family.platform,
     )
     after = account._replace(devices_digest=sealed.devices_digest(replaced(devices, rotated)))
     values = (
@@ -78,8 +96,8 @@ def recognize(
         rotated.rotated_at,
         rotated.last_used_at,
         origin.ip_address,
-        origin.browser,
-        origin.platform,
+        family.browser,
+        family.platform,
         held.id,
         held.trust_token,
     )

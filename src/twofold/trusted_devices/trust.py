@@ -10,6 +10,7 @@ from twofold import proof
 from twofold.account import sealed, store
 from twofold.account.attempt import Fact
 from twofold.account.statements import HeldDevice
+from twofold.browsers import Family
 from twofold.errors import ConfigurationError
 from twofold.kinds import Kind
 from twofold.outcomes import DeviceToken
@@ -47,8 +48,8 @@ def trust(
     held = HeldDevice(
         id=0 if before is None else before.id,
         device_fingerprint=series_digests(work, account.user_id, token)[0],
-        browser=origin.browser,
-        platform=origin.platform,
+        browser=origin.family.browser,
+        platform=origin.family.platform,
         trust_token=token_digests(work, account, token, until)[0],
         previous_token=None,
         rotated_at=None,
@@ -115,6 +116,6 @@ def _room_for_one(
 
 def _name_of_before(before: HeldDevice | None, origin: Request) -> str | None:
     """The name that its owner may have given to a browser, where it is still the same one."""
-    if before is None or (before.browser, before.platform) != (origin.browser, origin.platform):
+    if before is None or not origin.family.may_be(Family(before.browser, before.platform)):
         return None
     return before.device_name
