@@ -7,86 +7,139 @@ from typing import TYPE_CHECKING, Any
 from twofold.errors import Reason
 from twofold.kinds import Kind
 from twofold.request import Request
-from twofold.web.languages import ngettext
+from twofold.web.languages import gettext as _
+from twofold.web.languages import gettext_noop, ngettext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from twofold.outcomes import Event
 
-_FACTORS = {"totp": "a code from the app", "backup_codes": "a backup code"}
-_OCCASIONS = {"login": "to sign in", "step_up": "to confirm it was you", "enrollment": "while setting up the app"}
-
-_TABLES = {"mfa_backup_codes": "backup codes", "mfa_device_trusts": "trusted devices"}
-
-_MANAGING = {
-    "totp.begin": "Another app",
-    "totp.disable": "Turning two-step sign-in off",
-    "backup_codes.regenerate": "A set of new backup codes",
-    "trusted_devices.trust": "Trust for a browser",
-    "password_changed": "An end to earlier wrong codes",
+_ACCEPTED: Mapping[tuple[str, str], str] = {
+    ("login", "totp"): gettext_noop("Signed in with a code from the app"),
+    ("login", "backup_codes"): gettext_noop("Signed in with a backup code"),
+    ("step_up", "totp"): gettext_noop("Confirmed with a code from the app"),
+    ("step_up", "backup_codes"): gettext_noop("Confirmed with a backup code"),
 }
 
-_NOT_LOOKED_AT: Mapping[str, str] = {
-    Reason.WAITING: "A code was offered during a wait,",
-    Reason.SUSPENDED: "A code was offered after the app was stopped,",
-    Reason.EXHAUSTED: "A code was offered after too many wrong ones in a month,",
-    Reason.CHALLENGE_EXPIRED: "A code came too late",
-    Reason.CLOCK_WENT_BACK: "A code was offered while our clock was wrong,",
-    Reason.NOT_ENROLLED: "A code was offered where none is needed,",
-    Reason.ALTERED: "A backup code was offered while the stored ones did not fit,",
+_REFUSED: Mapping[str, str] = {
+    Reason.WAITING: gettext_noop("A code was offered during a wait, and not looked at"),
+    Reason.SUSPENDED: gettext_noop("A code was offered after the app was stopped, and not looked at"),
+    Reason.EXHAUSTED: gettext_noop("A code was offered after too many wrong ones in a month, and not looked at"),
+    Reason.CHALLENGE_EXPIRED: gettext_noop("A code came too late"),
+    Reason.CLOCK_WENT_BACK: gettext_noop("A code was offered while our clock was wrong"),
+    Reason.NOT_ENROLLED: gettext_noop("A code was offered where none is needed"),
+    Reason.ALTERED: gettext_noop("A backup code was offered while the stored ones did not fit"),
+}
+_WRONG: Mapping[str, str] = {
+    "login": gettext_noop("A wrong code was given to sign in"),
+    "step_up": gettext_noop("A wrong code was given to confirm a change"),
+    "enrollment": gettext_noop("A wrong code was given while setting up the app"),
+}
+
+_MANAGING: Mapping[str, str] = {
+    "totp.begin": gettext_noop("Another app was refused, because no code was given in the last minutes"),
+    "totp.disable": gettext_noop(
+        "Turning two-step sign-in off was refused, because no code was given in the last minutes"
+    ),
+    "backup_codes.regenerate": gettext_noop(
+        "New backup codes were refused, because no code was given in the last minutes"
+    ),
+    "trusted_devices.trust": gettext_noop(
+        "Trusting a device was refused, because no code was given in the last minutes"
+    ),
+    "password_changed": gettext_noop(
+        "Forgetting earlier wrong codes was refused, because no code was given in the last minutes"
+    ),
+}
+
+_ALTERED: Mapping[str, str] = {
+    "mfa_backup_codes": gettext_noop("Stored backup codes did not fit and do not count"),
+    "mfa_device_trusts": gettext_noop("Stored trusted devices did not fit and do not count"),
 }
 
 
 def _accepted(details: Mapping[str, Any]) -> str:
-    factor = _FACTORS.get(str(details.get("factor")), "a code")
-    return f"Confirmed with {factor}" if details.get("occasion") == "step_up" else f"Signed in with {factor}"
+    is_step_up = details.get("occasion") == "step_up"
+    otherwise = gettext_noop("Confirmed with a code") if is_step_up else gettext_noop("Signed in with a code")
+    return _(_ACCEPTED.get(("step_up" if is_step_up else "login", str(details.get("factor"))), otherwise))
 
 
 def _refused(details: Mapping[str, Any]) -> str:
-    occasion = _OCCASIONS.get(str(details.get("occasion")), "")
-    what = _NOT_LOOKED_AT.get(str(details.get("reason")), "A wrong code was given")
-    return f"{what} {occasion}".rstrip()
+    wrong = _WRONG.get(str(details.get("occasion")), gettext_noop("A wrong code was given"))
+    return _(_REFUSED.get(str(details.get("reason")), wrong))
+
+
+def _trusted(details: Mapping[str, Any]) -> str:
+    name = details.get("device")
+    if details.get("replaced"):
+        return _("%(device)s is trusted anew", device=name) if name else _("A device is trusted anew")
+    return _("%(device)s is trusted", device=name) if name else _("A device is trusted")
+
+
+def _recognized(details: Mapping[str, Any]) -> str:
+    if name := details.get("device"):
+        return _("Signed in on a trusted device, %(device)s", device=name)
+    return _("Signed in on a trusted device")
 
 
 def _revoked(details: Mapping[str, Any]) -> str:
     if isinstance(number := details.get("devices"), int):
         return ngettext("%(num)s device no longer trusted", "%(num)s devices no longer trusted", number)
-    return f"{details.get('device') or 'A device'} no longer trusted"
+    if name := details.get("device"):
+        return _("%(device)s no longer trusted", device=name)
+    return _("A device is no longer trusted")
+
+
+def _stolen(details: Mapping[str, Any]) -> str:
+    if name := details.get("device"):
+        return _("A copied cookie of %(device)s was used; it is no longer trusted", device=name)
+    return _("A copied cookie of a device was used; it is no longer trusted")
+
+
+def _contested(details: Mapping[str, Any]) -> str:
+    if name := details.get("device"):
+        return _("An old cookie of %(device)s came, and a code was asked for", device=name)
+    return _("An old cookie of a device came, and a code was asked for")
+
+
+def _managing(details: Mapping[str, Any]) -> str:
+    otherwise = gettext_noop("A change was refused, because no code was given in the last minutes")
+    return _(_MANAGING.get(str(details.get("operation")), otherwise))
+
+
+def _altered(details: Mapping[str, Any]) -> str:
+    return _(_ALTERED.get(str(details.get("table")), gettext_noop("Stored data did not fit and do not count")))
 
 
 _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    Kind.TOTP_BEGUN: lambda _: "Set-up of an authenticator app was started",
-    Kind.TOTP_CONFIRMED: lambda d: "The authenticator app was " + ("replaced" if d.get("replaced") else "set up"),
-    Kind.TOTP_DISABLED: lambda _: "Two-step sign-in was turned off",
-    Kind.CHALLENGED: lambda _: "The password was right, and a code was asked for",
-    Kind.CLEARED: lambda _: "Signed in without a code",
+    Kind.TOTP_BEGUN: lambda _details: _("Set-up of an authenticator app was started"),
+    Kind.TOTP_CONFIRMED: lambda d: (
+        _("The authenticator app was replaced") if d.get("replaced") else _("The authenticator app was set up")
+    ),
+    Kind.TOTP_DISABLED: lambda _details: _("Two-step sign-in was turned off"),
+    Kind.CHALLENGED: lambda _details: _("The password was right, and a code was asked for"),
+    Kind.CLEARED: lambda _details: _("Signed in without a code"),
     Kind.CODE_ACCEPTED: _accepted,
     Kind.CODE_REFUSED: _refused,
-    Kind.CLOCK_SET_RIGHT: lambda _: "Our clock had stood ahead, and the wait for wrong codes was set right",
-    Kind.BACKUP_CODES_REGENERATED: lambda _: "New backup codes were made",
-    Kind.BACKUP_CODES_KEPT: lambda _: "You said that you have kept the backup codes",
-    Kind.DEVICE_TRUSTED: lambda d: (
-        f"{d.get('device') or 'A device'} is trusted" + (" anew" if d.get("replaced") else "")
-    ),
-    Kind.DEVICE_RECOGNIZED: lambda d: f"Signed in on a trusted device, {d.get('device') or 'a browser'}",
+    Kind.CLOCK_SET_RIGHT: lambda _details: _("Our clock had stood ahead, and the wait for wrong codes was set right"),
+    Kind.BACKUP_CODES_REGENERATED: lambda _details: _("New backup codes were made"),
+    Kind.BACKUP_CODES_KEPT: lambda _details: _("You said that you have kept the backup codes"),
+    Kind.DEVICE_TRUSTED: _trusted,
+    Kind.DEVICE_RECOGNIZED: _recognized,
     Kind.DEVICE_REVOKED: _revoked,
-    Kind.DEVICE_THEFT: lambda d: (
-        f"A copied cookie of {d.get('device') or 'a device'} was used; it is no longer trusted"
-    ),
-    Kind.DEVICE_CONTESTED: lambda d: f"An old cookie of {d.get('device') or 'a device'} came, and a code was asked for",
-    Kind.MANAGEMENT_REFUSED: lambda d: (
-        f"{_MANAGING.get(str(d.get('operation')), 'A change')} was refused, for want of a code of the last minutes"
-    ),
-    Kind.PASSWORD_CHANGED: lambda _: "The password was changed",
-    Kind.RESET: lambda _: "Two-step sign-in was removed by support",
-    Kind.REPAIRED: lambda _: "Two-step sign-in was repaired by support",
-    Kind.RESEALED: lambda _: "The stored secret was encrypted again with a newer key",
-    Kind.ADOPTED: lambda _: "Two-step sign-in moved to a safer store",
-    Kind.PRUNED: lambda _: "Entries of long ago were removed from this list",
-    Kind.KEY_MISSING: lambda _: "A code could not be checked because of a fault on our side",
-    Kind.ROWS_ALTERED: lambda d: f"Stored {_TABLES.get(str(d.get('table')), 'data')} did not fit and do not count",
-    Kind.SEAL_BROKEN: lambda _: "A code could not be checked because stored data did not fit",
+    Kind.DEVICE_THEFT: _stolen,
+    Kind.DEVICE_CONTESTED: _contested,
+    Kind.MANAGEMENT_REFUSED: _managing,
+    Kind.PASSWORD_CHANGED: lambda _details: _("The password was changed"),
+    Kind.RESET: lambda _details: _("Two-step sign-in was removed by support"),
+    Kind.REPAIRED: lambda _details: _("Two-step sign-in was repaired by support"),
+    Kind.RESEALED: lambda _details: _("The stored secret was encrypted again with a newer key"),
+    Kind.ADOPTED: lambda _details: _("Two-step sign-in moved to a safer store"),
+    Kind.PRUNED: lambda _details: _("Entries of long ago were removed from this list"),
+    Kind.KEY_MISSING: lambda _details: _("A code could not be checked because of a fault on our side"),
+    Kind.ROWS_ALTERED: _altered,
+    Kind.SEAL_BROKEN: lambda _details: _("A code could not be checked because stored data did not fit"),
 }
 
 
@@ -95,8 +148,15 @@ def event(happened: Event) -> str:
     say = _EVENTS.get(happened.kind)
     sentence = say(happened.details) if say else happened.kind.replace("_", " ").capitalize()
     number = happened.details.get("gathered")
+    if not isinstance(number, int):
+        return sentence
     # Many of a day have one line an hour (twofold.log_volume), with their number.
-    return f"{sentence}, the latest of {number} such entries that day" if isinstance(number, int) else sentence
+    return ngettext(
+        "%(event)s, the latest of %(num)s such entry that day",
+        "%(event)s, the latest of %(num)s such entries that day",
+        number,
+        event=sentence,
+    )
 
 
 def place(happened: Event) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from twofold import tokens
 from twofold.errors import Reason, Rejected
 from twofold.web import refusals
+from twofold.web.languages import gettext as _
 from twofold.web.page import Page
 from twofold.web.refusals import Problem
 
@@ -42,7 +43,7 @@ def code_page(template: str, site: Site, visit: Visit, status: Status | None) ->
 
 def nothing_typed(page: Page) -> Page:
     """The page again, for a field that was left empty."""
-    return replace(page, status=400, context={**page.context, "problem": Problem(refusals.NOTHING_TYPED)})
+    return replace(page, status=400, context={**page.context, "problem": Problem(_(refusals.NOTHING_TYPED))})
 
 
 def refused_code(template: str, site: Site, visit: Visit, status: Status | None, rejected: Rejected) -> Page:

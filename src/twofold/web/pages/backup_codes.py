@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twofold.web import forms
+from twofold.web.languages import gettext as _
 from twofold.web.page import Page
 from twofold.web.pages.proofs import fresh
 
@@ -23,7 +24,7 @@ async def download(site: Site, visit: Visit, _me: SignedIn) -> Page:
     """Give the codes on the page back as a file. They are read from the form, since nothing keeps them."""
     codes = forms.field(visit.form, "codes", limit=4096).split()
     if not codes or not all(_is_backup_code(code) for code in codes):
-        raise forms.BadForm(400, "These are not backup codes.")
+        raise forms.BadForm(400, _("These are not backup codes."))
     headers = {
         "Content-Type": "text/plain; charset=utf-8",
         "Content-Disposition": 'attachment; filename="backup-codes.txt"',

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import activity, forms
+from twofold.web.languages import gettext as _
+from twofold.web.languages import gettext_noop
 from twofold.web.page import Page, error, redirect
 from twofold.web.pages.proofs import fresh, is_fresh
 
@@ -19,10 +21,10 @@ if TYPE_CHECKING:
 EVENTS_PER_PAGE = 10
 
 DONE: Mapping[str, str] = {
-    "disabled": "Two-step sign-in is off.",
-    "revoked": "The device is no longer trusted.",
-    "all_revoked": "No device is trusted any more.",
-    "confirmed": "Thank you. You can make changes for a few minutes.",
+    "disabled": gettext_noop("Two-step sign-in is off."),
+    "revoked": gettext_noop("The device is no longer trusted."),
+    "all_revoked": gettext_noop("No device is trusted any more."),
+    "confirmed": gettext_noop("Thank you. You can make changes for a few minutes."),
 }
 """What the security page says after a change, by the word in its address."""
 
@@ -31,11 +33,12 @@ async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
     """How the account stands: factor, backup codes, devices, and what has happened."""
     before = visit.query.get("before")
     if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):
-        raise forms.BadForm(400, "This address is not one of ours.")
+        raise forms.BadForm(400, _("This address is not one of ours."))
     events = await site.mfa.events.recent(
         me.user_id, limit=EVENTS_PER_PAGE + 1, before=int(before) if before is not None else None
     )
     shown = events[:EVENTS_PER_PAGE]
+    notice = DONE.get(visit.query.get("done", ""))
     context = {
         "now": site.clock(),
         "status": await site.mfa.status(me.user_id),
@@ -51,7 +54,7 @@ async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
         "older": shown[-1].seq if len(events) > len(shown) else None,
         "is_first_page": before is None,
         "is_fresh": await is_fresh(site, me),
-        "notice": DONE.get(visit.query.get("done", "")),
+        "notice": _(notice) if notice else None,
         "total": site.settings.backup_code_count,
     }
     return Page("security.html", context)
@@ -60,7 +63,7 @@ async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
 async def disable(site: Site, visit: Visit, me: SignedIn) -> Page:
     """Turn two-step sign-in off."""
     if forms.field(visit.form, "sure") != "yes":
-        raise forms.BadForm(400, "Turning off was not confirmed.")
+        raise forms.BadForm(400, _("Turning off was not confirmed."))
     await site.mfa.totp.disable(await fresh(site, me), request=visit.origin)
     forgotten = device_cookie.name_for(site.settings, me.user_id)
     return replace(redirect(f"{visit.base}/security?done=disabled"), changed=True, forget_device=forgotten)
@@ -72,8 +75,8 @@ async def revoke(site: Site, visit: Visit, me: SignedIn) -> Page:
     text = visit.path_values.get("device_id", "")
     is_number = text.isascii() and text.isdigit() and len(text) < 19
     if not is_number or not await site.mfa.trusted_devices.revoke(me.user_id, int(text), request=visit.origin):
-        back = ("Back to security", f"{visit.base}/security")
-        return error(404, "No such device", "This device is not trusted, or not any more.", action=back)
+        back = (_("Back to security"), f"{visit.base}/security")
+        return error(404, _("No such device"), _("This device is not trusted, or not any more."), action=back)
     return redirect(f"{visit.base}/security?done=revoked")
 
 

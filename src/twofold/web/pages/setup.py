@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twofold.errors import EnrollmentExpired, Rejected
 from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import forms, refusals
+from twofold.web.languages import gettext as _
 from twofold.web.page import Page, redirect
 from twofold.web.pages.asking import nothing_typed, refused
 from twofold.web.pages.proofs import fresh
@@ -94,5 +95,5 @@ def _sized(drawing: str) -> str:
 
 def _over(page: Page) -> Page:
     """The set-up is over before its code was given."""
-    problem = Problem("The set-up waited too long for its code, or there were too many wrong ones. Begin again.")
+    problem = Problem(_("The set-up waited too long for its code, or there were too many wrong ones. Begin again."))
     return replace(page, status=400, context={**page.context, "problem": problem})
