@@ -31,7 +31,7 @@ def test_the_set_up_shows_picture_secret_account_and_issuer(ada: Ada) -> None:
     assert "<svg" in page
     assert f'data-copy="{phone.secret}"' in page
     assert "ada@example.com" in page
-    assert "<dd>Twofold</dd>" in page
+    assert "<dd><bdi>Twofold</bdi></dd>" in page
 
 
 @pytest.mark.requirement("R44")
@@ -80,7 +80,7 @@ def test_a_set_up_forgives_mistakes_of_typing_and_ends_with_the_tenth_wrong_code
     [
         ({"suspend_after": 5}, "until it is set up anew. Confirm with a backup code"),
         ({"failure_limit": 20, "first_wait": 1, "longest_wait": 1}, "After too many wrong codes in a month"),
-        ({}, "After wrong codes, codes from the app are refused until"),
+        ({}, "After wrong codes, codes from the app are refused for another"),
     ],
     ids=["suspended", "exhausted", "waiting"],
 )

@@ -40,7 +40,8 @@ class Insecure(BadForm):
 
     def __init__(self) -> None:
         super().__init__(
-            403, "This address begins with http, and so the browser keeps nothing of this site. Open the site by https."
+            403,
+            _("This address begins with http, and so the browser keeps nothing of this site. Open the site by https."),
         )
 
 

@@ -8,6 +8,8 @@ from twofold.backup_codes.codec import SYMBOLS
 from twofold.errors import Reason
 from twofold.typed import one_form
 from twofold.web import languages
+from twofold.web.languages import gettext as _
+from twofold.web.languages import gettext_noop, ngettext
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -17,22 +19,27 @@ if TYPE_CHECKING:
 Asking = Literal["app", "backup_code", "setup"]
 """What the page asked for: a code of the app, a backup code, or the first code of a new app."""
 
-NOTHING_TYPED = "Type a code first."
-REFUSED = (
+NOTHING_TYPED = gettext_noop("Type a code first.")
+REFUSED = gettext_noop(
     "The code was not accepted. Wait for the next one, and type it. "
     "If that is refused as well, let your phone set its time by itself."
 )
-BACKUP_CODE_REFUSED = (
+BACKUP_CODE_REFUSED = gettext_noop(
     "That backup code was not accepted. Compare it with your list. A code that was used does not work again."
 )
-FIRST_CODE_REFUSED = (
+FIRST_CODE_REFUSED = gettext_noop(
     "The code was not accepted. Type the next one of the entry that you have just added. "
     "If that is refused as well, let your phone set its time by itself."
 )
-SUSPENDED = "Codes from the app are stopped after too many wrong ones, until it is set up anew."
-LETS_IN = "A backup code lets you in to do that."
-DEAD_END = "Without a backup code, only support can help: ask for a reset."
-ALTERED = "Backup codes cannot be used at the moment. Use the app, and then make new ones."
+SUSPENDED = gettext_noop(
+    "Codes from the app are stopped after too many wrong ones, until it is set up anew. "
+    "A backup code lets you in to do that."
+)
+DEAD_END = gettext_noop(
+    "Codes from the app are stopped after too many wrong ones, until it is set up anew. "
+    "Without a backup code, only support can help: ask for a reset."
+)
+ALTERED = gettext_noop("Backup codes cannot be used at the moment. Use the app, and then make new ones.")
 
 
 class Problem(NamedTuple):
@@ -66,16 +73,16 @@ def refusal(
     if rejected.reason is Reason.MALFORMED:
         return Problem(_mistyped(typed, asking, digits))
     if rejected.reason is Reason.ALTERED:
-        return Problem(ALTERED)
+        return Problem(_(ALTERED))
     if asking == "setup":
-        return Problem(FIRST_CODE_REFUSED)
+        return Problem(_(FIRST_CODE_REFUSED))
     is_looked_at = rejected.reason not in {Reason.WAITING, Reason.EXHAUSTED, Reason.SUSPENDED}
     if asking == "backup_code" and is_looked_at:
-        return Problem(BACKUP_CODE_REFUSED)
+        return Problem(_(BACKUP_CODE_REFUSED))
     # No wait ends a suspension, so it is told first.
     if is_suspended or rejected.reason is Reason.SUSPENDED:
         return Problem(
-            f"{SUSPENDED} {LETS_IN if backup_codes else DEAD_END}",
+            _(SUSPENDED if backup_codes else DEAD_END),
             is_open_to_backup_codes=backup_codes > 0,
             asks_for_help=not backup_codes,
         )
@@ -83,14 +90,14 @@ def refusal(
         return Problem(
             _waiting(rejected.retry_after, lasts), rejected.retry_after, is_open_to_backup_codes=backup_codes > 0
         )
-    return Problem(REFUSED)
+    return Problem(_(REFUSED))
 
 
 def _waiting(wait: timedelta, lasts: timedelta | None) -> str:
-    span = languages.current().duration(wait)
+    when = languages.current().from_now(wait)
     if lasts is not None and wait >= lasts:
-        return f"There were too many wrong codes. Try again in {span}, and begin the sign-in anew then."
-    return f"There were too many wrong codes. Try again in {span}."
+        return _("There were too many wrong codes. Try again %(when)s, and begin the sign-in anew then.", when=when)
+    return _("There were too many wrong codes. Try again %(when)s.", when=when)
 
 
 def _mistyped(typed: str, asking: Asking, digits: int) -> str:
@@ -99,10 +106,22 @@ def _mistyped(typed: str, asking: Asking, digits: int) -> str:
     number = len(plain)
     if asking == "backup_code":
         if not plain.isascii() or not plain.isalnum() or number == SYMBOLS:
-            return "A backup code has letters from A to Z and digits, and nothing else."
-        return f"A backup code has {SYMBOLS} letters and digits; this has {number}."
+            return _("A backup code has letters from A to Z and digits, and nothing else.")
+        return _("A backup code has %(length)s letters and digits; this has %(number)s.", length=SYMBOLS, number=number)
     if plain.isdecimal():
-        return f"The code has {digits} digits; this has {number}."
+        return ngettext(
+            "The code has %(num)s digit; this has %(number)s.",
+            "The code has %(num)s digits; this has %(number)s.",
+            digits,
+            number=number,
+        )
     if asking == "setup":
-        return f"The code has {digits} digits, and nothing else."
-    return f"The code has {digits} digits, and nothing else; a backup code has {SYMBOLS} letters and digits."
+        return ngettext(
+            "The code has %(num)s digit, and nothing else.", "The code has %(num)s digits, and nothing else.", digits
+        )
+    return ngettext(
+        "The code has %(num)s digit, and nothing else; a backup code has %(length)s letters and digits.",
+        "The code has %(num)s digits, and nothing else; a backup code has %(length)s letters and digits.",
+        digits,
+        length=SYMBOLS,
+    )
