@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from tests.databases import ROOT
 from tests.people import plain_settings
-from tests.visitors import PASSWORD, Browser
+from tests.visitors import PASSWORD, Ada, Browser
 from twofold.origin import Origin
 from twofold.web import outside as seen
 from twofold.web.cookies import Cookie, cookie, own
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastapi import FastAPI
+
+    from tests.people import Clock
 
 LAN = "http://192.0.2.1:8000"
 
@@ -200,7 +202,7 @@ def test_over_plain_http_from_another_machine_the_page_says_what_helps(open_brow
     answer = browser.get("/mfa/challenge")
     assert (answer.status_code, "Open the site by https" in answer.text) == (403, True)
     browser.client.headers["cookie"] = "of=another"
-    assert browser.get("/mfa/challenge").headers["location"] == "/login"
+    assert browser.get("/mfa/security").headers["location"] == "/login"
     del browser.client.headers["cookie"]
     browser.client.headers["origin"] = "https://192.0.2.1:8000"
     assert "out of date" in browser.post("/register", email="ada@example.com", password=PASSWORD).text
@@ -214,6 +216,30 @@ def test_where_the_public_address_is_known_the_page_leads_there(
     answer = browser.post("/mfa/challenge", code="123456")
     assert answer.status_code == 403
     assert 'href="https://example.com"' in answer.text
+
+
+@pytest.mark.parametrize(
+    ("base_url", "public_url", "address"),
+    [
+        ("http://127.0.0.1:8000", "https://example.com", "https://example.com/login"),
+        ("https://testserver", None, "https://testserver/login"),
+    ],
+)
+def test_the_file_of_backup_codes_says_where_they_are_used(
+    make_app: Callable[..., FastAPI],
+    open_browser: Callable[..., Browser],
+    clock: Clock,
+    base_url: str,
+    public_url: str | None,
+    address: str,
+) -> None:
+    ada = Ada(open_browser(base_url, on=make_app(public_url=public_url)), clock)
+    if public_url:  # Behind the proxy the browser is on TLS, and the jar of the test is not.
+        ada.browser.client.base_url = "https://127.0.0.1:8000"
+    ada.register()
+    ada.enroll()
+    answer = ada.browser.post("/mfa/backup-codes/download", codes=" ".join(ada.backup_codes))
+    assert address in answer.text.splitlines()
 
 
 def table(heading: str) -> list[list[str]]:

@@ -222,6 +222,7 @@ def _render(site: Site, visit: Visit, template: str, context: Mapping[str, Any])
         "product": site.settings.issuer,
         "base": visit.base,
         "home_url": site.home_url,
+        "sign_in_at": visit.outside.absolute(site.login_url),
         "csrf": forms.token(site.keyring, session.session_id, realm=site.realm) if session else "",
         "support_url": site.settings.support_url,
         "account_name": session.account_name if session else "",

@@ -48,6 +48,12 @@ class Outside(Confidential):
         seen = self._seen(self.scheme)
         return None if seen is None or (seen.is_the_machine and self.is_proxied) else str(seen)
 
+    def absolute(self, path: str) -> str | None:
+        """What a person types to come to a path of this site, for what is read elsewhere; None where nothing tells."""
+        if not path.startswith("/"):
+            return path
+        return None if self.address is None else f"{self.address}{path}"
+
     @property
     def keeps_secure(self) -> bool:
         """Whether cookies are Secure: everywhere but on plain http to the machine itself."""
