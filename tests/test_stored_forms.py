@@ -119,13 +119,13 @@ def test_a_deployment_is_part_of_every_key() -> None:
 
 
 def test_the_state_of_a_user_is_authenticated_in_this_form() -> None:
-    state = b"s7:state 1,i7,n,n,n,s4:SHA1,i6,i30,b0,b0,n,i0,n,i0,n,n,i0,n,i0,n,n,n,n,i0,i0,n,i0,i0,n,n,n,n,n,n,n"
+    state = b"s7:state 1,i7,n,n,n,s4:SHA1,i6,i30,b0,b0,n,i0,n,i0,n,n,i0,n,i0,n,n,n,n,i0,i0,n,i0,i0,n,n,n,n,n,n,n,n"
     assert Account(7).message() == state
     # Each column has its place, so that none can be taken for another.
     numbers: Any = range(1, len(Account._fields) + 1)
     filled = Account(*numbers)
-    assert filled.message() == b"s7:state 1," + b",".join(b"i%d" % number for number in range(1, 35))
-    assert Account._fields[15:32] == (
+    assert filled.message() == b"s7:state 1," + b",".join(b"i%d" % number for number in range(1, 36))
+    assert Account._fields[15:33] == (
         "event_count",
         "event_head",
         "version",
@@ -142,6 +142,7 @@ def test_the_state_of_a_user_is_authenticated_in_this_form() -> None:
         "told_refusal",
         "epoch",
         "shown_codes",
+        "last_answer",
         "changes_suspended_at",
     )
 

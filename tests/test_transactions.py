@@ -196,6 +196,8 @@ def test_the_awaited_face_takes_no_such_guess_either(
         async with engine.connect() as connection:
             with pytest.raises(ConfigurationError):
                 await awaited.within(connection).verify(token, wrong)
+            with pytest.raises(ConfigurationError):
+                await awaited.within(connection).repeat(token, wrong)
             with pytest.raises(Rejected):
                 await awaited.within(connection, may_guess=True).verify(token, wrong)
             await connection.commit()

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     CHALLENGED = "challenged"
     CLEARED = "cleared"
     CODE_ACCEPTED = "code_accepted"
+    ANSWER_REPEATED = "answer_repeated"
     CODE_REFUSED = "code_refused"
     CLOCK_SET_RIGHT = "clock_set_right"
     BACKUP_CODES_REGENERATED = "backup_codes_regenerated"

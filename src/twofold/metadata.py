@@ -227,6 +227,7 @@ def _build(metadata: sa.MetaData, reference: UsersColumn, user_id_type: TypeEngi
         sa.Column("told_refusal", sa.String(128)),
         sa.Column("epoch", sa.String(64)),
         sa.Column("shown_codes", sa.Text()),
+        sa.Column("last_answer", sa.String(32)),
         sa.Column("changes_suspended_at", UTCDateTime()),
         sa.Column("state_mac", sa.String(128)),
         sa.Column("created_at", UTCDateTime(), nullable=False),

@@ -17,6 +17,7 @@ from twofold.backup_codes import factor as backup_codes
 from twofold.backup_codes import showing
 from twofold.events import log
 from twofold.login import lifecycle, login
+from twofold.login.repeat import repeat
 from twofold.operation import Awaited, Blocking, Operation
 from twofold.totp import factor as totp
 from twofold.trusted_devices import cookie, endings, listing
@@ -41,6 +42,7 @@ class _Login:
 
     challenge = Operation(login.challenge, writes="one statement")
     verify = Operation(login.verify, writes="one statement")
+    repeat = Operation(repeat, writes="one statement")
     reverify = Operation(login.reverify, writes="one statement")
     proof = Operation(proofs.proof, writes="nothing")
     status = Operation(lifecycle.status, writes="nothing")

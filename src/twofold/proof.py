@@ -18,7 +18,7 @@ from twofold.outcomes import Verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
@@ -31,12 +31,14 @@ Managing = Literal["totp.begin", "totp.disable", "backup_codes.regenerate", "tru
 _AMR: dict[Factor, tuple[str, ...]] = {"totp": ("pwd", "otp", "mfa"), "backup_codes": ("pwd", "backup_code", "mfa")}
 
 
-def issue(work: Attempt, user_id: UserId, account: Account, factor: Factor) -> Verified:
-    """Sign that the factor was given now, for the enrolment that is in force."""
-    enabled_at = account.enabled_at or work.now
-    token = tokens.ProofToken(user_id, factor, work.now, enabled_at, account.version)
+def issue(
+    work: Attempt, user_id: UserId, account: Account, factor: Factor, given_at: datetime | None = None
+) -> Verified:
+    """Sign that the factor was given at that moment, or now, for the enrolment that is in force."""
+    at, enabled_at = given_at or work.now, account.enabled_at or work.now
+    token = tokens.ProofToken(user_id, factor, at, enabled_at, account.version)
     signed = tokens.write_proof(work.keyring, token)
-    return Verified(user_id, factor, work.now, _AMR[factor], signed)
+    return Verified(user_id, factor, at, _AMR[factor], signed)
 
 
 def proof(work: Attempt, token: str, *, max_age: timedelta | None = None) -> Verified:

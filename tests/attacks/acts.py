@@ -206,6 +206,18 @@ def verify(scene: Scene) -> Act:
     return Act(ada.user_id, lambda: mfa.verify(token, code), ("code_accepted",), holds)
 
 
+def repeat(scene: Scene) -> Act:
+    mfa, ada = scene.mfa, scene.enrolled()
+    token, code = challenged(mfa, ada.user_id), ada.phone.code()
+    mfa.verify(token, code)
+    return Act(
+        ada.user_id,
+        lambda: mfa.repeat(token, code),
+        ("answer_repeated",),
+        lambda verified: mfa.proof(verified.token).user_id == ada.user_id,
+    )
+
+
 def verify_wrongly(scene: Scene) -> Act:
     mfa, ada = scene.mfa, scene.enrolled()
     token, code, wrong = challenged(mfa, ada.user_id), ada.phone.code(), ada.phone.wrong_code()
@@ -501,6 +513,7 @@ ACTS: Final[dict[str, Callable[[Scene], Act]]] = {
         challenge_of_a_contested_device,
         challenge_of_a_stolen_device,
         verify,
+        repeat,
         verify_wrongly,
         verify_replayed,
         verify_on_paper,

@@ -68,6 +68,17 @@ class Lives(World):
     def verify(self, user: int, challenge: str, code: str) -> Answer:
         return self._prove(user, f"verify {code}", lambda: self.mfa.verify(challenge, code), code, challenge)
 
+    def repeat(self, user: int, challenge: str, code: str) -> Answer:
+        def then(truth: Truth | None, given: Verified) -> Truth | None:
+            known, what = self.known(truth, "an answer was repeated"), f"repeat {code}"
+            named = None if self.is_of_elsewhere(user, challenge) else challenge
+            if self.held.asked[challenge][0] != user or not known.is_known_again(named, code, self.clock.now):
+                self.hole("an answer was repeated that was not the last one", what)
+            self._proven(given)
+            return truth and replace(truth, proven=truth.proven | {given.token})
+
+        return self.do(user, f"repeat {code}", lambda: self.mfa.repeat(challenge, code), then, opens=always)
+
     def reverify(self, user: int, code: str) -> Answer:
         return self._prove(user, f"reverify {code}", lambda: self.mfa.reverify(user, code), code, None)
 
@@ -84,6 +95,8 @@ class Lives(World):
                 self.hole("an ended challenge was accepted", what)
             self._proven(given)
             self.held.typed.append(code)
+            if challenge is not None:
+                self.held.answers.append((challenge, code))
             return truth and known.accepted(code, given.token, challenge, now, is_paper=is_paper)
 
         return self.do(user, what, operation, then, opens=always)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pyotp.totp import TOTP
 
 from tests.attacks.lives import Lives
-from tests.attacks.truth import IDLE
+from tests.attacks.truth import HALF_A_MINUTE, IDLE
 from twofold import Challenge, NotEnrolled, Verified
 
 if TYPE_CHECKING:
@@ -61,6 +61,16 @@ class Owners(Lives):
         answer = self.must(user, self.verify(user, asked.value.token, code), f"verify by {how}", was_clean=is_sure)
         verified = answer.value
         return verified if isinstance(verified, Verified) else None
+
+    def lose_an_answer(self, user: int, seconds: int) -> None:
+        """Log in, and ask once more with the same challenge and code, since the answer never came."""
+        verified, was_clean = self.log_in(user), self.is_clean(user)
+        if verified is None or not self.held.answers:
+            return
+        self.clock.forward(seconds=seconds)
+        again = self.repeat(user, *self.held.answers[-1])
+        if seconds < HALF_A_MINUTE.total_seconds():
+            self.must(user, again, "repeat", was_clean=was_clean)
 
     def log_in_and(self, user: int, what: str, browser: str = "firefox") -> Answer | None:
         """Log in, and do what only a fresh proof allows."""

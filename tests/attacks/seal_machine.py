@@ -111,6 +111,10 @@ class Machine(RuleBasedStateMachine):
     def log_in(self, who: int, how: str) -> None:
         self.world.log_in(self._user(who), how)
 
+    @rule(who=users, seconds=st.sampled_from([0, 20, 31]))
+    def lose_an_answer(self, who: int, seconds: int) -> None:
+        self.world.lose_an_answer(self._user(who), seconds)
+
     @rule(
         who=users, what=st.sampled_from(["trust", "trust", "regenerate", "begin", "replace", "proof"]), browser=browsers
     )
@@ -223,6 +227,7 @@ class Machine(RuleBasedStateMachine):
         if table != DEVICES:
             self._try_codes(victim, truth, pick, most)
         if table is None:
+            self._try_answers(victim, pick)
             self._try_proofs(victim, truth, pick)
 
     def _try_cookies(self, victim: int, truth: Truth | None, pick: int, most: int) -> None:
@@ -252,6 +257,16 @@ class Machine(RuleBasedStateMachine):
         ended = [token for token in asked if not truth or token not in truth.asked]
         for token in some(ended, pick, 1):
             world.verify(victim, token, world.app_code(truth.secret if truth else None))
+
+    def _try_answers(self, victim: int, pick: int) -> None:
+        """Try what was answered once, as it was and with another code or challenge: only the last one is known."""
+        held = self.world.held
+        asked = [token for token, (user, _) in held.asked.items() if user == victim]
+        answers = [(token, code) for token, code in held.answers[::-1] if held.asked[token][0] == victim]
+        for token, code in some(answers, pick % 3, 2):
+            self.world.repeat(victim, token, code)
+        for token, code in zip(some(asked[::-1], pick % 4, 2), some(held.typed[::-1], pick % 3, 2), strict=False):
+            self.world.repeat(victim, token, code)
 
     def _try_proofs(self, victim: int, truth: Truth | None, pick: int) -> None:
         held = self.world.held

@@ -68,6 +68,7 @@ def test_every_outcome_of_every_operation_leaves_exactly_its_line(
     token = leaves(lambda: mfa.challenge(ada), (Kind.CHALLENGED, DONE)).token
     leaves(lambda: mfa.verify(token, phone.wrong_code()), (Kind.CODE_REFUSED, REFUSED))
     verified: Verified = leaves(lambda: mfa.verify(token, phone.code()), (Kind.CODE_ACCEPTED, DONE))
+    leaves(lambda: mfa.repeat(token, phone.code()), (Kind.ANSWER_REPEATED, DONE))
     leaves(lambda: mfa.verify(token, phone.code(steps=1)), (Kind.CODE_REFUSED, REFUSED))
     leaves(lambda: mfa.reverify(ada, phone.code()), (Kind.CODE_REFUSED, REFUSED))
     leaves(lambda: mfa.reverify(ada, codes[0]), (Kind.CODE_ACCEPTED, DONE))

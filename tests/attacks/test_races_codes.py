@@ -89,3 +89,48 @@ def test_ten_different_backup_codes_do_not_disturb_each_other(
         assert outcomes(crowd([call("reverify", ada, code) for code in codes])) == {"success": 10}
         assert mfa.backup_codes.remaining(ada) == 0
     assert mfa.events.verify(ada).is_intact
+
+
+@pytest.mark.requirement("R7", "R11")
+@pytest.mark.attack("A6")
+@pytest.mark.parametrize("factor", ["totp", "backup_codes"])
+def test_a_lost_answer_at_fifty_doors_is_given_again_and_spends_nothing_more(
+    mfa: MFA, enrolled: Enrolment, crowd: Crowd, ada: int, factor: str
+) -> None:
+    code = enrolled.phone.code() if factor == "totp" else enrolled.backup_codes[0]
+    token, other = challenged(mfa, ada), challenged(mfa, ada)
+    mfa.verify(token, code)
+    before = mfa.status(ada)
+    results = outcomes(crowd([call("repeat", token, code)] * 40 + [call("repeat", other, code)] * 10))
+    assert results == {"success": 40, "challenge_expired": 10}
+    assert mfa.status(ada) == before
+    assert mfa.events.verify(ada).is_intact
+
+
+@pytest.mark.requirement("R7", "R11")
+@pytest.mark.attack("A6")
+def test_an_answer_that_is_sent_at_once_is_accepted_once_whoever_asks_for_it_again(
+    mfa: MFA, enrolled: Enrolment, crowd: Crowd, ada: int
+) -> None:
+    token, code = challenged(mfa, ada), enrolled.phone.code()
+    calls = [call(name, token, code) for name in ("verify", "repeat") for _ in range(25)]
+    before = mfa.events.verify(ada).length
+    results = outcomes(crowd(calls))
+    # The first is accepted; whatever comes after it is refused, or the same again.
+    assert results.keys() <= {"success", "challenge_expired"}
+    report = mfa.events.verify(ada)
+    assert report.is_intact
+    told = Counter(line.kind for line in mfa.events.recent(ada, limit=report.length - before))
+    assert told["code_accepted"] == 1
+    assert results["success"] == 1 + told["answer_repeated"]
+
+
+@pytest.mark.requirement("R11", "R27")
+def test_many_guesses_at_a_lost_answer_are_one_look(mfa: MFA, enrolled: Enrolment, crowd: Crowd, ada: int) -> None:
+    token, code = challenged(mfa, ada), enrolled.phone.code()
+    mfa.verify(token, code)
+    guesses = [f"{number:06}" for number in range(60) if f"{number:06}" != code][:49]
+    results = outcomes(crowd([call("repeat", token, guess) for guess in guesses]))
+    assert results == {"challenge_expired": 49}
+    # The very code comes too late now.
+    assert outcomes(crowd([call("repeat", token, code)])) == {"challenge_expired": 1}

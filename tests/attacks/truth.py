@@ -13,7 +13,7 @@ from typing import Final
 
 from pyotp.totp import TOTP
 
-TEN_MINUTES, FIVE_MINUTES = timedelta(minutes=10), timedelta(minutes=5)
+TEN_MINUTES, FIVE_MINUTES, HALF_A_MINUTE = timedelta(minutes=10), timedelta(minutes=5), timedelta(seconds=30)
 IDLE = timedelta(days=14)
 
 Codes = Mapping[str, datetime | None]
@@ -59,6 +59,8 @@ class Truth:
     cookies: tuple[Cookie, ...] = ()
     asked: tuple[str, ...] = ()
     proven: frozenset[str] = frozenset()
+    # The challenge that was answered last, with which code, and when.
+    answered: tuple[str, str, datetime] | None = None
     # What the library had to decide on altered rows may be less than this.
     are_cookies_sure: bool = True
     are_codes_sure: bool = True
@@ -104,11 +106,19 @@ class Truth:
         asked = self.asked
         if challenge in asked:
             asked = asked[asked.index(challenge or "") + 1 :]
-        after = replace(self, asked=asked, proven=self.proven | {proof})
+        answered = None if challenge is None else (challenge, read(code), now)
+        after = replace(self, asked=asked, proven=self.proven | {proof}, answered=answered)
         if is_paper:
             return replace(after, codes={one: until for one, until in self.codes.items() if one != read(code)})
         step = self.step_of(self.secret, code, now)
         return replace(after, step=self.step if step is None else step)
+
+    def is_known_again(self, challenge: str | None, code: str, now: datetime) -> bool:
+        """Whether this was the last answer, a moment ago. None stands for a challenge whose number came again."""
+        if self.answered is None:
+            return False
+        last, answer, at = self.answered
+        return challenge in {None, last} and answer == read(code) and abs(now - at) <= HALF_A_MINUTE
 
     def issued(self, challenge: str) -> Truth:
         return replace(self, asked=(*self.asked, challenge))
@@ -130,7 +140,7 @@ class Truth:
 
     def after_a_new_password(self) -> Truth:
         """Browsers, challenges, proofs and what was begun with them end; app and codes go on."""
-        after = replace(self, asked=(), proven=frozenset[str](), pending=None, pending_at=None)
+        after = replace(self, asked=(), proven=frozenset[str](), pending=None, pending_at=None, answered=None)
         return after.without_cookies()
 
 

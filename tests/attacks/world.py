@@ -55,6 +55,7 @@ class Held:
     papers: dict[str, None] = field(default_factory=dict[str, None])
     apps: dict[str, None] = field(default_factory=dict[str, None])
     typed: list[str] = field(default_factory=list[str])
+    answers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     cookies: dict[str, str] = field(default_factory=dict[str, str])
     asked: dict[str, tuple[int, datetime]] = field(default_factory=dict[str, tuple[int, datetime]])
     proven: dict[str, Verified] = field(default_factory=dict[str, "Verified"])

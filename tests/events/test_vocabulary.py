@@ -92,7 +92,7 @@ def alarms(scene: Scene) -> None:
 
 
 def crowds(scene: Scene) -> None:
-    """More lines than a day has room for: challenges, refusals that do not count, logins that need no code."""
+    """More lines than a day has room for: challenges, refusals that do not count, answers given again."""
     ada, grace = scene.proven(), scene.proven()
     scene.mfa.totp.disable(grace.verified)
     for _ in range(50):
@@ -104,6 +104,12 @@ def crowds(scene: Scene) -> None:
     scene.clock.forward(hours=1)
     refusal(lambda: scene.mfa.reverify(ada.user_id, "-".join(["00000"] * 5)))
     refusal(lambda: scene.mfa.totp.disable(grace.verified))
+    scene.clock.forward(minutes=55)
+    token = challenged(scene.mfa, ada.user_id)
+    scene.clock.forward(minutes=5)
+    code = ada.phone.code()
+    scene.mfa.verify(token, code)
+    scene.mfa.repeat(token, code)
 
 
 @pytest.mark.requirement("R98", "R109")

@@ -31,6 +31,7 @@ CREATE TABLE user_mfa_secrets (
 	told_refusal VARCHAR(128),
 	epoch VARCHAR(64),
 	shown_codes TEXT,
+	last_answer VARCHAR(32),
 	changes_suspended_at TIMESTAMP WITH TIME ZONE,
 	state_mac VARCHAR(128),
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,

@@ -74,7 +74,16 @@ def test_every_difference_is_repaired_with_all_rows_or_refused_with_nothing_chan
 
 
 _COUNTERS = ("version", "proofs_after", "failure_level", "setup_tries", "lines_today")
-_SEALS = ("codes_digest", "devices_digest", "passkeys_digest", "cases_digest", "told_refusal", "epoch", "shown_codes")
+_SEALS = (
+    "codes_digest",
+    "devices_digest",
+    "passkeys_digest",
+    "cases_digest",
+    "told_refusal",
+    "epoch",
+    "shown_codes",
+    "last_answer",
+)
 _MOMENTS = ("failure_level_at", "lines_day", "changes_suspended_at")
 # Another number for a table that was made anew.
 _STORED = {

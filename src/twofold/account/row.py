@@ -54,6 +54,7 @@ class Account(NamedTuple):
     told_refusal: str | None = None
     epoch: str | None = None
     shown_codes: str | None = None
+    last_answer: str | None = None
     changes_suspended_at: datetime | None = None
     enabled_at: datetime | None = None
     disabled_at: datetime | None = None
@@ -112,5 +113,6 @@ LOGIN: Final = (
     "lines_day",
     "told_refusal",
     "shown_codes",
+    "last_answer",
 )
 """The columns that any answer to a login may change; the digest of a table that it writes comes on top."""

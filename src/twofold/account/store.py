@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from twofold.account import chain, shown
+from twofold.account import answered, chain, shown
 from twofold.account.attempt import Conflict, Evidence, Fact, NeedsLock
 from twofold.account.retries import is_lost
 from twofold.account.row import LOGIN, Account
@@ -27,6 +27,7 @@ from twofold.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
     from twofold.account import digests
     from twofold.account.attempt import Attempt
@@ -108,7 +109,7 @@ def _save_quietly(work: Attempt, seen: Account, after: Account) -> Account:
     """Write a state without a line. Raises Conflict where the row is no longer `seen`."""
     if work.is_settled:
         raise NeedsLock
-    after = shown.cleared(after, work.now)._replace(version=seen.version + 1)
+    after = _cleared(after, work.now)._replace(version=seen.version + 1)
     known = work.proven if work.proven and work.proven[0] is seen else None
     state_mac = work.keyring.mac("state", after.message(known))
     work.evidence = Evidence(after.user_id, "row", after.version, state_mac)
@@ -251,11 +252,16 @@ def build_update(work: Attempt, seen: Account | None, after: Account, fact: Fact
         fact.device_fingerprint,
         work.now,
     )
-    after = shown.cleared(after, work.now)
+    after = _cleared(after, work.now)
     after = after.changed(event_count=link.seq, event_head=chain.mac(work.keyring, link, head), version=version + 1)
     # Most of a state stays as it was read, and is encoded already.
     known = work.proven if work.proven and work.proven[0] is seen else None
     return Update(after, work.keyring.mac("state", after.message(known)), link, version)
+
+
+def _cleared(after: Account, now: datetime) -> Account:
+    """The state without what is only for a while, once that is over: every write takes it along."""
+    return answered.cleared(shown.cleared(after, now), now)
 
 
 def save_all(work: Attempt, updates: Sequence[Update]) -> None:

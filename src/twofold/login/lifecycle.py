@@ -184,6 +184,7 @@ def password_changed(work: Attempt, user_id: UserId, *, verified: Verified | Non
         proofs_after=account.version,
         pending_secret=None,
         pending_at=None,
+        last_answer=None,
         epoch=new_epoch(),
     )
     if verified is not None:

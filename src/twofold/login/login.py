@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from twofold import proof as proofs
 from twofold import tokens
-from twofold.account import reading, store
+from twofold.account import answered, reading, store
 from twofold.account.attempt import Fact
 from twofold.budget import Budget
 from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected, UnknownUser
@@ -75,6 +75,21 @@ def verify(work: Attempt, challenge_token: str, code: str, *, request: Any = Non
     By being accepted, the code and the challenge are spent. Raises Rejected for everything else; a wrong code counts
     against the user's budget.
     """
+    read, seen, account = asked(work, challenge_token, code, request)
+    # Whoever was erased begins with the number one again, so the number alone does not name a challenge.
+    is_live = account.last_challenge < read.serial <= account.version and account.enabled_at == read.enabled_at
+    if not is_live or read.expires_at <= work.now:
+        raise refuse(work, account, Reason.CHALLENGE_EXPIRED, "login", about=read.serial, request=request)
+    return _prove(work, read.user_id, account, seen, code, "login", request, challenge=read.serial)
+
+
+def asked(
+    work: Attempt, challenge_token: str, code: str, request: Any
+) -> tuple[tokens.ChallengeToken, reading.Login, Account]:
+    """A challenge, the row of the user whom it asks, and what is read with it to judge this code.
+
+    Raises Rejected where it says nothing about today, or there is nobody any more to be asked.
+    """
     read = tokens.read_challenge(work.keyring, challenge_token)
     if read is None or read.expires_at + work.settings.challenge_lifetime <= work.now:
         # A token of long ago says nothing about today, and would only let its holder fill the log.
@@ -89,11 +104,15 @@ def verify(work: Attempt, challenge_token: str, code: str, *, request: Any = Non
         raise Rejected(Reason.NOT_ENROLLED)
     if not account.is_enabled:
         raise refuse(work, account, Reason.NOT_ENROLLED, "login", request=request)
-    # Whoever was erased begins with the number one again, so the number alone does not name a challenge.
-    is_live = account.last_challenge < read.serial <= account.version and account.enabled_at == read.enabled_at
-    if not is_live or read.expires_at <= work.now:
-        raise refuse(work, account, Reason.CHALLENGE_EXPIRED, "login", about=read.serial, request=request)
-    return _prove(work, read.user_id, account, seen, code, "login", request, challenge=read.serial)
+    return read, seen, account
+
+
+def require_counting(work: Attempt) -> None:
+    """Raise ConfigurationError where the caller could take back that a guess was made."""
+    if not work.may_guess:
+        raise ConfigurationError(
+            "A failure that the caller can roll back does not count; verify outside of within(), or say may_guess=True."
+        )
 
 
 def reverify(work: Attempt, user_id: UserId, code: str, *, request: Any = None) -> Verified:
@@ -127,10 +146,7 @@ def _prove(
     *,
     challenge: int,
 ) -> Verified:
-    if not work.may_guess:
-        raise ConfigurationError(
-            "A failure that the caller can roll back does not count; verify outside of within(), or say may_guess=True."
-        )
+    require_counting(work)
     answer = factors.read(account, code)
     if answer is None:
         # Neither counted nor logged: what was typed cannot be a code, so nobody has guessed.
@@ -150,6 +166,9 @@ def _prove(
             request=request,
         )
     after, change = spent
+    # Of an answer to a challenge is kept what knows it again, should its own be lost (`repeat`).
+    known = answered.written(work.keyring, account.user_id, challenge, answer.factor, code)
+    after = after.changed(last_answer=known if occasion == "login" else None)
     fact = Fact(Kind.CODE_ACCEPTED, details={"factor": answer.factor, "occasion": occasion})
     saved = store.save(work, account, after, fact, request, change)
     return proofs.issue(work, user_id, saved, answer.factor)

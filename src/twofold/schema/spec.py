@@ -81,6 +81,7 @@ def tables(users: sa.Column[Any]) -> tuple[sa.Table, ...]:
             sa.Column("told_refusal", sa.String(128)),
             sa.Column("epoch", sa.String(64)),
             sa.Column("shown_codes", sa.Text()),
+            sa.Column("last_answer", sa.String(32)),
             sa.Column("changes_suspended_at", Moment),
             sa.Column("state_mac", sa.String(128)),
             sa.Column("created_at", Moment, nullable=False),

@@ -165,6 +165,7 @@ def confirmed(work: Attempt, account: Account, code: str, session: str | None) -
         pending_secret=None,
         pending_at=None,
         setup_tries=0,
+        last_answer=None,
         algorithm=parameters.algorithm,
         digits=parameters.digits,
         period=parameters.period,

@@ -121,6 +121,7 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.CHALLENGED: lambda _details: _("The password was right, and a code was asked for"),
     Kind.CLEARED: lambda _details: _("Signed in without a code"),
     Kind.CODE_ACCEPTED: _accepted,
+    Kind.ANSWER_REPEATED: lambda _details: _("The answer to a sign-in was lost on its way, and was given again"),
     Kind.CODE_REFUSED: _refused,
     Kind.CLOCK_SET_RIGHT: lambda _details: _("Our clock had stood ahead, and the wait for wrong codes was set right"),
     Kind.BACKUP_CODES_REGENERATED: lambda _details: _("New backup codes were made"),

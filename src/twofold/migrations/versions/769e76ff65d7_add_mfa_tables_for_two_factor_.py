@@ -28,6 +28,7 @@ older program goes on inserting rows:
     lines_today, lines_day          how many lines the log took on that day
     epoch                           random; sessions that began under another one have ended
     shown_codes                     backup codes, sealed, until their owner says that they are kept
+    last_answer                     a keyed hash of the answer to last_challenge, for the half minute after it
     changes_suspended_at            since when the factors may not be changed
 
 Revision ID: 769e76ff65d7
