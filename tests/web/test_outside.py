@@ -187,6 +187,32 @@ def test_with_a_public_url_the_whole_way_is_secure_behind_any_proxy(
     assert "Secure" in line
 
 
+@pytest.mark.requirement("R74")
+def test_the_cookie_of_a_device_is_kept_read_and_taken_away_as_the_public_address_says(
+    make_app: Callable[..., FastAPI], open_browser: Callable[..., Browser], clock: Clock
+) -> None:
+    # The request says TLS and another host, so that nothing but the setting can explain the names.
+    ada = Ada(open_browser("https://testserver", on=make_app(public_url="http://localhost:8000")), clock)
+    ada.register()
+    ada.enroll()
+    ada.sign_out()
+    ada.sign_in()
+    ada.browser.post("/mfa/challenge", code=ada.code(), trust_device="yes")
+    ((name, token),) = ada.browser.devices().items()
+    assert name.startswith("twofold_device_")
+    ada.sign_out()
+    clock.forward(hours=1)
+    assert ada.sign_in().headers["location"] == "/"
+    ((same, fresh),) = ada.browser.devices().items()
+    assert same == name
+    assert fresh != token
+    ada.browser.get("/mfa/reverify")
+    ada.browser.post("/mfa/reverify", code=ada.code())
+    ada.browser.get("/mfa/security")
+    assert ada.browser.post("/mfa/disable", sure="yes").status_code == 303
+    assert ada.browser.devices() == {}
+
+
 def test_over_plain_http_from_another_machine_the_page_says_what_helps(open_browser: Callable[..., Browser]) -> None:
     browser = open_browser(LAN)
     browser.get("/register")
