@@ -44,6 +44,34 @@ def test_letters_and_digits_of_another_width_are_the_same(code: str) -> None:
     assert canonical(wide) == canonical(wide.lower()) == code
 
 
+@pytest.mark.requirement("R41")
+@given(codes, st.integers(1, 99))
+def test_a_line_of_a_list_is_the_code_on_it(code: str, number: int) -> None:
+    for line in (
+        f"{number:2d}  {printed(code)}",
+        f"{number}. {printed(code)}",
+        f"{number}) {code}",
+        f"{number}.{code}",
+    ):
+        assert canonical(line) == canonical(f"{line}\r\n") == canonical(line.lower()) == code
+    # A symbol too many or too few is a mistake of typing, and no other code.
+    for line in (f"{number}{code}", code[1:], f"{code}7", f"{number}.  {code[3:]}", f"{number}  {code}7"):
+        assert canonical(line) is None
+
+
+@pytest.mark.requirement("R41")
+@pytest.mark.parametrize(
+    "around",
+    ["“{}”", "'{}'", '"{}"', "«{}»", "({})", "[{}]", "{}.", "{},", "{};", "{}。", "\u2066{}\u2069", "\ufeff{}", "`{}`"],
+)
+@pytest.mark.parametrize(
+    "between", ["-", " ", "_", ".", "·", "–", "—", "\u2011", "\u2212", "\u00ad", "\u200b", "\t", "\n"]
+)
+def test_what_stands_in_and_around_a_code_is_no_part_of_it(around: str, between: str) -> None:
+    for code in generate(3):
+        assert canonical(around.format(code.replace("-", between))) == code.replace("-", "")
+
+
 @given(st.text(max_size=80))
 def test_anything_else_is_no_code(text: str) -> None:
     read = canonical(text)

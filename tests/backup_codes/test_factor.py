@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from tests.people import Clock, Enrolment, Sql, enroll, kinds, log_in
+from tests.people import Clock, Enrolment, Sql, challenged, enroll, kinds, log_in
 from tests.upkeep.test_legacy import Older, adopt_all, leave
 from twofold import MFA, Reason, Rejected, Stale
 from twofold.metadata import tables
@@ -203,3 +203,24 @@ def test_a_spent_code_keeps_its_moment_and_its_hash_and_the_row_of_the_user_coun
     assert {number: row for number, row in rows().items() if number != spent.id} == {
         number: row for number, row in before.items() if number != spent.id
     }
+
+
+@pytest.mark.requirement("R41")
+def test_a_line_of_the_file_is_taken_as_it_is_and_a_symbol_too_many_is_no_guess(
+    mfa: MFA, enrolled: Enrolment, clock: Clock
+) -> None:
+    first, second, third, tenth = (enrolled.backup_codes[number] for number in (0, 1, 2, 9))
+    for line in (f" 1  {first}", f"10  {tenth}\r\n", f"2. {second}", f"“{third}”."):
+        assert log_in(mfa, enrolled.user_id, line).factor == "backup_codes"
+    before = kinds(mfa, enrolled.user_id)
+    token = challenged(mfa, enrolled.user_id)
+    for typo in (enrolled.backup_codes[4][:-1], enrolled.backup_codes[4] + "7", f"{first} {second}"):
+        with pytest.raises(Rejected) as refused:
+            mfa.verify(token, typo)
+        assert refused.value.reason is Reason.MALFORMED
+    assert mfa.status(enrolled.user_id).failed_attempts == 0
+    assert kinds(mfa, enrolled.user_id) == [*before, "challenged"]
+    for around in ("{}.", "\u201e{}\u201c", "\u2066{}\u2069", "({})", "{} \u3002"):
+        code = enrolled.phone.code()
+        assert log_in(mfa, enrolled.user_id, around.format(f"{code[:3]} {code[3:]}")).factor == "totp"
+        clock.forward(seconds=60)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 TEN_MINUTES, HOUR, MONTH = timedelta(minutes=10), timedelta(hours=1), timedelta(days=30)
 SINGLE_LINES_OF_A_DAY, TRIES_OF_A_SET_UP, A_FAILURE = 50, 10, 1_000_000
-NOT_SEEN = frozenset({"Zs", "Zl", "Zp", "Pd", "Cf", "Cc"})
+NOT_SEEN = ("Zs", "Zl", "Zp", "Pd", "Pc", "Pi", "Pf", "Ps", "Pe", "Cf", "Cc")
+MARKS = ".,;:'\"`·•。、\u2212\u060c\u06d4\u0964"
 COUNTED = frozenset({"wrong_code", "code_already_used", "clock_went_back"})
 
 Answer = tuple[str, timedelta | None]
@@ -421,13 +422,19 @@ class Model:
 
 
 def one_form(text: str) -> str:
-    """What was typed without what nobody sees, its digits those of ASCII."""
-    seen = [one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) not in NOT_SEEN]
+    """What was typed without what is no part of a code, its digits those of ASCII."""
+    plain = unicodedata.normalize("NFKC", text)
+    seen = [one for one in plain if one not in MARKS and unicodedata.category(one) not in NOT_SEEN]
     return "".join(str(unicodedata.digit(one)) if one.isdecimal() else one for one in seen) if len(text) <= 64 else ""
 
 
 def read(code: str) -> str | None:
-    """A code on paper as it is kept, or None for anything else."""
+    """A code on paper as it is kept, or None for anything else; a number of one or two digits may stand before it."""
+    numbered = re.fullmatch(r"(?s)\s*\d\d?(?:\s*[.):]\s*|\s+)(.+)", code)
+    return _read(code) or (_read(numbered[1]) if numbered else None)
+
+
+def _read(code: str) -> str | None:
     typed = one_form(code)
     plain = typed.upper().replace("O", "0").replace("I", "1").replace("L", "1")
     return plain if typed.isascii() and re.fullmatch("[0-9A-HJKMNP-TV-Z]{25}", plain) else None

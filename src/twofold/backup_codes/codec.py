@@ -7,6 +7,7 @@ no slow hash, and far past guessing.
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ GROUP = 5
 
 # What people write for the symbols that Crockford left out because they look alike.
 _READ = str.maketrans({"O": "0", "I": "1", "L": "1"})
+# ` 1  XXXXX-…`, as our own file has it, `10. XXXXX-…`, as a list that was printed and copied.
+_NUMBERED = re.compile(r"\s*\d{1,2}(?:\s*[.):]\s*|\s+)(.+)", re.DOTALL)
 # The spellings of before Twofold: letters and digits, with or without dashes between them.
 _LONGEST_OLDER = 32
 
@@ -38,7 +41,17 @@ def printed(code: str) -> str:
 
 
 def canonical(text: object) -> str | None:
-    """The one form that is hashed: upper case, no dashes or spaces, O as 0, I and L as 1. None for what is no code."""
+    """The one form that is hashed: upper case, no dashes or spaces, O as 0, I and L as 1. None for what is no code.
+
+    A line out of a list, with the number of the code before it, is that code.
+    """
+    code = _read(text)
+    if code is None and isinstance(text, str) and (listed := _NUMBERED.match(text)):
+        return _read(listed[1])
+    return code
+
+
+def _read(text: object) -> str | None:
     typed = one_form(text)
     # Unicode has letters whose upper case is two ASCII letters; only ASCII is read.
     if not typed.isascii():
