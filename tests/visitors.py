@@ -92,9 +92,28 @@ class Ada:
     def enroll(self) -> None:
         self.phone = self.begin()
         answer = self.browser.post("/mfa/setup/confirm", code=self.phone.code())
-        self.backup_codes = re.findall(r"<li>([0-9A-Z-]{29})</li>", answer.text)
+        assert answer.headers["location"] == "/mfa/backup-codes"
+        self.backup_codes = self.shown_codes()
         self.clock.forward(seconds=60)
         self.browser.get("/mfa/security")
+
+    def shown_codes(self) -> list[str]:
+        """The backup codes that this browser may see again."""
+        return re.findall(r"<li>([0-9A-Z-]{29})</li>", self.browser.get("/mfa/backup-codes").text)
+
+    def keep_codes(self) -> None:
+        """Say that the codes on the page are kept."""
+        self.shown_codes()
+        assert self.browser.post("/mfa/backup-codes/kept", kept="yes").headers["location"] == "/mfa/security?done=kept"
+        self.browser.get("/mfa/security")
+
+    def regenerate(self) -> list[str]:
+        """Ask for new backup codes, mean it, and read them. Those that wait to be kept are kept first."""
+        if self.shown_codes():
+            self.keep_codes()
+        self.browser.get("/mfa/backup-codes/regenerate")
+        assert self.browser.post("/mfa/backup-codes/regenerate", sure="yes").headers["location"] == "/mfa/backup-codes"
+        return self.shown_codes()
 
     def code(self) -> str:
         """A code that works, and has not been used."""

@@ -108,11 +108,11 @@ def find(engine: sa.Engine, session_id: str | None) -> Session | None:
 def find_current(engine: sa.Engine, mfa: MFA, session_id: str | None) -> Session | None:
     """The session of an id, unless the user's factors changed since it began, wherever that was done.
 
-    One that waits opens nothing, and is compared once it has become a session.
+    One that waits opens nothing, and is compared once it has become a session. The row stays: the request that changed
+    the factors may be about to give it the new epoch, while a second one of the same browser comes.
     """
     found = find(engine, session_id)
     if found is not None and found.challenge is None and mfa.status(found.user_id).epoch != found.epoch:
-        end(engine, session_id)
         return None
     return found
 

@@ -29,8 +29,9 @@ pytestmark = pytest.mark.backends("sqlite")
 # What is shown to its owner: the secret while it is set up, and the codes when they are made.
 OWNERS = {
     ("GET", "/mfa/setup"): ("the secret",),
-    ("POST", "/mfa/setup/confirm"): ("the secret", "a backup code"),
-    ("POST", "/mfa/backup-codes/regenerate"): ("a backup code",),
+    ("POST", "/mfa/setup/confirm"): ("the secret",),
+    ("GET", "/mfa/backup-codes"): ("a backup code",),
+    ("POST", "/mfa/backup-codes/kept"): ("a backup code",),
     ("POST", "/mfa/backup-codes/download"): ("a backup code",),
 }
 
@@ -118,10 +119,12 @@ def live(ada: Ada, canaries: Canaries, sql: Sql) -> None:
     ada.phone = ada.begin()
     canaries.hide_secret(ada.phone.secret)
     browser.post("/mfa/setup/confirm", code=code(is_wrong=True))
-    shown = browser.post("/mfa/setup/confirm", code=code())
-    ada.backup_codes = re.findall(r"<li>([0-9A-Z-]{29})</li>", shown.text)
+    browser.post("/mfa/setup/confirm", code=code())
+    ada.backup_codes = ada.shown_codes()
     canaries.hide("a backup code", *ada.backup_codes)
-    browser.post("/mfa/backup-codes/download", codes=" ".join(ada.backup_codes))
+    browser.post("/mfa/backup-codes/download")
+    browser.post("/mfa/backup-codes/kept")
+    ada.keep_codes()
     browser.get("/mfa/security")
 
     ada.sign_out()
@@ -138,13 +141,13 @@ def live(ada: Ada, canaries: Canaries, sql: Sql) -> None:
     ada.sign_in()
     cookies()
     browser.get("/mfa/security")
-    browser.post("/mfa/backup-codes/regenerate")
+    browser.get("/mfa/backup-codes/regenerate")
+    browser.post("/mfa/backup-codes/regenerate", sure="yes")
     browser.get("/mfa/reverify?next=security")
     browser.post("/mfa/reverify", code=right)
     browser.post("/mfa/reverify", code=code())
     browser.get("/mfa/security?done=confirmed")
-    regenerated = browser.post("/mfa/backup-codes/regenerate")
-    canaries.hide("a backup code", *re.findall(r"<li>([0-9A-Z-]{29})</li>", regenerated.text))
+    canaries.hide("a backup code", *ada.regenerate())
 
     # A device that is not there, a form of nowhere, one that is too long, a page that is not there, a wrong method.
     browser.post("/mfa/devices/404/revoke")

@@ -61,6 +61,8 @@ def test_the_pages_of_a_set_up_are_guarded(ada: Ada) -> None:
         ada.browser.get("/mfa/setup"),
         ada.browser.post("/mfa/setup/confirm", code=phone.wrong_code()),
         ada.browser.post("/mfa/setup/confirm", code=phone.code()),
+        ada.browser.get("/mfa/backup-codes"),
+        ada.browser.post("/mfa/backup-codes/kept"),
         ada.browser.post("/mfa/devices/1/revoke"),
     ):
         assert_guarded(answer)
@@ -93,7 +95,9 @@ def test_nothing_secret_is_in_an_address_or_a_link(ada: Ada) -> None:
     (link,) = re.findall(r' href="(otpauth:[^"]+)"', page)
     assert page.count("secret=") == link.count("secret=") == page.count("otpauth:") == 1
     page = page.replace(link, "")
-    answer = ada.browser.post("/mfa/setup/confirm", code=phone.code())
+    ada.browser.post("/mfa/setup/confirm", code=phone.code())
+    answer = ada.browser.get("/mfa/backup-codes")
+    assert len(re.findall(r"<li>[0-9A-Z-]{29}</li>", answer.text)) == 10
     for address in re.findall(r"(?:src|href|action)=\"([^\"]+)\"", page + answer.text):
         assert phone.secret not in address
         assert not re.search(r"[0-9A-Z]{5}-[0-9A-Z]{5}", address)

@@ -232,7 +232,7 @@ def test_a_backup_code_makes_no_browser_trusted(waiting: Ada) -> None:
     ("path", "fields"),
     [
         ("/mfa/setup/begin", {}),
-        ("/mfa/backup-codes/regenerate", {}),
+        ("/mfa/backup-codes/regenerate", {"sure": "yes"}),
         ("/mfa/disable", {"sure": "yes"}),
         ("/mfa/devices/1/revoke", {}),
         ("/mfa/devices/revoke-all", {}),

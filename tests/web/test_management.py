@@ -104,29 +104,15 @@ def test_the_security_page_says_what_stands_in_the_way_of_the_app(
 
 
 @pytest.mark.requirement("R37")
-def test_backup_codes_are_shown_once(enrolled: Ada) -> None:
-    for path in ("/mfa/security", "/mfa/setup", "/"):
+def test_backup_codes_are_shown_on_their_own_page_alone(enrolled: Ada) -> None:
+    for path in ("/mfa/security", "/mfa/setup", "/mfa/backup-codes/regenerate", "/"):
         page = enrolled.browser.get(path).text
         assert not any(code in page for code in enrolled.backup_codes)
 
 
-def test_backup_codes_come_as_a_file(enrolled: Ada) -> None:
-    answer = enrolled.browser.post("/mfa/backup-codes/download", codes=" ".join(enrolled.backup_codes))
-    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-    assert answer.headers["content-disposition"] == 'attachment; filename="backup-codes.txt"'
-    assert answer.headers["cache-control"] == "no-store"
-    assert all(code in answer.text for code in enrolled.backup_codes)
-
-
-@pytest.mark.parametrize("codes", ["", "<b>", "A" * 5000, "x y\u00e9"])
-def test_nothing_but_codes_comes_as_a_file(enrolled: Ada, codes: str) -> None:
-    assert enrolled.browser.post("/mfa/backup-codes/download", codes=codes).status_code == 400
-
-
 @pytest.mark.requirement("R36", "R40")
 def test_new_backup_codes_end_the_old_ones(enrolled: Ada) -> None:
-    answer = enrolled.browser.post("/mfa/backup-codes/regenerate")
-    made = re.findall(r"<li>([0-9A-Z-]{29})</li>", answer.text)
+    made = enrolled.regenerate()
     assert len(made) == 10
     assert not set(made) & set(enrolled.backup_codes)
     enrolled.sign_out()
@@ -137,13 +123,15 @@ def test_new_backup_codes_end_the_old_ones(enrolled: Ada) -> None:
 
 @pytest.mark.requirement("R38", "R47", "R83")
 def test_a_proof_that_is_too_old_asks_for_a_code(enrolled: Ada) -> None:
+    enrolled.keep_codes()
     enrolled.clock.forward(minutes=6)
-    answer = enrolled.browser.post("/mfa/backup-codes/regenerate")
+    enrolled.browser.get("/mfa/backup-codes/regenerate")
+    answer = enrolled.browser.post("/mfa/backup-codes/regenerate", sure="yes")
     assert answer.headers["location"] == "/mfa/reverify?next=security"
     enrolled.browser.get("/mfa/reverify?next=security")
     assert enrolled.browser.post("/mfa/reverify?next=security", code="000 000").status_code == 400
     enrolled.browser.post("/mfa/reverify?next=security", code=enrolled.code())
-    assert enrolled.browser.post("/mfa/backup-codes/regenerate").status_code == 200
+    assert len(enrolled.regenerate()) == 10
 
 
 def test_turning_off_must_be_meant(enrolled: Ada) -> None:
@@ -163,7 +151,8 @@ def test_another_phone_takes_over_without_a_gap(enrolled: Ada) -> None:
     assert enrolled.browser.post("/mfa/reverify", code=enrolled.code()).status_code == 303
     enrolled.browser.get("/mfa/setup")
     answer = enrolled.browser.post("/mfa/setup/confirm", code=new.code())
-    assert "Save your backup codes" in answer.text
+    assert answer.headers["location"] == "/mfa/backup-codes"
+    assert "Save your backup codes" in enrolled.browser.get("/mfa/backup-codes").text
     enrolled.phone = new
     enrolled.browser.get("/")
     enrolled.sign_out()
@@ -187,7 +176,7 @@ def test_devices_can_be_revoked_one_by_one_and_all_at_once(waiting: Ada) -> None
     page = waiting.browser.get("/mfa/security").text
     [device] = re.findall(r"/mfa/devices/(\d+)/revoke", page)
     assert waiting.browser.post(f"/mfa/devices/{device}/revoke").headers["location"].endswith("done=revoked")
-    assert waiting.browser.post(f"/mfa/devices/{device}/revoke").status_code == 404
+    assert waiting.browser.post(f"/mfa/devices/{device}/revoke").headers["location"].endswith("done=revoked")
     assert waiting.browser.post("/mfa/devices/revoke-all").headers["location"].endswith("done=all_revoked")
     waiting.sign_out()
     assert waiting.sign_in().headers["location"] == "/mfa/challenge"
@@ -250,7 +239,7 @@ def test_altered_backup_codes_are_told_as_such_and_the_app_lets_in_and_puts_them
     assert waiting.browser.post("/mfa/challenge", code=waiting.code()).headers["location"] == "/"
     shown = waiting.browser.get("/mfa/security").text
     assert shown.count("Stored backup codes did not fit and do not count") == 1
-    fresh = re.findall(r"<li>([0-9A-Z-]{29})</li>", waiting.browser.post("/mfa/backup-codes/regenerate").text)
+    fresh = waiting.regenerate()
     assert len(fresh) == 10
     waiting.sign_out()
     waiting.sign_in()
@@ -305,6 +294,6 @@ def test_another_session_of_the_user_does_not_see_the_waiting_secret_and_ends_wi
     assert thief.get("/").status_code == 200
     phone = ada.begin()
     assert phone.secret not in thief.get("/mfa/setup").text
-    assert ada.browser.post("/mfa/setup/confirm", code=phone.code()).status_code == 200
+    assert ada.browser.post("/mfa/setup/confirm", code=phone.code()).status_code == 303
     assert thief.get("/").headers["location"] == "/login"
     assert ada.browser.get("/").status_code == 200

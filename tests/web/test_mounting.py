@@ -56,11 +56,13 @@ def test_the_awaited_face_serves_the_same_pages_below_any_path(browser: Browser,
     page = browser.get("/app/account/mfa/setup").text
     secret = re.search(r'data-copy="([A-Z2-7]+)"', page)
     assert secret
-    answer = browser.post("/app/account/mfa/setup/confirm", code=Phone(secret[1], clock).code())
+    browser.post("/app/account/mfa/setup/confirm", code=Phone(secret[1], clock).code())
+    answer = browser.get("/app/account/mfa/backup-codes")
     assert len(re.findall(r"<li>[0-9A-Z-]{29}</li>", answer.text)) == 10
     assert "Two-step sign-in is on" in browser.get("/app/account/mfa/security").text
-    clock.forward(minutes=6)
-    regenerate = browser.post("/app/account/mfa/backup-codes/regenerate")
+    clock.forward(minutes=11)
+    browser.get("/app/account/mfa/backup-codes/regenerate")
+    regenerate = browser.post("/app/account/mfa/backup-codes/regenerate", sure="yes")
     assert regenerate.headers["location"] == "/app/account/mfa/reverify?next=security"
     browser.get("/app/account/mfa/reverify?next=export")
     answer = browser.post("/app/account/mfa/reverify?next=export", code=Phone(secret[1], clock).code())

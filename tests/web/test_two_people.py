@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 ACTIONS = [
     ("/mfa/disable", {"sure": "yes"}),
-    ("/mfa/backup-codes/regenerate", {}),
+    ("/mfa/backup-codes/regenerate", {"sure": "yes"}),
+    ("/mfa/backup-codes/kept", {"kept": "yes"}),
     ("/mfa/devices/revoke-all", {}),
     ("/mfa/devices/1/revoke", {}),
     ("/mfa/setup/begin", {}),

@@ -10,6 +10,7 @@ from twofold.web import activity, forms
 from twofold.web.languages import gettext as _
 from twofold.web.languages import gettext_noop
 from twofold.web.page import Page, error, redirect
+from twofold.web.pages import backup_codes
 from twofold.web.pages.proofs import fresh, is_fresh
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ DONE: Mapping[str, str] = {
     "disabled": gettext_noop("Two-step sign-in is off."),
     "revoked": gettext_noop("The device is no longer trusted."),
     "all_revoked": gettext_noop("No device is trusted any more."),
+    "kept": gettext_noop("Your backup codes are kept. Nobody sees them here again."),
     "confirmed": gettext_noop("Thank you. You can make changes for a few minutes."),
 }
 """What the security page says after a change, by the word in its address."""
@@ -42,6 +44,7 @@ async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
     context = {
         "now": site.clock(),
         "status": await site.mfa.status(me.user_id),
+        "codes_wait": await backup_codes.waiting(site, me) is not None,
         "devices": [
             device
             for device in await site.mfa.trusted_devices.list(me.user_id)
@@ -61,7 +64,9 @@ async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
 
 
 async def disable(site: Site, visit: Visit, me: SignedIn) -> Page:
-    """Turn two-step sign-in off."""
+    """Turn two-step sign-in off. Whoever asks twice reads twice that it is off."""
+    if not (await site.mfa.status(me.user_id)).is_enrolled:
+        return redirect(f"{visit.base}/security?done=disabled")
     if forms.field(visit.form, "sure") != "yes":
         raise forms.BadForm(400, _("Turning off was not confirmed."))
     await site.mfa.totp.disable(await fresh(site, me), request=visit.origin)
@@ -70,11 +75,13 @@ async def disable(site: Site, visit: Visit, me: SignedIn) -> Page:
 
 
 async def revoke(site: Site, visit: Visit, me: SignedIn) -> Page:
-    """Stop trusting one device."""
+    """Stop trusting one device. Whoever asks twice reads twice that it is not trusted."""
     await fresh(site, me)
     text = visit.path_values.get("device_id", "")
     is_number = text.isascii() and text.isdigit() and len(text) < 19
     if not is_number or not await site.mfa.trusted_devices.revoke(me.user_id, int(text), request=visit.origin):
+        if is_number and any(one.id == int(text) for one in await site.mfa.trusted_devices.list(me.user_id)):
+            return redirect(f"{visit.base}/security?done=revoked")
         back = (_("Back to security"), f"{visit.base}/security")
         return error(404, _("No such device"), _("This device is not trusted, or not any more."), action=back)
     return redirect(f"{visit.base}/security?done=revoked")

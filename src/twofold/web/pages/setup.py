@@ -13,6 +13,7 @@ from twofold.web import forms, refusals
 from twofold.web.languages import gettext as _
 from twofold.web.page import Page, redirect
 from twofold.web.pages.asking import nothing_typed, refused
+from twofold.web.pages.backup_codes import waiting
 from twofold.web.pages.proofs import fresh
 from twofold.web.refusals import Problem
 
@@ -41,9 +42,16 @@ async def begin(site: Site, visit: Visit, me: SignedIn) -> Page:
 
 
 async def confirm(site: Site, visit: Visit, me: SignedIn) -> Page:
-    """Take the first code of the app; answer with the backup codes, shown this once."""
+    """Take the first code of the app, and lead to the backup codes; a form that is sent twice leads there, too."""
     code = forms.field(visit.form, "code").strip()
-    if (await site.mfa.status(me.user_id)).is_enrolled:
+    status = await site.mfa.status(me.user_id)
+    if status.is_enrolled and not status.is_pending:
+        if await waiting(site, me) is not None:
+            return redirect(f"{visit.base}/backup-codes")
+        if status.enabled_at and site.clock() - status.enabled_at < site.settings.enrollment_lifetime:
+            # It was confirmed a moment ago, and the codes are kept.
+            return redirect(f"{visit.base}/security")
+    if status.is_enrolled:
         await fresh(site, me)
     if not code:
         return nothing_typed(await _setup(site, me))
@@ -57,7 +65,7 @@ async def confirm(site: Site, visit: Visit, me: SignedIn) -> Page:
         return refused(page, rejected, told)
     except EnrollmentExpired:
         return _over(await _setup(site, me))
-    page = Page("backup_codes.html", {"codes": enrolled.backup_codes, "is_new": True, "today": site.clock()})
+    page = redirect(f"{visit.base}/backup-codes")
     forgotten = device_cookie.name_for(site.settings, me.user_id)
     return replace(page, remember=enrolled.verified, changed=True, forget_device=forgotten)
 
