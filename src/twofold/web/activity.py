@@ -109,7 +109,8 @@ def _managing(details: Mapping[str, Any]) -> str:
 
 
 def _altered(details: Mapping[str, Any]) -> str:
-    return _(_ALTERED.get(str(details.get("table")), gettext_noop("Stored data did not fit and do not count")))
+    otherwise = gettext_noop("Stored data did not fit and do not count")
+    return _(_ALTERED.get(str(details.get("table")), otherwise))
 
 
 _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
