@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from twofold import request as origins
 from twofold.errors import MFAError
 from twofold.trusted_devices import cookie as device_cookie
-from twofold.web import binding, cookies, forms, gate, rendering, sessions
+from twofold.web import assets, binding, cookies, forms, gate, sessions
 from twofold.web.binding import Binding, runtime_of
 from twofold.web.fallback import METHODS, Exact, Fallback
 from twofold.web.forms import BadForm
@@ -196,10 +196,10 @@ def _is_answer(request: Request, problem: Exception) -> bool:
 
 
 async def _static(name: str) -> Response:
-    if name not in rendering.ASSETS:
-        return Response(status_code=404, headers=dict(rendering.ASSET_HEADERS) | {"Cache-Control": "no-store"})
-    content, content_type = rendering.ASSETS[name]
-    return Response(content, headers={**rendering.ASSET_HEADERS, "Content-Type": content_type})
+    if name not in assets.ASSETS:
+        return Response(status_code=404, headers=dict(assets.HEADERS) | {"Cache-Control": "no-store"})
+    content, content_type = assets.ASSETS[name]
+    return Response(content, headers={**assets.HEADERS, "Content-Type": content_type})
 
 
 def _outside(request: Request, public_url: str | None) -> Outside:

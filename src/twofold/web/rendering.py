@@ -1,9 +1,7 @@
-"""Templates into HTML, and the style sheet and script that go with them."""
+"""Templates into HTML."""
 
 from __future__ import annotations
 
-import hashlib
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
 from jinja2 import (
@@ -19,32 +17,13 @@ from jinja2 import (
 )
 from markupsafe import Markup
 
-from twofold.web import languages, words
+from twofold.web import assets, languages, words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime, timedelta
     from pathlib import Path
 
     from jinja2.runtime import Context
-
-_CONTENT_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-
-ASSETS: Mapping[str, tuple[bytes, str]] = {
-    entry.name: (entry.read_bytes(), f"{_CONTENT_TYPES[entry.name.rpartition('.')[2]]}; charset=utf-8")
-    for entry in files("twofold.web").joinpath("static").iterdir()
-}
-"""The static files by name: bytes and content type."""
-
-VERSION = hashlib.sha256(b"".join(ASSETS[name][0] for name in sorted(ASSETS))).hexdigest()[:12]
-"""Changes with any static file, so that a browser may keep what it has for a year."""
-
-ASSET_HEADERS: Mapping[str, str] = {
-    "Cache-Control": "public, max-age=31536000, immutable",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 def environment(*sources: str | Path) -> Environment:
@@ -71,7 +50,7 @@ def environment(*sources: str | Path) -> Environment:
         "number": _number,
         "groups": words.groups,
     }
-    made.globals |= {"version": VERSION, "language": languages.current}
+    made.globals |= {"version": assets.VERSION, "language": languages.current}
     made.globals |= {"stylesheet": None, "logo": None, "favicon": None, "links": ()}
     made.policies["ext.i18n.trimmed"] = True
     cast("Any", made).install_gettext_callables(_gettext, _ngettext, newstyle=True)

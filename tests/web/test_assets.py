@@ -1,0 +1,33 @@
+"""The style sheet and the script, as they are sent: without what is for whoever reads the source, and nothing else."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.servers import chromium
+from tests.test_browser import SWITCHES
+from twofold.web.assets import ASSETS
+
+
+@pytest.mark.parametrize("name", sorted(ASSETS))
+def test_nothing_is_left_that_only_a_reader_of_the_source_needs(name: str) -> None:
+    lines = ASSETS[name][0].decode().splitlines()
+    assert not [line for line in lines if not line.strip() or line[0].isspace() or line.startswith(("/*", "//"))]
+
+
+def test_a_browser_reads_the_same_rules_of_it() -> None:
+    source = files("twofold.web").joinpath("static", "twofold.css").read_text()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
+        page = browser.new_page()
+        rules = (
+            "text => { const sheet = new CSSStyleSheet(); sheet.replaceSync(text); "
+            "return [...sheet.cssRules].map(rule => rule.cssText) }"
+        )
+        sent = page.evaluate(rules, ASSETS["twofold.css"][0].decode())
+        assert len(sent) > 100
+        assert sent == page.evaluate(rules, source)
+        browser.close()
