@@ -54,23 +54,27 @@ class SampleHost:
 
     async def session(self, request: Request) -> Waiting | SignedIn | None:
         """Who this request is from."""
-        found = await run_in_threadpool(sessions.find_current, self.engine, self.mfa, session_id(request))
+        found = await run_in_threadpool(
+            sessions.find_current, self.engine, self.mfa, session_id(request), or_answered=True
+        )
         if found is None:
             return None
         if found.challenge is not None:
-            return Waiting(found.id, found.challenge, found.email)
+            return Waiting(found.id, found.challenge, found.email, is_answered=found.answered_by is not None)
         return SignedIn(found.id, found.user_id, found.email, found.proof)
 
     async def log_in(self, request: Request, response: Response, verified: Verified) -> None:
-        """The waiting session ends and a new one begins, under a new id (ASVS 7.2.4)."""
+        """A new session begins under a new id (ASVS 7.2.4), and the waiting one opens nothing any more."""
 
         def change() -> str:
-            waiting = sessions.find(self.engine, session_id(request))
-            sessions.end(self.engine, session_id(request))
+            waiting = sessions.find(self.engine, session_id(request), or_answered=True)
             if waiting is None or waiting.user_id != verified.user_id:
                 # The password was changed while the code was typed: this login had the old one.
+                sessions.end(self.engine, session_id(request))
                 return sessions.new_id()
-            return sessions.begin(self.engine, waiting.account, "two steps", waiting.epoch, proof=verified.token)
+            began = sessions.begin(self.engine, waiting.account, "two steps", waiting.epoch, proof=verified.token)
+            sessions.answer(self.engine, waiting, began)
+            return began
 
         set_session(request, response, await run_in_threadpool(change))
 

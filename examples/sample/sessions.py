@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 How = Literal["password", "trusted device", "two steps"]
 
-_WAITING = timedelta(minutes=10)
+# Longer than a challenge, so that a page can say that it waited too long.
+_WAITING = timedelta(minutes=15)
+_ANSWERED = timedelta(seconds=30)
 _SIGNED_IN = timedelta(hours=12)
 
 
@@ -39,6 +41,7 @@ class Session:
     epoch: str | None
     challenge: str | None = field(repr=False)
     proof: str | None = field(repr=False)
+    answered_by: str | None = field(default=None, repr=False)
 
     @property
     def user_id(self) -> int:
@@ -81,8 +84,22 @@ def begin(
     return session_id
 
 
-def find(engine: sa.Engine, session_id: str | None) -> Session | None:
-    """The session of an id, while it lives."""
+def answer(engine: sa.Engine, waiting: Session, by: str) -> None:
+    """Let a session that waited be followed by another one. It opens nothing, and lives for a moment longer.
+
+    Where the answer with the new session's cookie is lost, the browser comes once more with the old one: what followed
+    it before ends then.
+    """
+    now = datetime.now(UTC)
+    kept = sa.update(sessions).where(sessions.c.id_hash == _hash(waiting.id))
+    with engine.begin() as connection:
+        if waiting.answered_by is not None:
+            connection.execute(sa.delete(sessions).where(sessions.c.id_hash == waiting.answered_by))
+        connection.execute(kept.values(answered_by=_hash(by), expires_at=now + _ANSWERED))
+
+
+def find(engine: sa.Engine, session_id: str | None, *, or_answered: bool = False) -> Session | None:
+    """The session of an id, while it lives; with `or_answered` also one that another has followed a moment ago."""
     if not session_id:
         return None
     query = (
@@ -98,20 +115,20 @@ def find(engine: sa.Engine, session_id: str | None) -> Session | None:
     )
     with engine.connect() as connection:
         row = connection.execute(query).first()
-    if row is None:
+    if row is None or (row.answered_by is not None and not or_answered):
         return None
     challenge, proof = _opened(session_id, row.challenge), _opened(session_id, row.proof)
     account = Account(row.user_id, row.password_serial)
-    return Session(session_id, account, row.subject, row.how, row.epoch, challenge, proof)
+    return Session(session_id, account, row.subject, row.how, row.epoch, challenge, proof, row.answered_by)
 
 
-def find_current(engine: sa.Engine, mfa: MFA, session_id: str | None) -> Session | None:
+def find_current(engine: sa.Engine, mfa: MFA, session_id: str | None, *, or_answered: bool = False) -> Session | None:
     """The session of an id, unless the user's factors changed since it began, wherever that was done.
 
     One that waits opens nothing, and is compared once it has become a session. The row stays: the request that changed
     the factors may be about to give it the new epoch, while a second one of the same browser comes.
     """
-    found = find(engine, session_id)
+    found = find(engine, session_id, or_answered=or_answered)
     if found is not None and found.challenge is None and mfa.status(found.user_id).epoch != found.epoch:
         return None
     return found

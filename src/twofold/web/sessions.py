@@ -49,6 +49,10 @@ class Host(Protocol[RequestT_contra, ResponseT_contra]):
     ) -> Awaitable[None] | None:
         """Sign in for good: end the waiting session, begin another with a new id, and keep `verified.token` in it.
 
+        A form that is sent twice loses the first answer with its cookie. A host that keeps the waiting session for 30
+        seconds more, as one that opens nothing, and gives it as `Waiting(..., is_answered=True)`, is asked to log in
+        once more then; what followed the first answer may end. Else the person reads that they may be signed in.
+
         `response` leads to `home_url`; a host that remembers where the person wanted to go changes its `location`.
         """
         ...

@@ -24,7 +24,8 @@ class Waiting(Confidential):
     `session_id` is secret, and stable for as long as the session lives: the pages' forms are bound to it. `onward` are
     absolute addresses on other origins to which the host may lead on from the page's form; browsers hold redirects
     after a form against the page's policy. `keeps_opener` is for a login in a popup whose opener is of another origin
-    and waits for its word.
+    and waits for its word. `is_answered` says that a session followed this one a moment ago: its answer may be lost, so
+    the same code logs in once more, and nothing else does.
     """
 
     session_id: str = field(repr=False)
@@ -32,6 +33,7 @@ class Waiting(Confidential):
     account_name: str
     onward: tuple[str, ...] = ()
     keeps_opener: bool = False
+    is_answered: bool = False
 
     def __post_init__(self) -> None:
         origins_of(self.onward)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from twofold.errors import NotEnrolled, Reason, Rejected
+from twofold.errors import NotEnrolled, Reason, Rejected, Stale
 from twofold.web import forms
 from twofold.web.page import Page, redirect
 from twofold.web.pages.asking import code_page, nothing_typed, refused_code
@@ -13,6 +14,10 @@ from twofold.web.pages.asking import code_page, nothing_typed, refused_code
 if TYPE_CHECKING:
     from twofold.web.site import Site
     from twofold.web.visit import SignedIn, Visit
+
+
+_TWICE = timedelta(seconds=30)
+"""So long after a proof the same code is the same form, sent twice."""
 
 
 async def reverify_form(site: Site, visit: Visit, me: SignedIn) -> Page:
@@ -33,8 +38,23 @@ async def reverify(site: Site, visit: Visit, me: SignedIn) -> Page:
     except Rejected as rejected:
         if rejected.reason is Reason.NOT_ENROLLED:
             raise NotEnrolled from None
+        if rejected.reason is Reason.CODE_ALREADY_USED and await _has_just_proven(site, me):
+            # The form came twice, and the first one has done it.
+            return redirect(_destination(site, visit))
         return refused_code("reverify.html", site, visit, await site.mfa.status(me.user_id), rejected)
+    return replace(redirect(_destination(site, visit)), remember=verified)
+
+
+def _destination(site: Site, visit: Visit) -> str:
     # The address names a destination, so that it can never be one of somebody else's.
     own = {"security": f"{visit.base}/security?done=confirmed", "setup": f"{visit.base}/setup"}
     places = {**site.destinations, **own}
-    return replace(redirect(places.get(visit.query.get("next", ""), own["security"])), remember=verified)
+    return places.get(visit.query.get("next", ""), own["security"])
+
+
+async def _has_just_proven(site: Site, me: SignedIn) -> bool:
+    try:
+        await site.mfa.proof(me.proof or "", max_age=_TWICE)
+    except Stale:
+        return False
+    return True
