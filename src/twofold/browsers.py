@@ -36,6 +36,10 @@ _PLATFORMS = (
     ("Tizen", r"\bTizen\b"),
     ("Linux", r"\bLinux\b"),
 )
+BROWSERS = frozenset(name for name, _ in _FAMILIES)
+PLATFORMS = frozenset(name for name, _ in _PLATFORMS)
+"""The names that stand in a family."""
+
 # With "desktop site", or by default on a tablet, a browser says that it runs on the system on the right.
 _DESKTOP_SITES = {"iPhone": "macOS", "iPad": "macOS", "Android": "Linux", "HarmonyOS": "Linux"}
 # What comes as a web view, or is not told apart by the package.

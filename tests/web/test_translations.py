@@ -26,7 +26,7 @@ TAGS = ("ar", "de", "es", "fr", "ja")
 PLACE = re.compile(r"%\((\w+)\)s")
 TEMPLATES = sorted(catalogues.WEB.glob("templates/*"))
 # What is said in the same words in every language.
-NAMES = {"QR", "TOTP", "UTC", "txt"}
+NAMES = {"QR", "TOTP", "UTC", "txt", "Mac", "iPad"}
 
 
 def test_there_are_six_languages() -> None:

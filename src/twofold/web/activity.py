@@ -9,6 +9,7 @@ from twofold.kinds import Kind
 from twofold.request import Request
 from twofold.web.languages import gettext as _
 from twofold.web.languages import gettext_noop, ngettext
+from twofold.web.naming import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -163,5 +164,5 @@ def event(happened: Event) -> str:
 
 def place(happened: Event) -> str:
     """From where: `Firefox on Linux · 192.0.2.7`, as far as it is known."""
-    browser = Request(user_agent=happened.user_agent).device_name if happened.user_agent else None
+    browser = named(Request(user_agent=happened.user_agent).device_name) if happened.user_agent else None
     return " · ".join(part for part in (browser, happened.ip_address) if part)

@@ -17,7 +17,7 @@ from jinja2 import (
 )
 from markupsafe import Markup
 
-from twofold.web import assets, languages, words
+from twofold.web import assets, languages, naming, words
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -48,6 +48,7 @@ def environment(*sources: str | Path) -> Environment:
         "duration": _duration,
         "from_now": _from_now,
         "number": _number,
+        "named": _named,
         "groups": words.groups,
     }
     made.globals |= {"version": assets.VERSION, "language": languages.current}
@@ -106,6 +107,11 @@ def _duration(_page: Context, span: timedelta) -> str:
 @pass_context
 def _from_now(_page: Context, span: timedelta) -> str:
     return languages.current().from_now(span)
+
+
+@pass_context
+def _named(_page: Context, name: str) -> str:
+    return naming.named(name)
 
 
 @pass_context

@@ -1,0 +1,31 @@
+"""Names of browsers in the current language. They are kept in English, as `browsers.name` makes them. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twofold import browsers
+from twofold.web.languages import gettext as _
+from twofold.web.languages import gettext_noop
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_GENERIC: Mapping[str, str] = {
+    "A browser": gettext_noop("A browser"),
+    "An app": gettext_noop("An app"),
+    "an unknown system": gettext_noop("an unknown system"),
+    "Mac or iPad": gettext_noop("Mac or iPad"),
+}
+
+
+def named(name: str) -> str:
+    """A browser's name as the reader says it. A name that its owner gave stays as it is."""
+    browser, on, platform = name.rpartition(" on ")
+    if on and (browser in browsers.BROWSERS | set(_GENERIC) or platform in browsers.PLATFORMS | set(_GENERIC)):
+        return _("%(browser)s on %(platform)s", browser=_generic(browser), platform=_generic(platform))
+    return _generic(name)
+
+
+def _generic(part: str) -> str:
+    return _(_GENERIC[part]) if part in _GENERIC else part
