@@ -165,8 +165,8 @@ class Story(NamedTuple):
 
 
 OLD, COPIED = (
-    "An old cookie of Firefox on Linux came, and a code was asked for",
-    "A copied cookie of Firefox on Linux was used",
+    "An old mark of trust of Firefox on Linux came, and a code was asked for",
+    "Two browsers came as Firefox on Linux, so its mark of trust was copied",
 )
 ANEW = "Firefox on Linux is trusted anew"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,9 +12,25 @@ from twofold import Event, Reason, Rejected
 from twofold.kinds import Kind
 from twofold.web import activity, refusals
 
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+WAITS = timedelta(minutes=10)
+
 
 def said(kind: str, **details: Any) -> str:
-    return activity.event(Event(1, 1, 1, kind, "success", details, None, None, None, datetime(2026, 1, 1, tzinfo=UTC)))
+    return activity.event(Event(1, 1, 1, kind, "success", details, None, None, None, NOON))
+
+
+def lines(*happened: tuple[str, dict[str, Any], int], status: str = "success", later: int = 60) -> list[activity.Line]:
+    """The lines of events that happened so many minutes after noon, the oldest first."""
+    events = [
+        Event(seq, 1, seq, kind, status, details, "192.0.2.1", None, None, NOON + timedelta(minutes=minute))
+        for seq, (kind, details, minute) in enumerate(happened, 1)
+    ]
+    return activity.lines(events[::-1], NOON + timedelta(minutes=later), waits=WAITS)
+
+
+WRONG = {"reason": "wrong_code", "occasion": "login"}
+RIGHT = {"factor": "totp", "occasion": "login"}
 
 
 def test_every_kind_has_a_sentence_of_its_own() -> None:
@@ -22,16 +39,65 @@ def test_every_kind_has_a_sentence_of_its_own() -> None:
     assert not {str(kind).replace("_", " ").capitalize() for kind in Kind} & sentences
 
 
-def test_a_contested_device_and_a_refused_change_are_told_plainly() -> None:
-    contested = said("device_contested", device="Firefox on Linux", reason="an old token of this device came")
-    assert contested == "An old cookie of Firefox on Linux came, and a code was asked for"
+def test_no_line_speaks_of_what_only_its_programmers_know() -> None:
+    for kind in Kind:
+        assert not re.search(r"cookie|token|\bseal|encrypt|\brows?\b|\btable|%", said(kind)), kind
+
+
+def test_a_challenge_and_the_sign_in_that_followed_are_one_line() -> None:
+    (line,) = lines(("challenged", {}, 0), ("code_accepted", RIGHT, 1))
+    assert (line.sentence, line.advice) == ("Signed in with a code from the app", None)
+
+
+def test_a_challenge_without_a_code_says_so_and_what_to_do() -> None:
+    (line,) = lines(("challenged", {}, 0))
+    assert line.sentence == "The password was right, and no code was given"
+    assert line.status == "refused"
+    assert line.advice == "If that was not you, somebody knows your password: change it."
+    (fresh,) = lines(("challenged", {}, 0), later=5)
+    assert fresh.sentence == "The password was right, and a code was asked for"
+    begun_again = lines(("challenged", {}, 0), ("challenged", {}, 1), later=2)
+    assert [line.sentence for line in begun_again] == [fresh.sentence, line.sentence]
+
+
+def test_wrong_codes_that_follow_each_other_are_one_line() -> None:
+    story = [("challenged", {}, 0), *(("code_refused", WRONG, minute) for minute in range(5))]
+    (line,) = lines(*story, status="refused")
+    assert line.sentence == "5 wrong codes were given to sign in"
+    assert (line.since, line.at, line.number) == (NOON, NOON + timedelta(minutes=4), 1)
+    assert line.advice == "If that was not you, somebody knows your password: change it."
+    newest, older = lines(*story[:2], ("code_accepted", RIGHT, 2))
+    assert (newest.sentence, older.sentence) == (
+        "Signed in with a code from the app",
+        "A wrong code was given to sign in",
+    )
+    assert older.advice is None
+
+
+def test_the_same_again_is_counted_and_other_places_are_told_apart() -> None:
+    recognized = ("device_recognized", {"device": "Firefox on Linux"}, 1)
+    (line,) = lines(recognized, recognized, recognized)
+    assert (line.number, line.sentence) == (3, "Signed in on a trusted device, Firefox on Linux")
+    assert len(lines(recognized, ("device_recognized", {"device": "Phone"}, 2), recognized)) == 3
+
+
+def test_each_alarm_says_what_to_do() -> None:
+    told = {
+        kind: lines((kind, {}, 0), status="alarm")[0].advice
+        for kind in (Kind.DEVICE_THEFT, Kind.ROWS_ALTERED, Kind.SEAL_BROKEN, Kind.KEY_MISSING, Kind.CLOCK_SET_RIGHT)
+    }
+    assert all(told.values())
+    assert told[Kind.DEVICE_THEFT] == "Change your password, and stop trusting devices that you do not know."
+    (codes,) = lines(("rows_altered", {"table": "mfa_backup_codes"}, 0), status="alarm")
+    assert codes.advice == "Make new backup codes, and tell support."
 
 
 @pytest.mark.requirement("R98")
 def test_a_line_that_stands_for_many_says_for_how_many() -> None:
-    told = said("challenged", gathered=73)
-    assert told == "The password was right, and a code was asked for, the latest of 73 such entries that day"
-    refused = said("code_refused", reason="wrong_code", occasion="login", gathered=51)
+    (line,) = lines(("challenged", {"gathered": 73}, 0))
+    told = "The password was right, and a code was asked for, the latest of 73 such entries that day"
+    assert line.sentence == told
+    refused = said("code_refused", gathered=51, **WRONG)
     assert refused == "A wrong code was given to sign in, the latest of 51 such entries that day"
 
 

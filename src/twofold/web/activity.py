@@ -1,20 +1,25 @@
-"""Events as their owner reads them. Pure."""
+"""The log as its owner reads it: what belongs together in one line, and what to do about it. Pure."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twofold.errors import Reason
-from twofold.kinds import Kind
+from twofold.kinds import Kind, Status
 from twofold.request import Request
 from twofold.web.languages import gettext as _
 from twofold.web.languages import gettext_noop, ngettext
 from twofold.web.naming import named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime, timedelta
 
     from twofold.outcomes import Event
+
+CONTEXT = 50
+"""So many later events tell what became of a challenge, at the edge of a page."""
 
 _ACCEPTED: Mapping[tuple[str, str], str] = {
     ("login", "totp"): gettext_noop("Signed in with a code from the app"),
@@ -93,15 +98,13 @@ def _revoked(details: Mapping[str, Any]) -> str:
 
 
 def _stolen(details: Mapping[str, Any]) -> str:
-    if name := details.get("device"):
-        return _("A copied cookie of %(device)s was used; it is no longer trusted", device=name)
-    return _("A copied cookie of a device was used; it is no longer trusted")
+    name = details.get("device") or _("a device")
+    return _("Two browsers came as %(device)s, so its mark of trust was copied; it is no longer trusted", device=name)
 
 
 def _contested(details: Mapping[str, Any]) -> str:
-    if name := details.get("device"):
-        return _("An old cookie of %(device)s came, and a code was asked for", device=name)
-    return _("An old cookie of a device came, and a code was asked for")
+    name = details.get("device") or _("a device")
+    return _("An old mark of trust of %(device)s came, and a code was asked for", device=name)
 
 
 def _managing(details: Mapping[str, Any]) -> str:
@@ -137,13 +140,73 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.PASSWORD_CHANGED: lambda _details: _("The password was changed"),
     Kind.RESET: lambda _details: _("Two-step sign-in was removed by support"),
     Kind.REPAIRED: lambda _details: _("Two-step sign-in was repaired by support"),
-    Kind.RESEALED: lambda _details: _("The stored secret was encrypted again with a newer key"),
+    Kind.RESEALED: lambda _details: _("The key that protects your app was renewed by this service"),
     Kind.ADOPTED: lambda _details: _("Two-step sign-in moved to a safer store"),
     Kind.PRUNED: lambda _details: _("Entries of long ago were removed from this list"),
     Kind.KEY_MISSING: lambda _details: _("A code could not be checked because of a fault on our side"),
     Kind.ROWS_ALTERED: _altered,
     Kind.SEAL_BROKEN: lambda _details: _("A code could not be checked because stored data did not fit"),
 }
+
+
+_UNANSWERED = gettext_noop("The password was right, and no code was given")
+_MANY = 3
+
+_NOT_YOU = gettext_noop("If that was not you, somebody knows your password: change it.")
+_STRANGERS = gettext_noop("Change your password, and stop trusting devices that you do not know.")
+_SUPPORT = gettext_noop("You need not do anything. If it goes on, tell support.")
+_ADVICE: Mapping[str, str] = {
+    Kind.DEVICE_CONTESTED: gettext_noop("If that was not you, stop trusting this device and change your password."),
+    Kind.DEVICE_THEFT: _STRANGERS,
+    Kind.MANAGEMENT_REFUSED: _NOT_YOU,
+    Kind.KEY_MISSING: _SUPPORT,
+    Kind.CLOCK_SET_RIGHT: _SUPPORT,
+    Kind.SEAL_BROKEN: gettext_noop("Tell support."),
+}
+_ADVICE_ON_ALTERED: Mapping[str, str] = {
+    "mfa_backup_codes": gettext_noop("Make new backup codes, and tell support."),
+    "mfa_device_trusts": gettext_noop("Stop trusting all devices, and tell support."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: what happened, how often, from where, and what to do about it.
+
+    `since` is the moment of the first of several, and `newest` the number of the last one in the log. `number` is 1
+    where the sentence itself says how many.
+    """
+
+    sentence: str
+    advice: str | None
+    place: str
+    status: str
+    at: datetime
+    since: datetime | None
+    number: int
+    newest: int
+
+
+@dataclass(slots=True)
+class _Several:
+    """Events of one line, the oldest first."""
+
+    events: list[Event]
+    is_unanswered: bool = False
+
+    @property
+    def last(self) -> Event:
+        return self.events[-1]
+
+    @property
+    def is_of_wrong_codes(self) -> bool:
+        details = self.last.details
+        is_wrong = self.last.kind == Kind.CODE_REFUSED and str(details.get("reason")) not in _REFUSED
+        return is_wrong and details.get("occasion") == "login" and "gathered" not in details
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return (self.is_unanswered, event(self.last), place(self.last), self.last.status)
 
 
 def event(happened: Event) -> str:
@@ -166,3 +229,68 @@ def place(happened: Event) -> str:
     """From where: `Firefox on Linux · 192.0.2.7`, as far as it is known."""
     browser = named(Request(user_agent=happened.user_agent).device_name) if happened.user_agent else None
     return " · ".join(part for part in (browser, happened.ip_address) if part)
+
+
+def lines(events: Sequence[Event], now: datetime, *, waits: timedelta) -> list[Line]:
+    """The lines of these events, both the newest first; `waits` is how long a challenge waits for its code.
+
+    A challenge and the codes that followed are told once. One that got no code stands alone: its password was right.
+    """
+    several: list[_Several] = []
+    asked: _Several | None = None
+    for happened in reversed(events):
+        made = _Several([happened])
+        is_code = happened.kind in {Kind.CODE_ACCEPTED, Kind.CODE_REFUSED}
+        if asked is not None and is_code and happened.details.get("occasion") == "login":
+            several.remove(asked)
+            asked = None
+        if happened.kind == Kind.CHALLENGED and "gathered" not in happened.details:
+            if asked is not None:
+                # Whoever begins again has given up the sign-in before.
+                asked.is_unanswered = True
+            asked = made
+            made.is_unanswered = now - happened.at >= waits
+        several.append(made)
+    return [_line(one) for one in reversed(_together(several))]
+
+
+def _together(several: list[_Several]) -> list[_Several]:
+    """Lines that say the same, one after the other, in one."""
+    found: list[_Several] = []
+    for one in several:
+        if found and found[-1].key == one.key and "gathered" not in one.last.details:
+            found[-1].events += one.events
+        else:
+            found.append(one)
+    return found
+
+
+def _line(several: _Several) -> Line:
+    last, number = several.last, len(several.events)
+    sentence = _(_UNANSWERED) if several.is_unanswered else event(last)
+    if several.is_of_wrong_codes:
+        sentence = ngettext("A wrong code was given to sign in", "%(num)s wrong codes were given to sign in", number)
+    return Line(
+        sentence=sentence,
+        advice=_advice(several),
+        place=place(last),
+        status=Status.REFUSED if several.is_unanswered else last.status,
+        at=last.at,
+        since=several.events[0].at if number > 1 else None,
+        number=1 if several.is_of_wrong_codes else number,
+        newest=last.seq,
+    )
+
+
+def _advice(several: _Several) -> str | None:
+    last = several.last
+    if last.kind == Kind.ROWS_ALTERED:
+        return _(_ADVICE_ON_ALTERED.get(str(last.details.get("table")), _ADVICE[Kind.SEAL_BROKEN]))
+    if last.kind in _ADVICE:
+        return _(_ADVICE[last.kind])
+    if last.kind == Kind.CODE_REFUSED and last.details.get("reason") == Reason.CLOCK_WENT_BACK:
+        return _(_SUPPORT)
+    is_guessed_at = several.is_of_wrong_codes and len(several.events) >= _MANY
+    if several.is_unanswered or is_guessed_at or last.status == Status.ALARM:
+        return _(_NOT_YOU)
+    return None

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from twofold.web.site import Site
     from twofold.web.visit import SignedIn, Visit
 
-EVENTS_PER_PAGE = 10
+LINES_PER_PAGE = 10
+_READ = 150
 
 DONE: Mapping[str, str] = {
     "disabled": gettext_noop("Two-step sign-in is off."),
@@ -36,10 +37,7 @@ async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
     before = visit.query.get("before")
     if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):
         raise forms.BadForm(400, _("This address is not one of ours."))
-    events = await site.mfa.events.recent(
-        me.user_id, limit=EVENTS_PER_PAGE + 1, before=int(before) if before is not None else None
-    )
-    shown = events[:EVENTS_PER_PAGE]
+    lines, older = await _activity(site, me, None if before is None else int(before))
     notice = DONE.get(visit.query.get("done", ""))
     context = {
         "now": site.clock(),
@@ -50,17 +48,29 @@ async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
             for device in await site.mfa.trusted_devices.list(me.user_id)
             if device.is_active or device.is_contested
         ],
-        "events": [
-            {"words": activity.event(event), "place": activity.place(event), "at": event.at, "status": event.status}
-            for event in shown
-        ],
-        "older": shown[-1].seq if len(events) > len(shown) else None,
+        "events": lines,
+        "older": older,
         "is_first_page": before is None,
         "is_fresh": await is_fresh(site, me),
         "notice": _(notice) if notice else None,
         "total": site.settings.backup_code_count,
     }
     return Page("security.html", context)
+
+
+async def _activity(site: Site, me: SignedIn, before: int | None) -> tuple[list[activity.Line], int | None]:
+    """The lines of one page, and where the next one begins.
+
+    What came a little later is read as well: it says what became of a challenge at the edge.
+    """
+    limit = activity.CONTEXT + _READ
+    after = None if before is None else before + activity.CONTEXT
+    events = await site.mfa.events.recent(me.user_id, limit=limit, before=after)
+    lines = activity.lines(events, site.clock(), waits=site.settings.challenge_lifetime)
+    left = [line for line in lines if before is None or line.newest < before]
+    if len(left) > LINES_PER_PAGE:
+        return left[:LINES_PER_PAGE], left[LINES_PER_PAGE].newest + 1
+    return left, events[-1].seq if len(events) == limit else None
 
 
 async def disable(site: Site, visit: Visit, me: SignedIn) -> Page:
