@@ -117,7 +117,7 @@ class Device:
     """A browser that may skip the challenge while it `is_active`, as its owner sees it.
 
     One that `is_contested` may not: an old token of it came, so an answer was lost, the browser was brought back from a
-    copy, or somebody copied the cookie.
+    copy, or somebody copied the cookie. `is_this` is true where the browser that asked brought its token.
     """
 
     id: int
@@ -134,6 +134,7 @@ class Device:
     revoked_reason: str | None
     is_active: bool
     is_contested: bool = False
+    is_this: bool = False
 
 
 @dataclass(frozen=True, slots=True)

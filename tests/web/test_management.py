@@ -310,3 +310,21 @@ def test_another_session_of_the_user_does_not_see_the_waiting_secret_and_ends_wi
     assert ada.browser.post("/mfa/setup/confirm", code=phone.code()).status_code == 303
     assert thief.get("/").headers["location"] == "/login"
     assert ada.browser.get("/").status_code == 200
+
+
+def test_devices_of_one_name_are_told_apart_and_this_one_is_named(
+    enrolled: Ada, open_browser: Callable[..., Browser]
+) -> None:
+    others = [Ada(open_browser(), enrolled.clock, phone=enrolled.phone) for _ in range(2)]
+    for person in (*others, enrolled):
+        person.browser.client.headers["user-agent"] = FIREFOX.user_agent or ""
+        if person is enrolled:
+            person.sign_out()
+        person.sign_in()
+        person.browser.post("/mfa/challenge", code=person.code(), trust_device="yes")
+    page = enrolled.browser.get("/mfa/security").text
+    labels = re.findall(r'aria-label="Stop trusting ([^"]+)"', page)
+    assert labels == ["Firefox on Linux (3)", "Firefox on Linux (2)", "Firefox on Linux"]
+    assert page.count("This device") == 1
+    assert page.index("Firefox on Linux (3)") < page.index("This device") < page.index("Firefox on Linux (2)")
+    assert page.count("first trusted") == 3

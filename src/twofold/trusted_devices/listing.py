@@ -11,6 +11,7 @@ from twofold.account import reading, sealed
 from twofold.account.statements import HeldDevice
 from twofold.errors import Tampered
 from twofold.outcomes import Device
+from twofold.trusted_devices.series import is_token, of_series
 from twofold.trusted_devices.standing import active, is_over
 
 if TYPE_CHECKING:
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from twofold.outcomes import UserId
 
 
-def list_(work: Attempt, user_id: UserId) -> tuple[Device, ...]:
+def list_(work: Attempt, user_id: UserId, *, token: str | None = None) -> tuple[Device, ...]:
     """The devices that a user has trusted, the newest first, with those that are revoked or expired.
 
+    `token` is the one that the asking browser brings: its device `is_this`. That spends nothing and proves nothing.
     None of them is active while they are not what the user's row says; `revoke_all` ends what was planted. One of which
     an old token came is contested: it is not active, and is asked for a code until its browser is trusted again.
     """
@@ -39,6 +41,7 @@ def list_(work: Attempt, user_id: UserId) -> tuple[Device, ...]:
     held = [HeldDevice(*(getattr(row, name) for name in HeldDevice._fields)) for row in rows if row.revoked_at is None]
     known = held if sealed.compared_devices(work, account, held).is_intact else []
     trusted = {device.id for device in active(work, known)}
+    this = of_series(work, account, known, token) if is_token(token) else None
     contested = {device.id for device in known if device.is_contested and not is_over(work, device)}
     return tuple(
         Device(
@@ -56,6 +59,7 @@ def list_(work: Attempt, user_id: UserId) -> tuple[Device, ...]:
             revoked_reason=row.revoked_reason,
             is_active=row.id in trusted,
             is_contested=row.id in contested,
+            is_this=this is not None and row.id == this.id,
         )
         for row in sorted(rows, key=lambda row: (row.created_at, row.id), reverse=True)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,9 @@ from twofold.web.pages import backup_codes
 from twofold.web.pages.proofs import fresh, is_fresh
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from twofold.outcomes import Device
     from twofold.web.site import Site
     from twofold.web.visit import SignedIn, Visit
 
@@ -39,15 +41,16 @@ async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
         raise forms.BadForm(400, _("This address is not one of ours."))
     lines, older = await _activity(site, me, None if before is None else int(before))
     notice = DONE.get(visit.query.get("done", ""))
+    token = visit.cookies.get(device_cookie.name_for(site.settings, me.user_id))
     context = {
         "now": site.clock(),
         "status": await site.mfa.status(me.user_id),
         "codes_wait": await backup_codes.waiting(site, me) is not None,
-        "devices": [
+        "devices": _numbered(
             device
-            for device in await site.mfa.trusted_devices.list(me.user_id)
+            for device in await site.mfa.trusted_devices.list(me.user_id, token=token)
             if device.is_active or device.is_contested
-        ],
+        ),
         "events": lines,
         "older": older,
         "is_first_page": before is None,
@@ -56,6 +59,16 @@ async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
         "total": site.settings.backup_code_count,
     }
     return Page("security.html", context)
+
+
+def _numbered(devices: Iterable[Device]) -> list[tuple[Device, int]]:
+    """The devices with a number that tells those of one name apart, the one that was trusted first is 1."""
+    named: Counter[str] = Counter()
+    found: list[tuple[Device, int]] = []
+    for device in reversed(list(devices)):
+        named[device.name] += 1
+        found.append((device, named[device.name]))
+    return found[::-1]
 
 
 async def _activity(site: Site, me: SignedIn, before: int | None) -> tuple[list[activity.Line], int | None]:
