@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -27,6 +28,7 @@ How = Literal["password", "trusted device", "two steps"]
 # Longer than a challenge, so that a page can say that it waited too long.
 _WAITING = timedelta(minutes=15)
 _ANSWERED = timedelta(seconds=30)
+_LOOKS, _PAUSE = 5, 0.1
 _SIGNED_IN = timedelta(hours=12)
 
 
@@ -125,13 +127,16 @@ def find(engine: sa.Engine, session_id: str | None, *, or_answered: bool = False
 def find_current(engine: sa.Engine, mfa: MFA, session_id: str | None, *, or_answered: bool = False) -> Session | None:
     """The session of an id, unless the user's factors changed since it began, wherever that was done.
 
-    One that waits opens nothing, and is compared once it has become a session. The row stays: the request that changed
-    the factors may be about to give it the new epoch, while a second one of the same browser comes.
+    One that waits opens nothing, and is compared once it has become a session. The request that changed the factors may
+    be about to give its session the new epoch while a second one of the same browser comes, so it is looked at again.
     """
-    found = find(engine, session_id, or_answered=or_answered)
-    if found is not None and found.challenge is None and mfa.status(found.user_id).epoch != found.epoch:
-        return None
-    return found
+    for _ in range(_LOOKS):
+        found = find(engine, session_id, or_answered=or_answered)
+        if found is None or found.challenge is not None or mfa.status(found.user_id).epoch == found.epoch:
+            return found
+        time.sleep(_PAUSE)
+    end(engine, session_id)
+    return None
 
 
 def keep_epoch(engine: sa.Engine, session_id: str, epoch: str | None) -> None:

@@ -1,0 +1,122 @@
+"""A real browser, and somebody who presses everything twice before the answer comes, with and without JavaScript."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.people import Phone
+from tests.served import served
+from tests.servers import chromium
+from tests.test_browser import SWITCHES
+from tests.visitors import PASSWORD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fastapi import FastAPI
+    from playwright.sync_api import Page
+
+    from tests.people import Clock
+
+
+class Slow:
+    """An application whose answers to forms come late, when all of its work is done."""
+
+    def __init__(self, app: Any, seconds: float) -> None:
+        self.app, self.seconds = app, seconds
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def late(message: Any) -> None:
+            if message["type"] == "http.response.start" and scope["method"] == "POST":
+                await asyncio.sleep(self.seconds)
+            await send(message)
+
+        await self.app(scope, receive, late)
+
+
+@pytest.fixture(params=[True, False], ids=["script", "plain"])
+def page(request: pytest.FixtureRequest) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
+        yield browser.new_context(locale="en-GB", java_script_enabled=request.param).new_page()
+        browser.close()
+
+
+def twice(page: Page, action: str, way: str, code: str | None = None) -> None:
+    """Send a form twice before its answer is there."""
+    form = page.locator(f"form[action*='{action}']")
+    if code is None:
+        form.locator("button").dblclick(delay=20)
+        return
+    field = page.locator("#code")
+    if way == "double click":
+        # The script sends what is typed; a code that is put there without typing is left to the hand.
+        field.evaluate("(field, code) => { field.value = code }", code)
+        form.locator("button.primary").dblclick(delay=20)
+        return
+    field.press_sequentially(code)
+    for _ in range(2):
+        page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize("way", ["double click", "enter twice"])
+@pytest.mark.parametrize("seconds", [0.2, 0.5])
+def test_somebody_who_sends_everything_twice_loses_nothing(
+    page: Page, app: FastAPI, clock: Clock, seconds: float, way: str
+) -> None:
+    mfa = app.state.sample.mfa
+    with served(Slow(app, seconds)) as url:
+        page.goto(f"{url}/register")
+        page.fill("input[name=email]", "ada@example.com")
+        page.fill("input[name=password]", PASSWORD)
+        page.press("input[name=password]", "Enter")
+        page.wait_for_url(f"{url}/")
+        page.goto(f"{url}/mfa/setup")
+        page.click("form[action$='/setup/begin'] button")
+        phone = Phone("".join(page.locator("#secret span").all_text_contents()), clock)
+
+        twice(page, "/setup/confirm", way, phone.code())
+        page.wait_for_url(f"{url}/mfa/backup-codes")
+        shown = page.locator(".codes li").all_inner_texts()
+        assert len(shown) == 10
+        page.reload()
+        assert page.locator(".codes li").all_inner_texts() == shown
+
+        page.check("input[name=kept]")
+        twice(page, "/backup-codes/kept", way)
+        page.wait_for_url(re.compile("/mfa/security"))
+        page.goto(f"{url}/mfa/backup-codes/regenerate")
+        twice(page, "/backup-codes/regenerate", way)
+        page.wait_for_url(f"{url}/mfa/backup-codes")
+        page.wait_for_timeout(1000 * seconds)
+        made = page.locator(".codes li").all_inner_texts()
+        assert len(made) == 10
+        assert not set(made) & set(shown)
+
+        page.goto(url)
+        page.locator("form[action$='/sign-out'] button").first.click()
+        page.wait_for_url(f"{url}/login")
+        page.fill("input[name=email]", "ada@example.com")
+        page.fill("input[name=password]", PASSWORD)
+        page.press("input[name=password]", "Enter")
+        page.wait_for_url(f"{url}/mfa/challenge")
+        page.check("input[name=trust_device]")
+        clock.forward(seconds=60)
+        twice(page, "/mfa/challenge", way, phone.code())
+        page.wait_for_url(f"{url}/")
+        page.wait_for_timeout(1000 * seconds)
+        page.goto(f"{url}/mfa/security")
+        expect(page.locator("form[action*='/devices/']")).to_have_count(1)
+
+        page.locator("summary#off").click()
+        page.check("input[name=sure]")
+        twice(page, "/mfa/disable", way)
+        page.wait_for_url(f"{url}/mfa/security?done=disabled")
+    kinds = [event.kind for event in mfa.events.recent(1, limit=100)]
+    for kind in ("totp_confirmed", "backup_codes_kept", "backup_codes_regenerated", "totp_disabled", "code_accepted"):
+        assert kinds.count(kind) == 1, kind
