@@ -7,12 +7,16 @@ translation, and those that nobody says any more go.
 from __future__ import annotations
 
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from tests.databases import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 WEB = ROOT / "src" / "twofold" / "web"
 TEMPLATE = WEB / "translations" / "twofold.pot"
@@ -27,15 +31,19 @@ OPTIONS = {"templates/**": {"trimmed": "true", "newstyle_gettext": "true", "sile
 HEADER = "# Translations of Twofold's pages.\n#"
 
 
-def collected() -> Catalog:
-    """Every sentence that code and templates mark."""
-    found = Catalog(project="Twofold", charset="utf-8", header_comment=HEADER, fuzzy=False)
+def marked() -> Iterator[tuple[str | tuple[str, ...], list[str], str | None]]:
+    """Every sentence that code and templates mark, with comments and context; one with a number in both its forms."""
     for _name, _line, message, comments, context in extract_from_dir(
         str(WEB), method_map=METHODS, options_map=OPTIONS, keywords=KEYWORDS, comment_tags=("Translators:",)
     ):
-        found.add(
-            message, auto_comments=[comment.removeprefix("Translators: ") for comment in comments], context=context
-        )
+        yield message, [comment.removeprefix("Translators: ") for comment in comments], context
+
+
+def collected() -> Catalog:
+    """Every sentence once, without a translation."""
+    found = Catalog(project="Twofold", charset="utf-8", header_comment=HEADER, fuzzy=False)
+    for message, comments, context in marked():
+        found.add(message, auto_comments=comments, context=context)
     return found
 
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from twofold.web import assets
 from twofold.web.languages import ENGLISH, Languages, current, speaking, wanted
 
 if TYPE_CHECKING:
@@ -144,3 +145,25 @@ def test_moments_in_a_page_are_marked_for_the_script(enrolled: Ada) -> None:
     page = enrolled.browser.get("/mfa/security").text
     assert re.search(r'<time datetime="20[0-9T:+-]{23}" data-local="moment">1 minute ago</time>', page)
     assert re.search(r'Since <time datetime="20[0-9T:+-]{23}" data-local="day">\d+ \w+ \d{4}</time>', page)
+
+
+def test_the_style_sheet_names_no_side_that_the_writing_would_turn_around() -> None:
+    sheet = assets.ASSETS["twofold.css"][0].decode()
+    physical = (
+        r"(?:margin|padding|border)-(?:left|right)|(?:^|[{;\s])(?:left|right)\s*:|text-align:\s*(?:left|right)|float:"
+    )
+    assert not re.search(physical, sheet)
+    assert re.search(physical, sheet.replace("inset-inline-start", "left"))
+    assert re.search(physical, sheet.replace("padding-inline-start", "padding-left"))
+
+
+def test_codes_keys_and_names_keep_their_own_direction(ada: Ada) -> None:
+    ada.browser.client.headers["accept-language"] = "ar"
+    ada.phone = ada.begin()
+    page = ada.browser.get("/mfa/setup").text
+    assert re.search(r'<code class="secret"[^>]* dir="ltr"', page)
+    assert re.search(r'<input class="code"[^>]* dir="ltr"', page)
+    assert "<bdi>ada@example.com</bdi>" in page
+    ada.browser.post("/mfa/setup/confirm", code=ada.phone.code())
+    assert re.search(r'<ol class="codes"[^>]* dir="ltr"', ada.browser.get("/mfa/backup-codes").text)
+    assert '<span class="account" dir="auto">ada@example.com</span>' in ada.browser.get("/mfa/security").text

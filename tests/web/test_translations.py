@@ -55,6 +55,14 @@ def test_every_sentence_that_is_marked_is_collected() -> None:
     assert not marked - collected
 
 
+def test_no_sentence_is_said_with_a_number_here_and_without_one_there() -> None:
+    # gettext keeps both under one name, so that the one without would be said with an empty place for the number.
+    messages = [message for message, _comments, _context in catalogues.marked()]
+    with_a_number = {message[0] for message in messages if isinstance(message, tuple)}
+    assert with_a_number
+    assert not with_a_number & {message for message in messages if isinstance(message, str)}
+
+
 def said(message: Message) -> list[str]:
     return [str(text) for text in message.string] if isinstance(message.string, tuple) else [str(message.string or "")]
 

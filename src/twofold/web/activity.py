@@ -76,15 +76,20 @@ def _refused(details: Mapping[str, Any]) -> str:
     return _(_REFUSED.get(str(details.get("reason")), wrong))
 
 
-def _trusted(details: Mapping[str, Any]) -> str:
+def _device(details: Mapping[str, Any]) -> str | None:
     name = details.get("device")
+    return named(name) if isinstance(name, str) else None
+
+
+def _trusted(details: Mapping[str, Any]) -> str:
+    name = _device(details)
     if details.get("replaced"):
         return _("%(device)s is trusted anew", device=name) if name else _("A device is trusted anew")
     return _("%(device)s is trusted", device=name) if name else _("A device is trusted")
 
 
 def _recognized(details: Mapping[str, Any]) -> str:
-    if name := details.get("device"):
+    if name := _device(details):
         return _("Signed in on a trusted device, %(device)s", device=name)
     return _("Signed in on a trusted device")
 
@@ -92,18 +97,18 @@ def _recognized(details: Mapping[str, Any]) -> str:
 def _revoked(details: Mapping[str, Any]) -> str:
     if isinstance(number := details.get("devices"), int):
         return ngettext("%(num)s device no longer trusted", "%(num)s devices no longer trusted", number)
-    if name := details.get("device"):
+    if name := _device(details):
         return _("%(device)s no longer trusted", device=name)
     return _("A device is no longer trusted")
 
 
 def _stolen(details: Mapping[str, Any]) -> str:
-    name = details.get("device") or _("a device")
+    name = _device(details) or _("a device")
     return _("Two browsers came as %(device)s, so its mark of trust was copied; it is no longer trusted", device=name)
 
 
 def _contested(details: Mapping[str, Any]) -> str:
-    name = details.get("device") or _("a device")
+    name = _device(details) or _("a device")
     return _("An old mark of trust of %(device)s came, and a code was asked for", device=name)
 
 
@@ -268,8 +273,10 @@ def _together(several: list[_Several]) -> list[_Several]:
 def _line(several: _Several) -> Line:
     last, number = several.last, len(several.events)
     sentence = _(_UNANSWERED) if several.is_unanswered else event(last)
-    if several.is_of_wrong_codes:
-        sentence = ngettext("A wrong code was given to sign in", "%(num)s wrong codes were given to sign in", number)
+    if several.is_of_wrong_codes and number > 1:
+        sentence = ngettext(
+            "%(num)s wrong code was given to sign in", "%(num)s wrong codes were given to sign in", number
+        )
     return Line(
         sentence=sentence,
         advice=_advice(several),
