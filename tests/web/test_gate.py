@@ -30,7 +30,17 @@ OPEN_WHILE_WAITING = {
     ("POST", "/sign-out"),
     ("GET", "/mfa/static/{name}"),
 }
-PAGES_AND_FORMS = {"/challenge", "/reverify", "/setup", "/security", "/login", "/register", "/password", "/"}
+PAGES_AND_FORMS = {
+    "/challenge",
+    "/reverify",
+    "/setup",
+    "/security",
+    "/backup-codes/regenerate",
+    "/login",
+    "/register",
+    "/password",
+    "/",
+}
 
 
 def routes_of(routes: list[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
