@@ -94,7 +94,11 @@ def test_the_pages_are_served_from_the_wheel(installed: Path, tmp_path: Path) ->
         "from importlib.resources import files\n"
         "from twofold.web import fastapi\n"
         "found = [str(one) for one in files('twofold.web').joinpath('templates').iterdir()]\n"
-        "print(len(found))"
+        "print(len(found))\n"
+        "from twofold.web.languages import Languages\n"
+        "print(Languages().choose('de').gettext('just now'))"
     )
     shown = run(installed / "python", "-c", program, cwd=tmp_path, env=_environment(tmp_path))
-    assert int(shown) == len(list((ROOT / "src" / "twofold" / "web" / "templates").iterdir()))
+    number, words = shown.splitlines()
+    assert int(number) == len(list((ROOT / "src" / "twofold" / "web" / "templates").iterdir()))
+    assert words == "gerade eben"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from babel import Locale
-from babel.messages.plurals import get_plural
 from jinja2 import nodes
 from markupsafe import Markup
 
@@ -70,7 +69,8 @@ def said(message: Message) -> list[str]:
 @pytest.mark.parametrize("tag", TAGS)
 def test_every_sentence_is_translated_with_all_its_places_and_plurals(tag: str) -> None:
     catalogue = catalogues.catalogues()[tag]
-    forms = get_plural(str(Locale.parse(tag))).num_plurals
+    # All forms of CLDR but "other" have a rule.
+    forms = len(Locale.parse(tag).plural_form.tags) + 1
     assert catalogue.num_plurals == forms
     for message in catalogue:
         if not message.id:

@@ -27,7 +27,6 @@ from babel.dates import format_date, format_time, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import PoFileError, read_po
 from babel.numbers import format_decimal
-from babel.units import format_unit
 
 from twofold.errors import ConfigurationError
 
@@ -82,14 +81,16 @@ class Language:
 
     def duration(self, span: timedelta) -> str:
         """`30 seconds`, `2 minutes`, `30 days`, rounded up to what one would say."""
-        number, unit = _rounded(span)
-        return format_unit(number, f"duration-{unit}", locale=self.locale)
+        return self._span(span)
 
     def from_now(self, span: timedelta) -> str:
         """`in 30 seconds`: how long to wait, in the grammatical case that this asks for."""
-        number, unit = _rounded(span)
-        exact = timedelta(seconds=number * dict(_UNITS).get(unit, 1))
-        return format_timedelta(exact, granularity=unit, threshold=1000, add_direction=True, locale=self.locale)
+        return self._span(span, is_to_come=True)
+
+    def _span(self, span: timedelta, *, is_to_come: bool = False) -> str:
+        exact, unit = _rounded(span)
+        # With a threshold that nothing reaches, it is said in this unit and no larger one.
+        return format_timedelta(exact, unit, threshold=1000, add_direction=is_to_come, locale=self.locale)
 
     def day(self, at: datetime) -> str:
         """`5 November 2026`."""
@@ -227,12 +228,13 @@ def _locale(tag: str) -> Locale | None:
     return None
 
 
-def _rounded(span: timedelta) -> tuple[int, _Unit]:
+def _rounded(span: timedelta) -> tuple[timedelta, _Unit]:
+    """A span rounded up, and the unit in which it is said: 90 seconds are 90 seconds, 121 are three minutes."""
     seconds = max(1, -(-span // timedelta(seconds=1)))
     for unit, length in _UNITS:
         if seconds >= length and (seconds % length == 0 or seconds > 2 * length):
-            return -(-seconds // length), unit
-    return seconds, "second"
+            return timedelta(seconds=-(-seconds // length) * length), unit
+    return timedelta(seconds=seconds), "second"
 
 
 @cache
