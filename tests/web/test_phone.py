@@ -211,3 +211,37 @@ def test_a_dense_qr_code_has_room_for_its_modules(serve: Callable[..., str], pag
     with Image.open(io.BytesIO(page.locator(".qr svg").screenshot())) as image:
         (found,) = zxingcpp.read_barcodes(image)
     assert found.text.startswith("otpauth://totp/")
+
+
+def test_no_page_scrolls_sideways_in_any_language(serve: Callable[..., str], page: Page, clock: Clock) -> None:
+    url = serve(support_url="https://example.com/help")
+    register(page, url, "ada@example.com")
+
+    browser = page.context.browser
+    assert browser is not None
+
+    def look(path: str) -> None:
+        for language in ("ar", "de", "es", "fr", "ja"):
+            cookies = page.context.storage_state()
+            context = browser.new_context(
+                locale=language, storage_state=cookies, viewport={"width": 320, "height": 568}
+            )
+            here = context.new_page()
+            here.goto(f"{url}/mfa/{path}")
+            assert here.locator("html").get_attribute("lang") == language
+            for summary in here.locator("summary").all():
+                summary.click()
+            assert_fits(here)
+            context.close()
+
+    look("setup")
+    phone = begin(page, url, clock)
+    look("setup")
+    page.goto(f"{url}/mfa/setup")
+    send(page, phone.code())
+    look("backup-codes")
+    look("security")
+    look("reverify")
+    sign_in(page, url, "ada@example.com")
+    look("challenge?with=backup-code")
+    look("challenge")
