@@ -31,6 +31,7 @@ _PROGRAMS = {
     "PgBouncer": (pgbouncer_program() is not None, "pgbouncer"),
     "Scripts for sqlite3": (shutil.which("sqlite3") is not None, "sqlite3"),
     "The browser": (chromium() is not None, "chromium"),
+    "The second browser": (bool(shutil.which("WebKitWebDriver") and shutil.which("Xvfb")), "webkit2gtk-driver xvfb"),
     "Decoding with zbarimg and oathtool": (
         bool(shutil.which("zbarimg") and shutil.which("oathtool")),
         "zbar-tools oathtool",
@@ -38,7 +39,10 @@ _PROGRAMS = {
 }
 _MISSING = {name: packages for name, (is_here, packages) in _PROGRAMS.items() if not is_here}
 
-collect_ignore = [] if chromium() else ["test_browser.py"]
+collect_ignore = [
+    *([] if chromium() else ["test_atlas.py", "test_browser.py", "test_impatient.py"]),
+    *([] if shutil.which("WebKitWebDriver") and shutil.which("Xvfb") else ["test_webkit.py"]),
+]
 
 # What the developer has configured for an installation of their own must not reach the tests.
 _FOR_THE_TESTS = ("TWOFOLD_REQUIRE_", "TWOFOLD_ATTACK_")

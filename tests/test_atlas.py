@@ -1,0 +1,114 @@
+"""Each page in each state: nothing for axe to find, nothing that scrolls sideways, nothing that is heavy.
+
+In the suite each state is met in one language, the languages taking turns; with `TWOFOLD_ATTACK_LENGTH` over 1 in all.
+With SCREENSHOTS=FOLDER each is kept as a picture to look at.
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from examples.sample import tables
+from examples.sample.app import build
+from tests.atlas import LANGUAGES, STATES, Person, World
+from tests.people import Clock, plain_settings
+from tests.served import served
+from tests.servers import chromium
+from tests.test_browser import SWITCHES
+from twofold import MFA
+from twofold.keyring import generate_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.databases import Sources
+
+IS_LONG = int(os.environ.get("TWOFOLD_ATTACK_LENGTH", "1")) > 1
+# The longest address that there is, and no place in it to break a line at.
+LONGEST = f"ada{{number}}.{'x' * 50}@{'.'.join(['x' * 60] * 3)}.example"
+LIMIT = 8 * 1024
+"""What a page, its style sheet and its script may weigh together, in bytes over the line."""
+
+NAMED = list(STATES)
+MET = [
+    (name, language)
+    for place, name in enumerate(NAMED)
+    for language in (LANGUAGES if IS_LONG else (LANGUAGES[place % len(LANGUAGES)],))
+]
+
+
+@pytest.fixture(scope="module")
+def world(databases: Sources) -> Iterator[World]:
+    with databases.database("sqlite", migrated=True) as database:
+        settings = plain_settings(keys=generate_key("k1"), issuer="Acme")
+        engine, clock = database.engine(), Clock(datetime.now(UTC))
+        tables.create(engine)
+        with served(build(engine, settings, clock=clock)) as url:
+            yield World(url, engine, MFA(engine, settings, clock=clock), clock, LONGEST)
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize(("name", "language"), MET)
+def test_each_state_is_open_to_everybody(
+    world: World, chrome: Browser, name: str, language: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL + 1)
+    context = chrome.new_context(locale=language, viewport={"width": 1280, "height": 900}, color_scheme="light")
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    try:
+        STATES[name](Person(world, page, *world.newcomer()))
+        page.wait_for_timeout(50)
+        assert page.locator("html").get_attribute("lang") == language
+        assert page.locator("html").get_attribute("dir") == ("rtl" if language == "ar" else "ltr")
+        for scheme, width in (("light", 1280), ("dark", 320)):
+            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+            page.set_viewport_size({"width": width, "height": 800})
+            if folder := os.environ.get("SCREENSHOTS"):
+                page.screenshot(path=Path(folder) / f"{name}-{language}-{scheme}-{width}.png", full_page=True)
+            found = Axe().run(page)
+            assert not found.response["violations"], found.generate_report()
+        for width, text in ((375, "100%"), (320, "100%"), (375, "200%")):
+            page.set_viewport_size({"width": width, "height": 800})
+            page.evaluate("size => { document.documentElement.style.fontSize = size }", text)
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{wide} pixels at {width}, with text at {text}"
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", ["setup-to-scan", "security-with-devices"])
+def test_the_heaviest_pages_are_light(world: World, chrome: Browser, name: str, language: str) -> None:
+    context = chrome.new_context(locale=language)
+    page, somebody = context.new_page(), replace(world, email=f"ada{{number}}.{name}.{language}@example.com")
+    try:
+        STATES[name](Person(somebody, page, *somebody.newcomer()))
+        texts = (page.content(), *(_loaded(page, what) for what in ("link[rel=stylesheet]", "script[src]")))
+        assert sum(len(gzip.compress(text.encode())) for text in texts) < LIMIT
+    finally:
+        context.close()
+
+
+def _loaded(page: Page, what: str) -> str:
+    place = page.locator(what).first
+    address = place.get_attribute("href") or place.get_attribute("src") or ""
+    return page.request.get(urljoin(page.url, address)).text()

@@ -1,0 +1,56 @@
+"""A robot is impatient at the sample's pages, with JavaScript and without: no dead end and no false sentence.
+
+`TWOFOLD_ATTACK_MINUTES=10` lets it go on for so long, `TWOFOLD_ATTACK_SEED` does the same things again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+from random import Random, SystemRandom
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from examples.sample import accounts, tables
+from examples.sample.app import build
+from tests.impatient import EMAIL, Impatient, Line
+from tests.people import Clock, plain_settings
+from tests.served import served
+from tests.servers import chromium
+from tests.test_browser import SWITCHES
+from tests.visitors import PASSWORD
+from twofold import MFA
+from twofold.keyring import generate_key
+
+if TYPE_CHECKING:
+    from tests.databases import Database
+
+SECONDS = float(os.environ.get("TWOFOLD_ATTACK_MINUTES", "0.3")) * 60
+
+
+@pytest.mark.parametrize("has_script", [True, False], ids=["script", "no script"])
+@pytest.mark.backends("sqlite")
+def test_whatever_an_impatient_person_does_no_page_is_a_dead_end_or_says_what_is_not_so(
+    migrated: Database, *, has_script: bool
+) -> None:
+    seed = int(os.environ.get("TWOFOLD_ATTACK_SEED", SystemRandom().randrange(10**6)))
+    random, clock = Random(seed), Clock(datetime.now(UTC))
+    settings = plain_settings(keys=generate_key("k1"), issuer="Acme")
+    engine = migrated.engine()
+    tables.create(engine)
+    line = Line(build(engine, settings, clock=clock))
+    with served(line) as url, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
+        context = browser.new_context(locale="en-GB", java_script_enabled=has_script)
+        account = accounts.register(engine, EMAIL, PASSWORD)
+        person = Impatient(
+            context, url, engine, MFA(engine, settings, clock=clock), clock, line, random, account.user_id, seed
+        )
+        end = time.monotonic() + SECONDS
+        person.type_an_address()
+        while time.monotonic() < end:
+            person.step()
+        browser.close()
