@@ -164,6 +164,11 @@ class Counted:
         token = self._plain.trusted_devices.trust(verified, request=FIREFOX).token
         return lambda: self._mfa.trusted_devices.trust(verified, replaces=token, request=FIREFOX)
 
+    def rename(self) -> Perform:
+        user_id = self._with_a_device().user_id
+        (device,) = self._mfa.trusted_devices.list(user_id)
+        return lambda: self._mfa.trusted_devices.rename(user_id, device.id, "Ada's laptop", request=FIREFOX)
+
     def revoke(self) -> Perform:
         user_id = self._with_a_device().user_id
         (device,) = self._mfa.trusted_devices.list(user_id)
@@ -341,6 +346,7 @@ TABLE = (
     Told("trusted_devices.trust", "", Counted.trust, Cost(5, (5, 8), (5, 7))),
     Told("trusted_devices.trust", "again", Counted.trust_again, Cost(5, (5, 8), (5, 7))),
     Told("trusted_devices.list", "", Counted.devices, Cost(2, (2, 2), (2, 4))),
+    Told("trusted_devices.rename", "", Counted.rename, Cost(5, (5, 8), (5, 7))),
     Told("trusted_devices.revoke", "", Counted.revoke, Cost(5, (5, 8), (5, 7))),
     Told("trusted_devices.revoke_all", "", Counted.revoke_all, Cost(5, (5, 8), (5, 7))),
     Told("events.recent", "", Counted.recent, Cost(1, (1, 1), (1, 3))),

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     BACKUP_CODES_KEPT = "backup_codes_kept"
     DEVICE_TRUSTED = "device_trusted"
     DEVICE_RECOGNIZED = "device_recognized"
+    DEVICE_RENAMED = "device_renamed"
     DEVICE_REVOKED = "device_revoked"
     DEVICE_CONTESTED = "device_contested"
     DEVICE_THEFT = "device_theft"

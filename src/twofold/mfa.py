@@ -21,6 +21,7 @@ from twofold.login.repeat import repeat
 from twofold.operation import Awaited, Blocking, Operation
 from twofold.totp import factor as totp
 from twofold.trusted_devices import cookie, endings, listing
+from twofold.trusted_devices.renaming import rename
 from twofold.trusted_devices.trust import trust
 from twofold.upkeep import legacy, retention, rotation
 
@@ -79,6 +80,7 @@ class _TrustedDevices:
 
     trust = Operation(trust, writes="many")
     list = Operation(listing.list_, writes="nothing")
+    rename = Operation(rename, writes="many")
     revoke = Operation(endings.revoke, writes="many")
     revoke_all = Operation(endings.revoke_all, writes="many")
 

@@ -336,6 +336,23 @@ def trust_again(scene: Scene) -> Act:
     return Act(ada.user_id, again, ("device_trusted",), holds)
 
 
+def rename(scene: Scene) -> Act:
+    mfa, ada = scene.mfa, scene.proven()
+    device = mfa.trusted_devices.trust(ada.verified, request=FIREFOX)
+
+    def holds(is_done: Any) -> bool:
+        assert is_done
+        assert [one.name for one in mfa.trusted_devices.list(ada.user_id)] == ["Ada's laptop"]
+        return not mfa.challenge(ada.user_id, device_token=device.token, request=FIREFOX)
+
+    return Act(
+        ada.user_id,
+        lambda: mfa.trusted_devices.rename(ada.user_id, device.device_id, "Ada's laptop"),
+        ("device_renamed",),
+        holds,
+    )
+
+
 def revoke(scene: Scene) -> Act:
     mfa, ada = scene.mfa, scene.proven()
     device = mfa.trusted_devices.trust(ada.verified, request=FIREFOX)
@@ -523,6 +540,7 @@ ACTS: Final[dict[str, Callable[[Scene], Act]]] = {
         reverify_wrongly,
         trust,
         trust_again,
+        rename,
         revoke,
         revoke_all,
         regenerate,

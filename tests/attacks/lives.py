@@ -207,6 +207,14 @@ class Lives(World):
 
     # What needs none.
 
+    def rename(self, user: int, device: int, name: str) -> Answer:
+        return self.do(
+            user,
+            f"rename {device}",
+            lambda: self.mfa.trusted_devices.rename(user, device, name),
+            lambda truth, _: truth,
+        )
+
     def revoke(self, user: int, device: int) -> Answer:
         def then(truth: Truth | None, given: bool) -> Truth | None:  # noqa: FBT001
             return truth.revoked(device) if truth and given else truth

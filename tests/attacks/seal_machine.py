@@ -143,6 +143,12 @@ class Machine(RuleBasedStateMachine):
         elif known:
             self.world.revoke(user, known[-1 - pick % len(known)])
 
+    @rule(who=users, pick=picks, name=st.sampled_from(["Ada's laptop", "Firefox on Linux"]))
+    def rename(self, who: int, pick: int, name: str) -> None:
+        user = self._user(who)
+        if known := sorted(row[0] for row in self.world.saved(user)[DEVICES]):
+            self.world.rename(user, known[-1 - pick % len(known)], name)
+
     @rule(who=users, number=st.integers(1, 4))
     def mistype(self, who: int, number: int) -> None:
         user = self._user(who)

@@ -392,6 +392,7 @@ OPERATIONS: dict[str, Callable[[MFA, NotYet], Any]] = {
     "remaining": lambda mfa, it: mfa.backup_codes.remaining(it.older.user_id),
     "trust": lambda mfa, it: mfa.trusted_devices.trust(it.verified),
     "list": lambda mfa, it: mfa.trusted_devices.list(it.older.user_id),
+    "rename": lambda mfa, it: mfa.trusted_devices.rename(it.older.user_id, 1, "laptop"),
     "revoke": lambda mfa, it: mfa.trusted_devices.revoke(it.older.user_id, 1),
     "revoke_all": lambda mfa, it: mfa.trusted_devices.revoke_all(it.older.user_id),
 }

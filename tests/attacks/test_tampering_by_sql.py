@@ -86,6 +86,7 @@ def every_operation(mfa: MFA, enrolment: Enrolment, token: str) -> list[Callable
         lambda: mfa.backup_codes.remaining(user_id),
         lambda: mfa.trusted_devices.trust(enrolment.verified),
         lambda: mfa.trusted_devices.list(user_id),
+        lambda: mfa.trusted_devices.rename(user_id, 1, "laptop"),
         lambda: mfa.trusted_devices.revoke(user_id, 1),
         lambda: mfa.trusted_devices.revoke_all(user_id),
         lambda: mfa.events.prune(user_id, enrolment.phone.clock.now),
@@ -404,6 +405,8 @@ def test_one_device_is_not_revoked_among_devices_that_were_altered(
     for _ in range(2):
         with pytest.raises(Tampered, match="revoke_all"):
             mfa.trusted_devices.revoke(ada, first.device_id)
+        with pytest.raises(Tampered, match="revoke_all"):
+            mfa.trusted_devices.rename(ada, first.device_id, "laptop")
     assert alarms(mfa, ada) == [DEVICES]
     assert mfa.trusted_devices.revoke_all(ada) == 0
     assert all(device.revoked_at for device in mfa.trusted_devices.list(ada))

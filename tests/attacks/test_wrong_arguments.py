@@ -48,6 +48,9 @@ def test_an_argument_of_another_type_is_named_and_changes_nothing(mfa: MFA, enro
     ids: list[Any] = [None, True, float(device.device_id), str(device.device_id), b"1"]
     refuses(lambda it: mfa.trusted_devices.revoke(user_id, it), ids, "^device_id is the int of a Device, not")
 
+    refuses(lambda it: mfa.trusted_devices.rename(user_id, it, "laptop"), ids, "^device_id is the int of a Device, not")
+    refuses(lambda it: mfa.trusted_devices.rename(user_id, device.device_id, it), names, "^name is a text, not")
+
     sessions: list[Any] = [["hers"], {"id": "hers"}, 5, 1.5, b"hers", True, ""]
     session_operations: list[Callable[[Any], Any]] = [
         lambda it: mfa.totp.begin(user_id, account_name="ada@example.com", verified=verified, session=it),
@@ -72,6 +75,7 @@ def test_a_request_of_another_type_is_named_by_every_operation_that_takes_one(
         mfa.totp.disable: (verified,),
         mfa.backup_codes.regenerate: (verified,),
         mfa.trusted_devices.trust: (verified,),
+        mfa.trusted_devices.rename: (user_id, 1, "laptop"),
         mfa.trusted_devices.revoke: (user_id, 1),
         mfa.trusted_devices.revoke_all: (user_id,),
     }

@@ -169,7 +169,12 @@ def test_the_lines_of_devices(open_mfa: Open, enrolled: Enrolment, clock: Clock,
     until = (clock.now + timedelta(days=30)).isoformat(timespec="seconds")
     mine = ("device_trusted", {"device": "mine", "trusted_until": until})
     other = said(lambda: trust("mine"), mine)
-    own = {"device": "mine", "reason": "revoked by its owner"}
+    said(
+        lambda: mfa.trusted_devices.rename(user_id, other.device_id, " hers ", request=FIREFOX),
+        ("device_renamed", {"device": "hers", "before": "mine"}),
+    )
+    said(lambda: mfa.trusted_devices.rename(user_id, other.device_id, "hers", request=FIREFOX))
+    own = {"device": "hers", "reason": "revoked by its owner"}
     said(
         lambda: mfa.trusted_devices.revoke(user_id, other.device_id, request=FIREFOX),
         ("device_revoked", own),

@@ -107,6 +107,7 @@ def test_before_adoption_every_operation_says_that_the_user_is_of_before(
         lambda: mfa.totp.confirm(user_id, older.phone.code()),
         lambda: mfa.backup_codes.remaining(user_id),
         lambda: mfa.trusted_devices.list(user_id),
+        lambda: mfa.trusted_devices.rename(user_id, 1, "laptop"),
         lambda: mfa.trusted_devices.revoke(user_id, 1),
         lambda: mfa.trusted_devices.revoke_all(user_id),
         lambda: mfa.password_changed(user_id),

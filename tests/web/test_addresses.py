@@ -23,6 +23,7 @@ FORMS = {
     "/backup-codes/download": "/security",
     "/disable": "/security",
     "/devices/revoke-all": "/security",
+    "/devices/17/rename": "/security",
     "/devices/17/revoke": "/security",
 }
 

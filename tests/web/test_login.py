@@ -234,6 +234,7 @@ def test_a_backup_code_makes_no_browser_trusted(waiting: Ada) -> None:
         ("/mfa/setup/begin", {}),
         ("/mfa/backup-codes/regenerate", {"sure": "yes"}),
         ("/mfa/disable", {"sure": "yes"}),
+        ("/mfa/devices/1/rename", {"name": "laptop"}),
         ("/mfa/devices/1/revoke", {}),
         ("/mfa/devices/revoke-all", {}),
     ],

@@ -32,6 +32,7 @@ ACTIONS = [
     ("/mfa/backup-codes/regenerate", {"sure": "yes"}),
     ("/mfa/backup-codes/kept", {"kept": "yes"}),
     ("/mfa/devices/revoke-all", {}),
+    ("/mfa/devices/1/rename", {"name": "laptop"}),
     ("/mfa/devices/1/revoke", {}),
     ("/mfa/setup/begin", {}),
     ("/mfa/setup/confirm", {"code": "123456"}),

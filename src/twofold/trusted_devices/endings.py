@@ -34,21 +34,34 @@ def revoke(
     `device_id` is the `id` of a Device. Raises TypeError for what is no int, before anything is read, and Tampered,
     with an alarm, where the devices are not what the user's row says: then `revoke_all` ends them.
     """
+    found = of_owner(work, user_id, device_id, request)
+    if found is None:
+        return False
+    account, devices, held = found
+    revoked(work, account, devices, held, reason, request)
+    return True
+
+
+def of_owner(
+    work: Attempt, user_id: UserId, device_id: int, request: Any
+) -> tuple[Account, Sequence[HeldDevice], HeldDevice] | None:
+    """The device of this user, with the state and all devices; None where it is revoked, or none of theirs.
+
+    Raises TypeError for what is no int, before anything is read, and Tampered, with an alarm, where the devices are not
+    what the user's row says: nothing is sealed beside what was planted.
+    """
     if not isinstance(device_id, int) or isinstance(device_id, bool):
         raise TypeError(f"device_id is the int of a Device, not {type(device_id).__name__}.")
     account = reading.find(work, user_id)
     if account is None:
-        return False
+        return None
     devices = sealed.devices(work, account)
     comparison = sealed.compared_devices(work, account, devices)
     if devices is None or not comparison.is_intact:
         store.alarm(work, account, "mfa_device_trusts", comparison, request)
         raise Tampered("The trusted devices of this user were changed outside Twofold; end them with revoke_all.")
     held = next((device for device in devices if device.id == device_id), None)
-    if held is None:
-        return False
-    revoked(work, account, devices, held, reason, request)
-    return True
+    return None if held is None else (account, devices, held)
 
 
 def revoke_all(work: Attempt, user_id: UserId, *, reason: str = "revoked by their owner", request: Any = None) -> int:

@@ -94,6 +94,13 @@ def _recognized(details: Mapping[str, Any]) -> str:
     return _("Signed in on a trusted device")
 
 
+def _renamed(details: Mapping[str, Any]) -> str:
+    name, before = _device(details), details.get("before")
+    if name and isinstance(before, str):
+        return _("%(before)s is now called %(device)s", before=named(before), device=name)
+    return _("A device was given another name")
+
+
 def _revoked(details: Mapping[str, Any]) -> str:
     if isinstance(number := details.get("devices"), int):
         return ngettext("%(num)s device no longer trusted", "%(num)s devices no longer trusted", number)
@@ -138,6 +145,7 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.BACKUP_CODES_KEPT: lambda _details: _("You said that you have kept the backup codes"),
     Kind.DEVICE_TRUSTED: _trusted,
     Kind.DEVICE_RECOGNIZED: _recognized,
+    Kind.DEVICE_RENAMED: _renamed,
     Kind.DEVICE_REVOKED: _revoked,
     Kind.DEVICE_THEFT: _stolen,
     Kind.DEVICE_CONTESTED: _contested,

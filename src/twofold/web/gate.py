@@ -99,6 +99,7 @@ ROUTES: tuple[AnyRoute, ...] = (
     Route("POST", "/backup-codes/regenerate", SignedIn, backup_codes.regenerate, form="/backup-codes/regenerate"),
     Route("POST", "/disable", SignedIn, security.disable),
     Route("POST", "/devices/revoke-all", SignedIn, security.revoke_all),
+    Route("POST", "/devices/{device_id}/rename", SignedIn, security.rename),
     Route("POST", "/devices/{device_id}/revoke", SignedIn, security.revoke),
 )
 

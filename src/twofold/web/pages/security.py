@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
 
 from twofold.trusted_devices import cookie as device_cookie
+from twofold.trusted_devices.renaming import LONGEST, BadName
 from twofold.web import activity, forms
 from twofold.web.languages import gettext as _
 from twofold.web.languages import gettext_noop
+from twofold.web.naming import named
 from twofold.web.page import Page, error, redirect
 from twofold.web.pages import backup_codes
 from twofold.web.pages.proofs import fresh, is_fresh
@@ -26,6 +28,7 @@ _READ = 150
 
 DONE: Mapping[str, str] = {
     "disabled": gettext_noop("Two-step sign-in is off."),
+    "renamed": gettext_noop("The device has its new name."),
     "revoked": gettext_noop("The device is no longer trusted."),
     "all_revoked": gettext_noop("No device is trusted any more."),
     "kept": gettext_noop("Your backup codes are kept. Nobody sees them here again."),
@@ -34,7 +37,22 @@ DONE: Mapping[str, str] = {
 """What the security page says after a change, by the word in its address."""
 
 
-async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
+_BAD_NAMES: Mapping[str, str] = {
+    "empty": gettext_noop("Type a name."),
+    "too long": gettext_noop("This name is too long. Use at most 64 characters."),
+    "unseen": gettext_noop("This name has characters that cannot be seen. Type it again, with letters and digits."),
+}
+
+
+class _Refused(NamedTuple):
+    """A name that was refused: of which device, what was typed, and what its owner reads."""
+
+    device_id: int
+    name: str
+    problem: str
+
+
+async def security(site: Site, visit: Visit, me: SignedIn, *, refused: _Refused | None = None) -> Page:
     """How the account stands: factor, backup codes, devices, and what has happened."""
     before = visit.query.get("before")
     if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):
@@ -46,7 +64,7 @@ async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
         "now": site.clock(),
         "status": await site.mfa.status(me.user_id),
         "codes_wait": await backup_codes.waiting(site, me) is not None,
-        "devices": _numbered(
+        "devices": told_apart(
             device
             for device in await site.mfa.trusted_devices.list(me.user_id, token=token)
             if device.is_active or device.is_contested
@@ -57,17 +75,30 @@ async def security(site: Site, visit: Visit, me: SignedIn) -> Page:
         "is_fresh": await is_fresh(site, me),
         "notice": _(notice) if notice else None,
         "total": site.settings.backup_code_count,
+        "longest_name": LONGEST,
+        "refused": refused,
+        "problem": None if refused is None else refused.problem,
     }
-    return Page("security.html", context)
+    return Page("security.html", context, 200 if refused is None else 400)
 
 
-def _numbered(devices: Iterable[Device]) -> list[tuple[Device, int]]:
-    """The devices with a number that tells those of one name apart, the one that was trusted first is 1."""
-    named: Counter[str] = Counter()
-    found: list[tuple[Device, int]] = []
-    for device in reversed(list(devices)):
-        named[device.name] += 1
-        found.append((device, named[device.name]))
+def told_apart(devices: Iterable[Device]) -> list[tuple[Device, str]]:
+    """The devices with what each is called here: of one name, those that were trusted later have a number behind it.
+
+    No number makes a name that another one was given.
+    """
+    all_ = list(devices)
+    taken: set[str] = set()
+    given = {named(device.name) for device in all_}
+    found: list[tuple[Device, str]] = []
+    for device in reversed(all_):
+        name = said = named(device.name)
+        for number in count(2):
+            if said not in taken and (said == name or said not in given):
+                break
+            said = f"{name} ({number})"
+        taken.add(said)
+        found.append((device, said))
     return found[::-1]
 
 
@@ -97,17 +128,44 @@ async def disable(site: Site, visit: Visit, me: SignedIn) -> Page:
     return replace(redirect(f"{visit.base}/security?done=disabled"), changed=True, forget_device=forgotten)
 
 
+async def rename(site: Site, visit: Visit, me: SignedIn) -> Page:
+    """Give a device the name that was typed; one that cannot be is told at its field, with what was typed.
+
+    A name opens nothing, but it could hide a device from its owner, so a stolen session alone gives none.
+    """
+    await fresh(site, me)
+    number, name = _number(visit), visit.form.get("name", "")
+    try:
+        if number is None or not await site.mfa.trusted_devices.rename(me.user_id, number, name, request=visit.origin):
+            return _no_such_device(visit)
+    except BadName as bad:
+        if number is None or all(one.id != number for one in await site.mfa.trusted_devices.list(me.user_id)):
+            return _no_such_device(visit)
+        problem = _(_BAD_NAMES[bad.why])
+        return await security(site, visit, me, refused=_Refused(number, name[: 4 * LONGEST], problem))
+    return redirect(f"{visit.base}/security?done=renamed")
+
+
 async def revoke(site: Site, visit: Visit, me: SignedIn) -> Page:
     """Stop trusting one device. Whoever asks twice reads twice that it is not trusted."""
     await fresh(site, me)
-    text = visit.path_values.get("device_id", "")
-    is_number = text.isascii() and text.isdigit() and len(text) < 19
-    if not is_number or not await site.mfa.trusted_devices.revoke(me.user_id, int(text), request=visit.origin):
-        if is_number and any(one.id == int(text) for one in await site.mfa.trusted_devices.list(me.user_id)):
+    number = _number(visit)
+    if number is None or not await site.mfa.trusted_devices.revoke(me.user_id, number, request=visit.origin):
+        if any(one.id == number for one in await site.mfa.trusted_devices.list(me.user_id)):
             return redirect(f"{visit.base}/security?done=revoked")
-        back = (_("Back to security"), f"{visit.base}/security")
-        return error(404, _("No such device"), _("This device is not trusted, or not any more."), action=back)
+        return _no_such_device(visit)
     return redirect(f"{visit.base}/security?done=revoked")
+
+
+def _number(visit: Visit) -> int | None:
+    """The id of the device that the address names; None where it names none."""
+    text = visit.path_values.get("device_id", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _no_such_device(visit: Visit) -> Page:
+    back = (_("Back to security"), f"{visit.base}/security")
+    return error(404, _("No such device"), _("This device is not trusted, or not any more."), action=back)
 
 
 async def revoke_all(site: Site, visit: Visit, me: SignedIn) -> Page:
