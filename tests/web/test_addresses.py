@@ -20,7 +20,7 @@ FORMS = {
     "/challenge/cancel": "/challenge",
     "/setup/begin": "/setup",
     "/setup/confirm": "/setup",
-    "/backup-codes/download": "/security",
+    "/backup-codes/download": "/backup-codes",
     "/disable": "/security",
     "/devices/revoke-all": "/security",
     "/devices/17/rename": "/security",
