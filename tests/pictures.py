@@ -1,0 +1,74 @@
+"""Take the pictures of the docs anew: `python -m tests.pictures` writes docs/pictures/*.png.
+
+Each is a state of `tests/atlas.py`, with an ordinary address and an ordinary browser.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from examples.sample import tables
+from examples.sample.app import build
+from tests.atlas import STATES, Person, World
+from tests.people import Clock, plain_settings
+from tests.served import served
+from tests.servers import chromium
+from tests.test_browser import SWITCHES
+from twofold import MFA
+from twofold.database import create_engine
+from twofold.keyring import generate_key
+from twofold.schema.commands import upgrade
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "pictures"
+PICTURES: dict[str, tuple[str, str, Literal["light", "dark"], int]] = {
+    "set-up": ("setup-to-scan", "en", "light", 900),
+    "set-up-phone": ("setup-to-scan", "de", "dark", 375),
+    "backup-codes": ("backup-codes-new", "en", "light", 900),
+    "challenge": ("challenge-asked", "en", "light", 900),
+    "challenge-arabic": ("challenge-asked", "ar", "dark", 375),
+    "wrong-code": ("challenge-wrong", "fr", "light", 375),
+    "wait": ("challenge-in-a-wait", "en", "dark", 375),
+    "backup-code": ("challenge-by-backup-code", "ja", "light", 375),
+    "step-up": ("reverify-asked", "es", "dark", 375),
+    "security": ("security-with-devices", "en", "light", 900),
+}
+"""The state, the language, the scheme and the width of each."""
+
+
+def take(name: str) -> bytes:
+    """Take one picture, as a PNG of few colours."""
+    state, language, scheme, width = PICTURES[name]
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        engine = create_engine(f"sqlite:///{folder}/pictures.db")
+        settings = plain_settings(keys=generate_key("k1"), issuer="Acme")
+        clock = Clock(datetime.now(UTC))
+        upgrade(engine, settings)
+        tables.create(engine)
+        with served(build(engine, settings, clock=clock)) as url:
+            browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
+            page = browser.new_page(
+                locale=language, color_scheme=scheme, viewport={"width": width, "height": 600}, device_scale_factor=1.5
+            )
+            world = World(url, engine, MFA(engine, settings, clock=clock), clock, "ada@example.com")
+            STATES[state](Person(world, page, *world.newcomer()))
+            page.wait_for_timeout(200)
+            shot = page.screenshot(full_page=True)
+            browser.close()
+        engine.dispose()
+    small = io.BytesIO()
+    with Image.open(io.BytesIO(shot)) as image:
+        image.convert("RGB").quantize(128).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for chosen in PICTURES:
+        (FOLDER / f"{chosen}.png").write_bytes(take(chosen))
