@@ -57,6 +57,14 @@ def test_spaces_and_lower_case_are_the_same_code(mfa: MFA, enrolled: Enrolment) 
     assert mfa.repeat(token, f" {code.lower().replace('-', ' ')} ")
 
 
+def test_a_spelling_too_long_to_be_known_again_makes_nothing_else_the_answer(mfa: MFA, enrolled: Enrolment) -> None:
+    token = challenged(mfa, enrolled.user_id)
+    listed = f"1.{' ' * 40}{enrolled.backup_codes[0]}"
+    assert mfa.verify(token, listed)
+    for anything in ("", "...", "x" * 65, listed):
+        assert refused(mfa, token, anything) is Reason.CHALLENGE_EXPIRED
+
+
 def test_it_is_known_for_half_a_minute_and_the_next_write_forgets_it(
     mfa: MFA, enrolled: Enrolment, clock: Clock, sql: Sql
 ) -> None:

@@ -27,13 +27,20 @@ LIFETIME: Final = timedelta(seconds=30)
 _DIGITS = 32
 
 
-def written(keyring: Keyring, user_id: UserId, challenge: int, factor: Factor, code: str) -> str:
-    """What the column holds after this code of that factor answered the challenge of this number."""
+def written(keyring: Keyring, user_id: UserId, challenge: int, factor: Factor, code: str) -> str | None:
+    """What the column holds after this code of that factor answered the challenge of this number.
+
+    None for a code whose spelling has no form to know it by, as a line of a list with much white space.
+    """
+    if not one_form(code):
+        return None
     return keyring.mac("challenges", _message(user_id, challenge, factor, code)).rpartition(":")[2][:_DIGITS]
 
 
 def factor_of(keyring: Keyring, account: Account, code: str) -> Factor | None:
     """Whose code it was, where it is the one with which the last challenge was answered; else None."""
+    if not one_form(code):
+        return None
     factors: tuple[Factor, ...] = get_args(Factor)
     for factor in factors:
         message = _message(account.user_id, account.last_challenge, factor, code)
