@@ -54,6 +54,12 @@ def test_a_range_that_is_refused_or_not_well_formed_is_no_wish() -> None:
     assert wanted("fr;q=0, de;q=0.2, es;q=1.0, ja;q=x, ar;q=0.25") == ["es", "ar", "de"]
 
 
+def test_of_a_tag_without_an_end_the_first_parts_are_read() -> None:
+    for endless in (f"de-{'a-' * 400}a", f"de-AT-{'x1-' * 5000}x"):
+        assert Languages().choose(said=endless).tag.startswith("de")
+    assert Languages().choose(f"de-{'a-' * 400}a").tag == "de"
+
+
 def test_a_host_adds_languages_and_words_of_its_own(tmp_path: Path) -> None:
     for tag, word in (("nl", "zojuist"), ("pt_BR", "agora mesmo"), ("zh_Hant", "剛剛"), ("de", "eben")):
         folder = tmp_path / tag / "LC_MESSAGES"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from twofold.errors import Reason
@@ -14,7 +16,7 @@ from twofold.web.naming import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from twofold.outcomes import Event
 
@@ -182,6 +184,10 @@ _ADVICE_ON_ALTERED: Mapping[str, str] = {
 }
 
 
+_A_WHILE = timedelta(minutes=1)
+"""What happened within it has one moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line: what happened, how often, from where, and what to do about it.
@@ -219,7 +225,9 @@ class _Several:
 
     @property
     def key(self) -> tuple[object, ...]:
-        return (self.is_unanswered, event(self.last), place(self.last), self.last.status)
+        # Who somebody is costs more to name than to compare.
+        last = self.last
+        return (self.is_unanswered, event(last), last.user_agent, last.ip_address, last.status)
 
 
 def event(happened: Event) -> str:
@@ -244,8 +252,12 @@ def place(happened: Event) -> str:
     return " · ".join(part for part in (browser, happened.ip_address) if part)
 
 
-def lines(events: Sequence[Event], now: datetime, *, waits: timedelta) -> list[Line]:
+def lines(
+    events: Sequence[Event], now: datetime, *, waits: timedelta, before: int | None = None, most: int | None = None
+) -> list[Line]:
     """The lines of these events, both the newest first; `waits` is how long a challenge waits for its code.
+
+    So many at most, and with `before` those alone whose newest event has a smaller number.
 
     A challenge and the codes that followed are told once. One that got no code stands alone: its password was right.
     """
@@ -264,7 +276,8 @@ def lines(events: Sequence[Event], now: datetime, *, waits: timedelta) -> list[L
             asked = made
             made.is_unanswered = now - happened.at >= waits
         several.append(made)
-    return [_line(one) for one in reversed(_together(several))]
+    wanted = (one for one in reversed(_together(several)) if before is None or one.last.seq < before)
+    return [_line(one) for one in islice(wanted, most)]
 
 
 def _together(several: list[_Several]) -> list[_Several]:
@@ -291,7 +304,7 @@ def _line(several: _Several) -> Line:
         place=place(last),
         status=Status.REFUSED if several.is_unanswered else last.status,
         at=last.at,
-        since=several.events[0].at if number > 1 else None,
+        since=several.events[0].at if last.at - several.events[0].at >= _A_WHILE else None,
         number=1 if several.is_of_wrong_codes else number,
         newest=last.seq,
     )

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from gettext import GNUTranslations, NullTranslations
 from importlib.resources import files
 from io import BytesIO
@@ -50,6 +50,8 @@ _PLACE = re.compile(r"%\((\w+)\)s")
 
 # No browser sends more than this; who does is not read to the end.
 _LONGEST, _MOST = 1000, 30
+# Language, script, country and a variant; each more would cost a look of Babel's.
+_SUBTAGS = 4
 _RANGE = re.compile(r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*|\*)\s*(?:;\s*[qQ]\s*=\s*([01](?:\.\d{0,3})?)\s*)?")
 
 
@@ -217,9 +219,10 @@ def _forms(wish: str) -> Iterator[str]:
         yield "-".join(part for part in shorter if part)
 
 
+@lru_cache(maxsize=256)
 def _locale(tag: str) -> Locale | None:
     """What Babel knows of a language tag. A country that it does not know beside the language is left away."""
-    parts = tag.split("-")
+    parts = tag.split("-", _SUBTAGS)[:_SUBTAGS]
     for length in range(len(parts), 0, -1):
         try:
             return Locale.parse("-".join(parts[:length]), sep="-")

@@ -110,8 +110,8 @@ async def _activity(site: Site, me: SignedIn, before: int | None) -> tuple[list[
     limit = activity.CONTEXT + _READ
     after = None if before is None else before + activity.CONTEXT
     events = await site.mfa.events.recent(me.user_id, limit=limit, before=after)
-    lines = activity.lines(events, site.clock(), waits=site.settings.challenge_lifetime)
-    left = [line for line in lines if before is None or line.newest < before]
+    waits = site.settings.challenge_lifetime
+    left = activity.lines(events, site.clock(), waits=waits, before=before, most=LINES_PER_PAGE + 1)
     if len(left) > LINES_PER_PAGE:
         return left[:LINES_PER_PAGE], left[LINES_PER_PAGE].newest + 1
     return left, events[-1].seq if len(events) == limit else None
