@@ -136,6 +136,15 @@ def test_the_host_says_language_and_zone_of_a_person(visit: Callable[..., Browse
     assert "data-local=" not in page
 
 
+def test_a_host_that_cannot_say_the_language_is_an_outage(visit: Callable[..., Browser]) -> None:
+    def fail(_request: Request) -> str:
+        raise RuntimeError("no settings of this person")
+
+    answer = visit(language=fail).get("/mfa/security")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
 def test_a_zone_that_nobody_knows_is_utc(visit: Callable[..., Browser]) -> None:
     browser = visit(timezone=lambda _request: "Mars/Olympus")
     browser.get("/mfa/setup")
@@ -149,6 +158,8 @@ def test_a_zone_that_nobody_knows_is_utc(visit: Callable[..., Browser]) -> None:
         ({"logo": "https://cdn.example.com/logo.svg"}, "give a path of this site"),
         ({"favicon": "//cdn.example.com/icon.ico"}, "give a path of this site"),
         ({"stylesheet": "brand.css"}, "give a path of this site"),
+        ({"stylesheet": "/\t/cdn.example.com/brand.css"}, "give a path of this site"),
+        ({"logo": "/\\cdn.example.com/logo.svg"}, "give a path of this site"),
         ({"links": [Link("Help", "javascript:alert(1)")]}, "leads to"),
         ({"links": [Link("Sign out", "https://example.com/out", is_form=True)]}, "leads to"),
         ({"templates": "no.such.package"}, "cannot be used"),

@@ -66,8 +66,8 @@ class Binding(Generic[RequestT, ResponseT]):
         """
         visit.outside.notice_mistakes()
         site = _filled(self.site, visit.path_values)
-        visit = await self._spoken(request, visit)
         try:
+            visit = await self._spoken(request, visit)
             visit = replace(visit, session=await self.sessions.of(request))
         except Exception as problem:
             if is_answer(problem):

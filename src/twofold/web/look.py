@@ -90,4 +90,5 @@ class Look:
 
 
 def _is_of_this_site(address: str) -> bool:
-    return address.startswith("/") and not address.startswith(("//", "/\\"))
+    # Browsers leave tabs and line breaks out, and read a backslash as a slash: `/\t/` would lead to another host.
+    return address.startswith("/") and not address.startswith("//") and address.isprintable() and "\\" not in address
