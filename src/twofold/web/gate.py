@@ -61,7 +61,11 @@ class Route(Generic[S]):
             forms.check_origin(visit.headers, visit.outside)
         session = visit.session
         if isinstance(session, self.audience):
-            return await self.page(site, self._read(site, visit, session), session)
+            visit = self._read(site, visit, session)
+            try:
+                return await self.page(site, visit, session)
+            except Stale:
+                return await step_up.ask(site, visit, session, path=self.path, back=self.back)
         if session is None:
             return login.ended(site) if self.audience is Waiting else redirect(site.login_url)
         return redirect(f"{visit.base}/challenge" if isinstance(session, Waiting) else site.home_url)
@@ -191,8 +195,6 @@ def _finished(site: Site, visit: Visit, page: Page) -> Page:
 
 def _explain(site: Site, route: AnyRoute, visit: Visit, problem: MFAError) -> Page:
     match problem:
-        case Stale():
-            return redirect(f"{visit.base}/reverify?next={route.back}")
         case NotEnrolled() | EnrollmentExpired():
             return redirect(f"{visit.base}/setup")
         case AlreadyEnrolled():
