@@ -57,7 +57,7 @@ def generate(
         f"With the first key, before the first row is written, set TWOFOLD_DEPLOYMENT={deployment} too, and never "
         "change it: what is stored here then means nothing in another deployment that has the same keys."
         if deployment
-        else "Put it before the key that is configured; TWOFOLD_DEPLOYMENT stays as it is. Then: twofold keys rotate"
+        else "TWOFOLD_DEPLOYMENT stays as it is. Put this key before one that is configured. Then: twofold keys rotate"
     )
     if file is None:
         terminal.answer({"kid": name, "key": key, "deployment": deployment}, key)
