@@ -83,6 +83,7 @@ def test_every_outcome_of_every_operation_leaves_exactly_its_line(
     leaves(lambda: come_back(device.token), (Kind.CHALLENGED, DONE))
     leaves(lambda: come_back(current), (Kind.DEVICE_THEFT, ALARM), (Kind.CHALLENGED, DONE))
     device = leaves(lambda: mfa.trusted_devices.trust(verified), (Kind.DEVICE_TRUSTED, DONE))
+    leaves(lambda: mfa.trusted_devices.rename(ada, device.device_id, "The laptop"), (Kind.DEVICE_RENAMED, DONE))
     leaves(lambda: mfa.trusted_devices.revoke(ada, device.device_id), (Kind.DEVICE_REVOKED, DONE))
     leaves(lambda: mfa.trusted_devices.revoke(ada, device.device_id))
     session = "the session of ada's laptop"

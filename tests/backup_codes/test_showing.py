@@ -197,7 +197,7 @@ def test_sealed_codes_that_are_put_back_stop_the_row(mfa: MFA, made: Made, clock
 
 def test_a_whole_row_that_is_put_back_shows_no_older_codes(mfa: MFA, made: Made, clock: Clock, sql: Sql) -> None:
     columns = "version, event_count, event_head, shown_codes, codes_digest, epoch, last_used_step, last_used_at, "
-    columns += "last_challenge, lines_today, lines_day, state_mac"
+    columns += "last_challenge, last_answer, lines_today, lines_day, state_mac"
     (old,) = sql(f"SELECT {columns} FROM user_mfa_secrets")
     clock.forward(seconds=60)
     fresh = mfa.backup_codes.regenerate(log_in(mfa, made.user_id, made.phone.code()), session=LAPTOP)

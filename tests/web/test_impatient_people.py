@@ -111,7 +111,7 @@ def test_somebody_who_sends_everything_twice_loses_nothing(
         page.wait_for_url(f"{url}/")
         page.wait_for_timeout(1000 * seconds)
         page.goto(f"{url}/mfa/security")
-        expect(page.locator("form[action*='/devices/']")).to_have_count(1)
+        expect(page.locator("form[action$='/revoke']")).to_have_count(1)
 
         page.locator("summary#off").click()
         page.check("input[name=sure]")

@@ -139,8 +139,9 @@ def test_whoever_presses_a_button_of_the_page_before_reads_whose_sign_in_it_is(
         second.locator("form[action$='/sign-out'] button").first.click()
         second.wait_for_url(f"{url}/login")
         type_in(second, url, grace)
-        devices = first.locator("main form[method=post] button[type=submit]:visible").first
-        devices.click()
+        first.locator("summary#off").click()
+        first.check("input[name=sure]")
+        first.locator("form[action$='/disable'] button").click()
         expect(first.get_by_role("heading", level=1)).to_have_text("This page is out of date")
         expect(first.get_by_text("grace@example.com")).to_be_visible()
         first.get_by_role("link", name="Load the page again").click()

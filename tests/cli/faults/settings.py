@@ -59,7 +59,7 @@ def _(sick: Sick) -> None:
     "an address of support that would run a script",
     "settings",
     "wrong",
-    "TWOFOLD_SUPPORT_URL it begins with https://, http:// or mailto:",
+    "TWOFOLD_SUPPORT_URL is wrong: it begins with https://, http:// or mailto:",
     on=FILE,
 )
 def _(sick: Sick) -> None:
