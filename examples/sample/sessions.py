@@ -28,7 +28,7 @@ How = Literal["password", "trusted device", "two steps"]
 # Longer than a challenge, so that a page can say that it waited too long.
 _WAITING = timedelta(minutes=15)
 _ANSWERED = timedelta(seconds=30)
-_LOOKS, _PAUSE = 5, 0.1
+_LOOKS, _PAUSE = 10, 0.2
 _SIGNED_IN = timedelta(hours=12)
 
 
@@ -89,14 +89,12 @@ def begin(
 def answer(engine: sa.Engine, waiting: Session, by: str) -> None:
     """Let a session that waited be followed by another one. It opens nothing, and lives for a moment longer.
 
-    Where the answer with the new session's cookie is lost, the browser comes once more with the old one: what followed
-    it before ends then.
+    Where the answer with the new session's cookie is lost, the browser comes once more with the old one, and another
+    session follows. The first one stays: which of two answers a browser keeps, the server cannot know.
     """
     now = datetime.now(UTC)
     kept = sa.update(sessions).where(sessions.c.id_hash == _hash(waiting.id))
     with engine.begin() as connection:
-        if waiting.answered_by is not None:
-            connection.execute(sa.delete(sessions).where(sessions.c.id_hash == waiting.answered_by))
         connection.execute(kept.values(answered_by=_hash(by), expires_at=now + _ANSWERED))
 
 

@@ -75,13 +75,13 @@ def test_somebody_who_sends_everything_twice_loses_nothing(
         page.fill("input[name=email]", "ada@example.com")
         page.fill("input[name=password]", PASSWORD)
         page.press("input[name=password]", "Enter")
-        page.wait_for_url(f"{url}/")
+        expect(page).to_have_url(f"{url}/")
         page.goto(f"{url}/mfa/setup")
         page.click("form[action$='/setup/begin'] button")
         phone = Phone("".join(page.locator("#secret span").all_text_contents()), clock)
 
         twice(page, "/setup/confirm", way, phone.code())
-        page.wait_for_url(f"{url}/mfa/backup-codes")
+        expect(page).to_have_url(f"{url}/mfa/backup-codes")
         shown = page.locator(".codes li").all_inner_texts()
         assert len(shown) == 10
         page.reload()
@@ -89,10 +89,10 @@ def test_somebody_who_sends_everything_twice_loses_nothing(
 
         page.check("input[name=kept]")
         twice(page, "/backup-codes/kept", way)
-        page.wait_for_url(re.compile("/mfa/security"))
+        expect(page).to_have_url(re.compile("/mfa/security"))
         page.goto(f"{url}/mfa/backup-codes/regenerate")
         twice(page, "/backup-codes/regenerate", way)
-        page.wait_for_url(f"{url}/mfa/backup-codes")
+        expect(page).to_have_url(f"{url}/mfa/backup-codes")
         page.wait_for_timeout(1000 * seconds)
         made = page.locator(".codes li").all_inner_texts()
         assert len(made) == 10
@@ -100,15 +100,15 @@ def test_somebody_who_sends_everything_twice_loses_nothing(
 
         page.goto(url)
         page.locator("form[action$='/sign-out'] button").first.click()
-        page.wait_for_url(f"{url}/login")
+        expect(page).to_have_url(f"{url}/login")
         page.fill("input[name=email]", "ada@example.com")
         page.fill("input[name=password]", PASSWORD)
         page.press("input[name=password]", "Enter")
-        page.wait_for_url(f"{url}/mfa/challenge")
+        expect(page).to_have_url(f"{url}/mfa/challenge")
         page.check("input[name=trust_device]")
         clock.forward(seconds=60)
         twice(page, "/mfa/challenge", way, phone.code())
-        page.wait_for_url(f"{url}/")
+        expect(page).to_have_url(f"{url}/")
         page.wait_for_timeout(1000 * seconds)
         page.goto(f"{url}/mfa/security")
         expect(page.locator("form[action$='/revoke']")).to_have_count(1)
@@ -116,7 +116,7 @@ def test_somebody_who_sends_everything_twice_loses_nothing(
         page.locator("summary#off").click()
         page.check("input[name=sure]")
         twice(page, "/mfa/disable", way)
-        page.wait_for_url(f"{url}/mfa/security?done=disabled")
+        expect(page).to_have_url(f"{url}/mfa/security?done=disabled")
     kinds = [event.kind for event in mfa.events.recent(1, limit=100)]
     for kind in ("totp_confirmed", "backup_codes_kept", "backup_codes_regenerated", "totp_disabled", "code_accepted"):
         assert kinds.count(kind) == 1, kind

@@ -51,7 +51,8 @@ class Host(Protocol[RequestT_contra, ResponseT_contra]):
 
         A form that is sent twice loses the first answer with its cookie. A host that keeps the waiting session for 30
         seconds more, as one that opens nothing, and gives it as `Waiting(..., is_answered=True)`, is asked to log in
-        once more then; what followed the first answer may end. Else the person reads that they may be signed in.
+        once more then. What followed the first answer lives on, since the browser may have kept either. Else the
+        person reads that they may be signed in.
 
         `response` leads to `home_url`; a host that remembers where the person wanted to go changes its `location`.
         """
