@@ -60,9 +60,9 @@ _CODE = re.compile(r"[0-9A-Z]{5}(?:-[0-9A-Z]{5}){4}")
 class Line:
     """The line between browser and application, on which the next answer to a form may come late or never."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, seconds: float = 0.0) -> None:
         self._app = app
-        self.seconds = 0.0
+        self.seconds = seconds
         self.is_lost = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

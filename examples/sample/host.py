@@ -60,7 +60,7 @@ class SampleHost:
         if found is None:
             return None
         if found.challenge is not None:
-            return Waiting(found.id, found.challenge, found.email, is_answered=found.answered_by is not None)
+            return Waiting(found.id, found.challenge, found.email, is_answered=found.is_answered)
         return SignedIn(found.id, found.user_id, found.email, found.proof)
 
     async def log_in(self, request: Request, response: Response, verified: Verified) -> None:
@@ -73,7 +73,7 @@ class SampleHost:
                 sessions.end(self.engine, session_id(request))
                 return sessions.new_id()
             began = sessions.begin(self.engine, waiting.account, "two steps", waiting.epoch, proof=verified.token)
-            sessions.answer(self.engine, waiting, began)
+            sessions.answer(self.engine, waiting)
             return began
 
         set_session(request, response, await run_in_threadpool(change))

@@ -43,7 +43,7 @@ class Session:
     epoch: str | None
     challenge: str | None = field(repr=False)
     proof: str | None = field(repr=False)
-    answered_by: str | None = field(default=None, repr=False)
+    is_answered: bool = False
 
     @property
     def user_id(self) -> int:
@@ -86,16 +86,15 @@ def begin(
     return session_id
 
 
-def answer(engine: sa.Engine, waiting: Session, by: str) -> None:
+def answer(engine: sa.Engine, waiting: Session) -> None:
     """Let a session that waited be followed by another one. It opens nothing, and lives for a moment longer.
 
     Where the answer with the new session's cookie is lost, the browser comes once more with the old one, and another
     session follows. The first one stays: which of two answers a browser keeps, the server cannot know.
     """
-    now = datetime.now(UTC)
     kept = sa.update(sessions).where(sessions.c.id_hash == _hash(waiting.id))
     with engine.begin() as connection:
-        connection.execute(kept.values(answered_by=_hash(by), expires_at=now + _ANSWERED))
+        connection.execute(kept.values(is_answered=True, expires_at=datetime.now(UTC) + _ANSWERED))
 
 
 def find(engine: sa.Engine, session_id: str | None, *, or_answered: bool = False) -> Session | None:
@@ -115,11 +114,11 @@ def find(engine: sa.Engine, session_id: str | None, *, or_answered: bool = False
     )
     with engine.connect() as connection:
         row = connection.execute(query).first()
-    if row is None or (row.answered_by is not None and not or_answered):
+    if row is None or (row.is_answered and not or_answered):
         return None
     challenge, proof = _opened(session_id, row.challenge), _opened(session_id, row.proof)
     account = Account(row.user_id, row.password_serial)
-    return Session(session_id, account, row.subject, row.how, row.epoch, challenge, proof, row.answered_by)
+    return Session(session_id, account, row.subject, row.how, row.epoch, challenge, proof, row.is_answered)
 
 
 def find_current(engine: sa.Engine, mfa: MFA, session_id: str | None, *, or_answered: bool = False) -> Session | None:

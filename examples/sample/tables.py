@@ -37,8 +37,8 @@ sessions = sa.Table(
     # What stood for the user's factors when the login began; with another one the session is none any more.
     sa.Column("epoch", sa.String(64)),
     sa.Column("challenge", sa.Text()),
-    # The hash of the session that followed this one, which is kept for a moment: its answer may not have arrived.
-    sa.Column("answered_by", sa.String(64)),
+    # Another session has followed this one, which is kept for a moment: its answer may not have arrived.
+    sa.Column("is_answered", sa.Boolean(), nullable=False, default=False),
     sa.Column("proof", sa.Text()),
     sa.Column("expires_at", UTCDateTime(), nullable=False),
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from tests.impatient import Line
 from tests.people import Phone
 from tests.served import served
 from tests.servers import chromium
@@ -22,21 +22,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
     from tests.people import Clock
-
-
-class Slow:
-    """An application whose answers to forms come late, when all of its work is done."""
-
-    def __init__(self, app: Any, seconds: float) -> None:
-        self.app, self.seconds = app, seconds
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def late(message: Any) -> None:
-            if message["type"] == "http.response.start" and scope["method"] == "POST":
-                await asyncio.sleep(self.seconds)
-            await send(message)
-
-        await self.app(scope, receive, late)
 
 
 @pytest.fixture(params=[True, False], ids=["script", "plain"])
@@ -70,7 +55,7 @@ def test_somebody_who_sends_everything_twice_loses_nothing(
     page: Page, app: FastAPI, clock: Clock, seconds: float, way: str
 ) -> None:
     mfa = app.state.sample.mfa
-    with served(Slow(app, seconds)) as url:
+    with served(Line(app, seconds)) as url:
         page.goto(f"{url}/register")
         page.fill("input[name=email]", "ada@example.com")
         page.fill("input[name=password]", PASSWORD)
@@ -78,6 +63,7 @@ def test_somebody_who_sends_everything_twice_loses_nothing(
         expect(page).to_have_url(f"{url}/")
         page.goto(f"{url}/mfa/setup")
         page.click("form[action$='/setup/begin'] button")
+        expect(page.locator("form[action$='/setup/confirm']")).to_be_visible()
         phone = Phone("".join(page.locator("#secret span").all_text_contents()), clock)
 
         twice(page, "/setup/confirm", way, phone.code())
