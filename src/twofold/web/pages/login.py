@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from twofold.outcomes import Verified
     from twofold.web.site import Site
     from twofold.web.visit import Visit, Waiting
+
+_LOOKS, _PAUSE = 10, 0.1
 
 
 async def challenge_form(site: Site, visit: Visit, me: Waiting) -> Page:
@@ -69,12 +72,18 @@ async def _proven(site: Site, visit: Visit, me: Waiting, code: str) -> tuple[Ver
 
 
 async def _end_lost_device(site: Site, visit: Visit, verified: Verified) -> None:
-    """End the trust that the lost answer gave: its cookie is nowhere, and the browser is to be one device."""
-    for device in await site.mfa.trusted_devices.list(verified.user_id):
-        is_it = device.created_at >= verified.at and device.usage_count == 0 and device.name == visit.origin.device_name
-        if device.is_active and is_it:
-            reason = "the answer with its cookie was lost"
-            await site.mfa.trusted_devices.revoke(verified.user_id, device.id, reason=reason, request=visit.origin)
+    """End the trust that the lost answer gave: its cookie is nowhere, and the browser is to be one device.
+
+    The request of that answer may still be at work, so it is looked for over a second.
+    """
+    for _look in range(_LOOKS):
+        for device in await site.mfa.trusted_devices.list(verified.user_id):
+            is_its = device.created_at >= verified.at and device.name == visit.origin.device_name
+            if device.is_active and is_its and device.usage_count == 0:
+                reason = "the answer with its cookie was lost"
+                await site.mfa.trusted_devices.revoke(verified.user_id, device.id, reason=reason, request=visit.origin)
+                return
+        await asyncio.sleep(_PAUSE)
 
 
 def _why_ended(site: Site, me: Waiting) -> str:

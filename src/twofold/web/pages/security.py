@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
+from twofold.errors import NotEnrolled, Stale
 from twofold.trusted_devices import cookie as device_cookie
 from twofold.trusted_devices.renaming import LONGEST, BadName
 from twofold.web import activity, forms
@@ -119,13 +120,20 @@ async def _activity(site: Site, me: SignedIn, before: int | None) -> tuple[list[
 
 async def disable(site: Site, visit: Visit, me: SignedIn) -> Page:
     """Turn two-step sign-in off. Whoever asks twice reads twice that it is off."""
+    off = redirect(f"{visit.base}/security?done=disabled")
     if not (await site.mfa.status(me.user_id)).is_enrolled:
-        return redirect(f"{visit.base}/security?done=disabled")
+        return off
     if forms.field(visit.form, "sure") != "yes":
         raise forms.BadForm(400, _("Turning off was not confirmed."))
-    await site.mfa.totp.disable(await fresh(site, me), request=visit.origin)
+    try:
+        await site.mfa.totp.disable(await fresh(site, me), request=visit.origin)
+    except (Stale, NotEnrolled):
+        # The same form, sent twice at one moment: the other one may have been faster.
+        if (await site.mfa.status(me.user_id)).is_enrolled:
+            raise
+        return off
     forgotten = device_cookie.name_for(site.settings, me.user_id)
-    return replace(redirect(f"{visit.base}/security?done=disabled"), changed=True, forget_device=forgotten)
+    return replace(off, changed=True, forget_device=forgotten)
 
 
 async def rename(site: Site, visit: Visit, me: SignedIn) -> Page:

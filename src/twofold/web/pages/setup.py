@@ -18,6 +18,7 @@ from twofold.web.pages.proofs import fresh
 from twofold.web.refusals import Problem
 
 if TYPE_CHECKING:
+    from twofold.outcomes import Status
     from twofold.web.site import Site
     from twofold.web.visit import SignedIn, Visit
 
@@ -45,29 +46,38 @@ async def confirm(site: Site, visit: Visit, me: SignedIn) -> Page:
     """Take the first code of the app, and lead to the backup codes; a form that is sent twice leads there, too."""
     code = forms.field(visit.form, "code").strip()
     status = await site.mfa.status(me.user_id)
-    if status.is_enrolled and not status.is_pending:
-        if await waiting(site, me) is not None:
-            return redirect(f"{visit.base}/backup-codes")
-        if status.enabled_at and site.clock() - status.enabled_at < site.settings.enrollment_lifetime:
-            # It was confirmed a moment ago, and the codes are kept.
-            return redirect(f"{visit.base}/security")
+    if (led := await _confirmed(site, visit, me, status)) is not None:
+        return led
     if status.is_enrolled:
         await fresh(site, me)
     if not code:
         return nothing_typed(await _setup(site, me))
     try:
         enrolled = await site.mfa.totp.confirm(me.user_id, code, session=me.session_id, request=visit.origin)
-    except Rejected as rejected:
+    except (Rejected, EnrollmentExpired) as refusal:
+        # The same form, sent twice at one moment: the other one may have been faster.
+        if (led := await _confirmed(site, visit, me, await site.mfa.status(me.user_id))) is not None:
+            return led
         page = await _setup(site, me)
-        if page.template == "begin.html":
+        if isinstance(refusal, EnrollmentExpired) or page.template == "begin.html":
             return _over(page)
-        told = refusals.refusal(rejected, code, asking="setup", digits=page.context["digits"], backup_codes=0)
-        return refused(page, rejected, told)
-    except EnrollmentExpired:
-        return _over(await _setup(site, me))
+        told = refusals.refusal(refusal, code, asking="setup", digits=page.context["digits"], backup_codes=0)
+        return refused(page, refusal, told)
     page = redirect(f"{visit.base}/backup-codes")
     forgotten = device_cookie.name_for(site.settings, me.user_id)
     return replace(page, remember=enrolled.verified, changed=True, forget_device=forgotten)
+
+
+async def _confirmed(site: Site, visit: Visit, me: SignedIn, status: Status) -> Page | None:
+    """Where a set-up leads that was confirmed a moment ago; None where none was."""
+    if not status.is_enrolled or status.is_pending:
+        return None
+    if await waiting(site, me) is not None:
+        return redirect(f"{visit.base}/backup-codes")
+    if status.enabled_at and site.clock() - status.enabled_at < site.settings.enrollment_lifetime:
+        # The codes are kept.
+        return redirect(f"{visit.base}/security")
+    return None
 
 
 async def _setup(site: Site, me: SignedIn) -> Page:
