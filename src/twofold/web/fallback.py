@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi.routing import APIRoute
-from starlette.routing import Match
+from starlette.routing import Match, Route
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-class Exact(APIRoute):
+class Exact(Route):
     """A route that leaves every method but its own to the fallback, which knows a better answer than 405."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -25,7 +24,7 @@ class Exact(APIRoute):
         return (match if match is Match.FULL else Match.NONE), found
 
 
-class Fallback(APIRoute):
+class Fallback(Route):
     """A route for `/{rest:path}` that stands back behind every other one that fits, a later one of the host's too."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
