@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 from examples.sample import tables
 from examples.sample.app import build
 from tests.atlas import STATES, Person, World
+from tests.chrome import chrome, come_to_rest
 from tests.people import Clock, plain_settings
 from tests.served import served
-from tests.servers import chromium
-from tests.test_browser import SWITCHES
 from twofold import MFA
 from twofold.database import create_engine
 from twofold.keyring import generate_key
@@ -45,22 +43,20 @@ PICTURES: dict[str, tuple[str, str, Literal["light", "dark"], int]] = {
 def take(name: str) -> bytes:
     """Take one picture, as a PNG of few colours."""
     state, language, scheme, width = PICTURES[name]
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, chrome() as browser:
         engine = create_engine(f"sqlite:///{folder}/pictures.db")
         settings = plain_settings(keys=generate_key("k1"), issuer="Acme")
         clock = Clock(datetime.now(UTC))
         upgrade(engine, settings)
         tables.create(engine)
         with served(build(engine, settings, clock=clock)) as url:
-            browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
             page = browser.new_page(
                 locale=language, color_scheme=scheme, viewport={"width": width, "height": 600}, device_scale_factor=1.5
             )
             world = World(url, engine, MFA(engine, settings, clock=clock), clock, "ada@example.com")
             STATES[state](Person(world, page, *world.newcomer()))
-            page.wait_for_timeout(200)
+            come_to_rest(page)
             shot = page.screenshot(full_page=True)
-            browser.close()
         engine.dispose()
     small = io.BytesIO()
     with Image.open(io.BytesIO(shot)) as image:

@@ -17,20 +17,20 @@ from urllib.parse import urljoin
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from examples.sample import tables
 from examples.sample.app import build
 from tests.atlas import LANGUAGES, STATES, Person, World
+from tests.chrome import chrome, come_to_rest
 from tests.people import Clock, plain_settings
 from tests.served import served
-from tests.servers import chromium
-from tests.test_browser import SWITCHES
 from twofold import MFA
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
 
     from tests.databases import Sources
 
@@ -59,29 +59,27 @@ def world(databases: Sources) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def chrome() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
-        yield browser
-        browser.close()
+def browser() -> Iterator[Browser]:
+    with chrome() as started:
+        yield started
 
 
 @pytest.mark.parametrize(("name", "language"), MET)
 def test_each_state_is_open_to_everybody(
-    world: World, chrome: Browser, name: str, language: str, caplog: pytest.LogCaptureFixture
+    world: World, browser: Browser, name: str, language: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL + 1)
-    context = chrome.new_context(locale=language, viewport={"width": 1280, "height": 900}, color_scheme="light")
+    context = browser.new_context(locale=language, viewport={"width": 1280, "height": 900}, color_scheme="light")
     page = context.new_page()
     page.set_default_timeout(10_000)
     try:
         STATES[name](Person(world, page, *world.newcomer()))
-        page.wait_for_timeout(50)
         assert page.locator("html").get_attribute("lang") == language
         assert page.locator("html").get_attribute("dir") == ("rtl" if language == "ar" else "ltr")
         for scheme, width in (("light", 1280), ("dark", 320)):
             page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             page.set_viewport_size({"width": width, "height": 800})
+            come_to_rest(page)
             if folder := os.environ.get("SCREENSHOTS"):
                 page.screenshot(path=Path(folder) / f"{name}-{language}-{scheme}-{width}.png", full_page=True)
             found = Axe().run(page)
@@ -97,8 +95,8 @@ def test_each_state_is_open_to_everybody(
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", ["setup-to-scan", "security-with-devices"])
-def test_the_heaviest_pages_are_light(world: World, chrome: Browser, name: str, language: str) -> None:
-    context = chrome.new_context(locale=language)
+def test_the_heaviest_pages_are_light(world: World, browser: Browser, name: str, language: str) -> None:
+    context = browser.new_context(locale=language)
     page, somebody = context.new_page(), replace(world, email=f"ada{{number}}.{name}.{language}@example.com")
     try:
         STATES[name](Person(somebody, page, *somebody.newcomer()))

@@ -19,26 +19,17 @@ import httpx2
 import pytest
 import zxingcpp
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 from pyotp import parse_uri
 from pyotp.totp import TOTP
 
-from tests.servers import chromium, free_port
+from tests.chrome import chrome, come_to_rest
+from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PASSWORD = "correct horse battery"
-# As root there is no sandbox, and without these switches the browser looks for hosts that are none of ours.
-SWITCHES = [
-    *(["--no-sandbox"] if os.geteuid() == 0 else []),
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture
@@ -72,11 +63,8 @@ def sample(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
-        context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
-        yield context.new_page()
-        browser.close()
+    with chrome() as browser:
+        yield browser.new_page(viewport={"width": 1280, "height": 900}, locale="en-GB")
 
 
 def look(page: Page, name: str) -> None:
@@ -86,6 +74,7 @@ def look(page: Page, name: str) -> None:
             page.emulate_media(color_scheme=scheme)
             for device, width, height in (("desk", 1280, 900), ("phone", 390, 844)):
                 page.set_viewport_size({"width": width, "height": height})
+                come_to_rest(page)
                 page.screenshot(path=Path(folder) / f"{name}-{device}-{scheme}.png", full_page=True)
         page.emulate_media(color_scheme="light")
         page.set_viewport_size({"width": 1280, "height": 900})
@@ -168,8 +157,7 @@ def test_ada_sets_up_signs_in_trusts_and_comes_back(sample: str, page: Page) -> 
 
 
 def test_a_reader_far_away_sees_times_of_their_own(sample: str) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
+    with chrome() as browser:
         for has_script in (True, False):
             # Their day begins fourteen hours before that of UTC, so that one of both is always another day.
             context = browser.new_context(
@@ -193,4 +181,3 @@ def test_a_reader_far_away_sees_times_of_their_own(sample: str) -> None:
             at = datetime.fromisoformat(since.get_attribute("datetime") or "")
             here = at.astimezone(timezone(timedelta(hours=14)) if has_script else UTC)
             assert re.fullmatch(rf"{here.day}\. \w+ {here.year}", since.text_content() or "")
-        browser.close()

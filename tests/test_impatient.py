@@ -12,15 +12,13 @@ from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from examples.sample import accounts, tables
 from examples.sample.app import build
+from tests.chrome import chrome
 from tests.impatient import EMAIL, Impatient, Line
 from tests.people import Clock, plain_settings
 from tests.served import served
-from tests.servers import chromium
-from tests.test_browser import SWITCHES
 from tests.visitors import PASSWORD
 from twofold import MFA
 from twofold.keyring import generate_key
@@ -42,8 +40,7 @@ def test_whatever_an_impatient_person_does_no_page_is_a_dead_end_or_says_what_is
     engine = migrated.engine()
     tables.create(engine)
     line = Line(build(engine, settings, clock=clock))
-    with served(line) as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
+    with served(line) as url, chrome() as browser:
         context = browser.new_context(locale="en-GB", java_script_enabled=has_script)
         account = accounts.register(engine, EMAIL, PASSWORD)
         person = Impatient(
@@ -53,4 +50,3 @@ def test_whatever_an_impatient_person_does_no_page_is_a_dead_end_or_says_what_is
         person.type_an_address()
         while time.monotonic() < end:
             person.step()
-        browser.close()

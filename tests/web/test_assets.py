@@ -5,10 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 
 import pytest
-from playwright.sync_api import sync_playwright
 
-from tests.servers import chromium
-from tests.test_browser import SWITCHES
+from tests.chrome import chrome
 from twofold.web.assets import ASSETS
 
 
@@ -20,8 +18,7 @@ def test_nothing_is_left_that_only_a_reader_of_the_source_needs(name: str) -> No
 
 def test_a_browser_reads_the_same_rules_of_it() -> None:
     source = files("twofold.web").joinpath("static", "twofold.css").read_text()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
+    with chrome() as browser:
         page = browser.new_page()
         rules = (
             "text => { const sheet = new CSSStyleSheet(); sheet.replaceSync(text); "
@@ -30,4 +27,3 @@ def test_a_browser_reads_the_same_rules_of_it() -> None:
         sent = page.evaluate(rules, ASSETS["twofold.css"][0].decode())
         assert len(sent) > 100
         assert sent == page.evaluate(rules, source)
-        browser.close()

@@ -6,13 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
+from tests.chrome import chrome
 from tests.impatient import Line
 from tests.people import Phone
 from tests.served import served
-from tests.servers import chromium
-from tests.test_browser import SWITCHES
 from tests.visitors import PASSWORD
 
 if TYPE_CHECKING:
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=[True, False], ids=["script", "plain"])
 def page(request: pytest.FixtureRequest) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
-        yield browser.new_context(locale="en-GB", java_script_enabled=request.param).new_page()
-        browser.close()
+    with chrome() as browser:
+        yield browser.new_page(locale="en-GB", java_script_enabled=request.param)
 
 
 def twice(page: Page, action: str, way: str, code: str | None = None) -> None:

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi import FastAPI, Response
-from playwright.sync_api import Page, sync_playwright
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from tests.attacks.host import Host, browser
+from tests.chrome import chrome
 from tests.people import add_user, challenged, enroll, plain_settings
 from tests.served import served
-from tests.servers import chromium
-from tests.test_browser import SWITCHES
 from tests.web.test_outside import table
 from twofold import MFA
 from twofold.keyring import generate_key
@@ -147,21 +145,14 @@ def client() -> Iterator[str]:
         yield url.replace("localhost", "127.0.0.1")
 
 
-@contextlib.contextmanager
-def chromium_page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
-        yield found.new_page()
-        found.close()
-
-
 def test_the_table_of_other_origins_holds_in_a_browser(mfa: MFA, enrolment: Enrolment) -> None:
     codes = iter(enrolment.backup_codes)
     host = Leading()
     app = FastAPI(openapi_url=None)
     app.include_router(router(mfa, host), prefix="/mfa")
     app.add_api_route("/home", lambda: HTMLResponse("<title>home</title>"))
-    with client() as other, served(app) as site, chromium_page() as opener:
+    with client() as other, served(app) as site, chrome() as browser:
+        opener = browser.new_page()
         app.add_api_route("/authorize", lambda: RedirectResponse(f"{other}/callback", 302))
         opener.goto(f"{other}/")
         for says, leads, form_action, policy, arrives, is_lost in table("Lead on to another origin"):

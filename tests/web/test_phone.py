@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 import zxingcpp
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 from pyotp import parse_uri
 
+from tests.chrome import chrome, come_to_rest
 from tests.people import Phone
 from tests.served import served
-from tests.servers import chromium
-from tests.test_browser import SWITCHES
 from tests.visitors import PASSWORD
 
 if TYPE_CHECKING:
@@ -52,11 +51,8 @@ def serve(make_app: Callable[..., FastAPI]) -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
-        context = browser.new_context(viewport={"width": 320, "height": 568}, locale="en-GB", has_touch=True)
-        yield context.new_page()
-        browser.close()
+    with chrome() as browser:
+        yield browser.new_page(viewport={"width": 320, "height": 568}, locale="en-GB", has_touch=True)
 
 
 def assert_fits(page: Page) -> None:
@@ -151,6 +147,7 @@ def test_a_refused_code_is_told_beside_the_field_on_the_screen(
     field = page.locator("#code")
     expect(field).to_be_focused()
     expect(field).to_have_attribute("aria-describedby", "hint problem")
+    come_to_rest(page)
     danger = page.locator("#problem").evaluate("one => getComputedStyle(one).color")
     assert field.evaluate("one => getComputedStyle(one).borderTopColor") == danger
 

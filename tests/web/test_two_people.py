@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Error as PlaywrightError
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from starlette.testclient import TestClient
 
 from examples.sample import tables
 from examples.sample.app import build
+from tests.chrome import chrome
 from tests.people import plain_settings
 from tests.served import served
-from tests.servers import chromium
-from tests.test_browser import SWITCHES
 from tests.visitors import PASSWORD, Ada, Browser
 from twofold.keyring import generate_key
 
@@ -129,8 +128,7 @@ def test_whoever_presses_a_button_of_the_page_before_reads_whose_sign_in_it_is(
     has_script: bool,  # noqa: FBT001
 ) -> None:
     ada, grace = both
-    with served(app) as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
+    with served(app) as url, chrome() as browser:
         context = browser.new_context(locale="en-GB", java_script_enabled=has_script)
         first, second = context.new_page(), context.new_page()
         type_in(first, url, ada)
@@ -146,7 +144,6 @@ def test_whoever_presses_a_button_of_the_page_before_reads_whose_sign_in_it_is(
         expect(first.get_by_text("grace@example.com")).to_be_visible()
         first.get_by_role("link", name="Load the page again").click()
         first.wait_for_url(f"{url}/mfa/security")
-        browser.close()
     assert all(mfa_of(app).status(user_id).is_enrolled for user_id in (1, 2))
     kinds = [event.kind for event in mfa_of(app).events.export(limit=1000)]
     assert kinds.count("totp_confirmed") == 2

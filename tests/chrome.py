@@ -1,0 +1,49 @@
+"""Chromium for the tests and the pictures, and how its page comes to rest before anybody measures it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.servers import chromium
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# As root there is no sandbox, and without these switches the browser looks for hosts that are none of ours.
+_SWITCHES = [
+    *(["--no-sandbox"] if os.geteuid() == 0 else []),
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# A change of the style begins its transitions with the next frame, and the end of one may begin another.
+_AT_REST = """async () => {
+  let moving;
+  do {
+    await new Promise(requestAnimationFrame);
+    moving = document.getAnimations();
+    await Promise.all(moving.map((one) => one.finished.catch(() => null)));
+  } while (moving.length);
+}"""
+
+
+@contextlib.contextmanager
+def chrome() -> Iterator[Browser]:
+    """Run the browser until the block ends."""
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium(), args=_SWITCHES) as browser,
+    ):
+        yield browser
+
+
+def come_to_rest(page: Page) -> None:
+    """Wait until nothing moves: half-way between two colours, text has the contrast of neither."""
+    page.evaluate(_AT_REST)
