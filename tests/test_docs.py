@@ -157,6 +157,15 @@ def test_the_settings_page_makes_an_mfa(
     run("docs/settings.md", 0, {"MFA": MFA, "Settings": Settings, "Path": Path, "engine": migrated.engine()})
 
 
+def test_the_page_of_what_the_host_hears_runs_in_an_empty_file(
+    keys: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TWOFOLD_KEYS", keys)
+    for number in range(len(blocks("docs/observing.md"))):
+        run("docs/observing.md", number, {})
+
+
 def test_what_the_hosts_page_says_makes_sqlite_enforce_foreign_keys(tmp_path: Path) -> None:
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'app.db'}")
     run("docs/hosts.md", 0, {"engine": engine})

@@ -7,6 +7,7 @@ Tests: `tests/test_login.py`, `tests/test_story.py`.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,6 +17,7 @@ from twofold.account.runtime import Runtime
 from twofold.backup_codes import factor as backup_codes
 from twofold.backup_codes import showing
 from twofold.events import log
+from twofold.hook import TaskHook, ThreadedHook, awaited, threaded
 from twofold.login import lifecycle, login
 from twofold.login.repeat import repeat
 from twofold.operation import Awaited, Blocking, Operation
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, scoped_session
 
     from twofold.account.runtime import OnConnection, PoolOf
+    from twofold.hook import AwaitedOnEvent, OnEvent
     from twofold.outcomes import UserId
     from twofold.settings import Settings
 
@@ -163,6 +166,12 @@ class MFA(_Login, Blocking):
     real transaction. An error of its own leaves as it is, and nothing was decided. In `within` it is not called: that
     transaction is the caller's.
 
+    `on_event` is called with each `Event` once it is committed, in a thread of its own, so that it can undo nothing and
+    delays no answer; in `within`, once the host's transaction is committed. What it raises is logged, by its name.
+    Events of one operation come in their order; `seq` orders those of a user, and `id` is 0, since the database has not
+    been asked for it. It is called at most once: where 1000 wait, and in a process that is killed, events are left out.
+    They stand in the log all the same: `events.export` misses none.
+
     `clock` returns the moment, aware; it is there for tests. Raises ConfigurationError where keys are missing or weak.
     """
 
@@ -173,9 +182,19 @@ class MFA(_Login, Blocking):
         *,
         pool: PoolOf = "own",
         on_connection: OnConnection | None = None,
+        on_event: OnEvent | None = None,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self._open(Runtime.of(settings, clock, legacy.adopt_one, pool, on_connection), engine)
+        hook = threaded(on_event)
+        self._open(Runtime.of(settings, clock, legacy.adopt_one, pool, on_connection, hook), engine)
+
+    def flush(self, seconds: float = 5.0) -> bool:
+        """Wait until `on_event` was called with all that has happened, `seconds` at most; whether it was.
+
+        At the end of a process this is done by itself.
+        """
+        hook = self._runtime.hook
+        return not isinstance(hook, ThreadedHook) or hook.flush(seconds)
 
     def _open(self, runtime: Runtime, source: sa.Engine | Joined) -> None:
         super().__init__(runtime, source)
@@ -209,7 +228,8 @@ class AsyncMFA(_Login, Awaited):
 
     `on_connection` is a plain function here, too, called with the `Connection` inside of the `AsyncConnection` as the
     engine's listeners are: what it executes does not block the event loop, and it sees the context variables of the
-    task that awaits.
+    task that awaits. `on_event` may be a coroutine function, awaited in a task of the running loop, or a plain one,
+    called in a thread.
     """
 
     def __init__(
@@ -219,9 +239,21 @@ class AsyncMFA(_Login, Awaited):
         *,
         pool: PoolOf = "own",
         on_connection: OnConnection | None = None,
+        on_event: AwaitedOnEvent | None = None,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self._open(Runtime.of(settings, clock, legacy.adopt_one, pool, on_connection), engine)
+        hook = awaited(on_event)
+        self._open(Runtime.of(settings, clock, legacy.adopt_one, pool, on_connection, hook), engine)
+
+    async def flush(self, seconds: float = 5.0) -> bool:
+        """Wait until `on_event` was called with all that has happened, `seconds` at most; whether it was.
+
+        Await it before the loop ends: a task that is under way then is cancelled, and what waits is told to nobody.
+        """
+        hook = self._runtime.hook
+        if isinstance(hook, ThreadedHook):
+            return await asyncio.to_thread(hook.flush, seconds)
+        return not isinstance(hook, TaskHook) or await hook.flush(seconds)
 
     def _open(self, runtime: Runtime, source: AsyncEngine | Joined) -> None:
         super().__init__(runtime, source)

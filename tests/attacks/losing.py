@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tests.attacks.scenes import Scene
     from tests.databases import Database
+    from twofold.hook import OnEvent
 
 DRIVERS: Final = {
     "pysqlite": "sqlite",
@@ -108,7 +109,7 @@ class Losers:
 
 
 @contextlib.contextmanager
-def lost_at(database: Database, driver: str) -> Iterator[Losers]:
+def lost_at(database: Database, driver: str, on_event: OnEvent | None = None) -> Iterator[Losers]:
     """Set the scene on a migrated database and one driver."""
     with contextlib.ExitStack() as open_:
         losing: Losing
@@ -125,5 +126,5 @@ def lost_at(database: Database, driver: str) -> Iterator[Losers]:
         open_.callback(behind.dispose)
         address = address.set(drivername=f"{database.backend}+{driver}")
         engine = create_async_engine(address, **options) if driver in AWAITED else sa.create_engine(address, **options)
-        host = open_.enter_context(hosted(engine))
+        host = open_.enter_context(hosted(engine, on_event))
         yield Losers(host.scene(behind), host.scene(behind, deadline=DEADLINE), losing, url, host.keys)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tests.attacks.scenes import Scene
     from tests.databases import Database
+    from twofold.hook import OnEvent
 
 ALWAYS: Final = 10**9
 # The patience of an operation whose COMMIT is always refused, in seconds.
@@ -183,7 +184,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def staged(database: Database, face: str) -> Iterator[Stage]:
+def staged(database: Database, face: str, on_event: OnEvent | None = None) -> Iterator[Stage]:
     """Set the scene on a migrated database."""
     with contextlib.ExitStack() as open_:
         refusing: Refusing
@@ -208,5 +209,5 @@ def staged(database: Database, face: str) -> Iterator[Stage]:
                 refusing, url = RefusingMariaDB(wire), wire.url
             engine = create_engine(url) if face == "blocking" else create_async_engine(url)
         open_.callback(behind.dispose)
-        host = open_.enter_context(hosted(engine))
+        host = open_.enter_context(hosted(engine, on_event))
         yield Stage(host.scene(behind), host.scene(behind, deadline=DEADLINE), refusing, url, host.keys)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from twofold.hook import OnEvent
+
 _NUMBERS: Final = count(1)
 
 
@@ -86,8 +88,8 @@ class Scene:
 class HostEngine:
     """A host's engine, the keys of its settings, and one clock for all that is on it."""
 
-    def __init__(self, engine: sa.Engine | AsyncEngine, runner: asyncio.Runner) -> None:
-        self._engine, self._runner = engine, runner
+    def __init__(self, engine: sa.Engine | AsyncEngine, runner: asyncio.Runner, on_event: OnEvent | None) -> None:
+        self._engine, self._runner, self._on_event = engine, runner, on_event
         self._old, self._new = generate_key("k1"), generate_key("k2")
         self._clock = Clock()
 
@@ -106,8 +108,9 @@ class HostEngine:
     def _mfa(self, **settings: Any) -> MFA:
         made = plain_settings(**settings)
         if isinstance(self._engine, sa.Engine):
-            return MFA(self._engine, made, clock=self._clock)
-        return cast("MFA", Blocked(AsyncMFA(self._engine, made, clock=self._clock), self._runner))
+            return MFA(self._engine, made, on_event=self._on_event, clock=self._clock)
+        awaited = AsyncMFA(self._engine, made, on_event=self._on_event, clock=self._clock)
+        return cast("MFA", Blocked(awaited, self._runner))
 
     def dispose(self) -> None:
         """Close its connections."""
@@ -120,10 +123,10 @@ class HostEngine:
 
 
 @contextlib.contextmanager
-def hosted(engine: sa.Engine | AsyncEngine) -> Iterator[HostEngine]:
+def hosted(engine: sa.Engine | AsyncEngine, on_event: OnEvent | None = None) -> Iterator[HostEngine]:
     """The engine of a host for the length of the block, called as the blocking face is, whichever it is."""
     with asyncio.Runner() as runner:
-        host = HostEngine(engine, runner)
+        host = HostEngine(engine, runner, on_event)
         try:
             yield host
         finally:

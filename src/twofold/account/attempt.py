@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from sqlalchemy.exc import DBAPIError
 
+    from twofold.account.chain import Link
     from twofold.account.row import Account
     from twofold.account.statements import Schema
     from twofold.keyring import Keyring
@@ -74,7 +75,8 @@ class Attempt:
     takes a user of before Twofold into care, where the settings allow it. It `is_told` by the host whose rows are asked
     for in the host's own transaction, and by `on_connection`. `settle` finds out whether a statement that
     commits by itself arrived, when the connection broke over it; nothing more is written where that `is_settled`.
-    `proven` is the state that was read last, with its columns as the MAC covers them.
+    `proven` is the state that was read last, with its columns as the MAC covers them. `told` holds the lines that were
+    written, in their order, where the host wants to hear of them.
     """
 
     connection: sa.Connection
@@ -92,6 +94,7 @@ class Attempt:
     is_settled: bool = False
     proven: tuple[Account, list[str]] | None = None
     evidence: Evidence | None = None
+    told: list[Link] | None = None
 
     def rows(self, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
         """Read what a decision rests on, as it stands now: locked where the row of the user is."""
@@ -113,7 +116,7 @@ class Attempt:
             # Each write is one statement there, whole or not at all.
             yield
             return
-        evidence = self.evidence
+        evidence, told = self.evidence, len(self.told or ())
         with self.connection.begin_nested() as savepoint:
             try:
                 yield
@@ -123,4 +126,6 @@ class Attempt:
                     savepoint.commit()
                 else:
                     self.evidence = evidence
+                    if self.told is not None:
+                        del self.told[told:]
                 raise

@@ -49,6 +49,15 @@ def details_text(details: Mapping[str, Any]) -> str | None:
     return _details(details) if details else None
 
 
+def details_of(text: str | None) -> Mapping[str, Any]:
+    """Details as they were given. What is no object of JSON is one of before Twofold, and stands under "text"."""
+    try:
+        details = json.loads(text) if text else {}
+    except ValueError:
+        details = None
+    return details if isinstance(details, dict) else {"text": text}
+
+
 def mac(keyring: Keyring, link: Link, previous: str | None) -> str:
     """The MAC of an event that follows the event with the MAC `previous`: `v1:<kid>:<check>:<nonce><64 hex digits>`.
 

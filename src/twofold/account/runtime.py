@@ -21,6 +21,7 @@ from twofold.schema import place
 
 if TYPE_CHECKING:
     from twofold.account.row import Account
+    from twofold.hook import Hook
     from twofold.outcomes import UserId
     from twofold.settings import Settings
 
@@ -43,6 +44,7 @@ class Runtime:
     on_connection: OnConnection | None = None
     schemas: dict[str | None, Schema] = field(default_factory=dict[str | None, Schema])
     may_guess_within: bool = False
+    hook: Hook | None = None
 
     @classmethod
     def of(
@@ -52,6 +54,7 @@ class Runtime:
         adopt: Callable[[Attempt, UserId], Account],
         pool: PoolOf,
         on_connection: OnConnection | None,
+        hook: Hook | None,
     ) -> Runtime:
         """Make the runtime. Raises ConfigurationError where keys are missing or weak, TypeError for another `pool`.
 
@@ -63,7 +66,7 @@ class Runtime:
             raise TypeError(_PLAIN)
         pool_size = settings.pool_size if pool == "own" else 0
         clock = clock or (lambda: datetime.now(UTC))
-        return cls(settings, read_keys(settings), clock, adopt, pool_size, on_connection)
+        return cls(settings, read_keys(settings), clock, adopt, pool_size, on_connection, hook=hook)
 
     def hears_host(self, connection: sa.Connection) -> bool:
         """Whether the host says on its connections what may hold for one transaction alone: a tenant, or a role."""
@@ -107,6 +110,7 @@ class Runtime:
             in_transaction=in_transaction,
             is_told=is_told,
             may_guess=may_guess,
+            told=None if self.hook is None else [],
         )
 
     def _schema(self, connection: sa.Connection, *, is_told: bool) -> Schema:

@@ -102,6 +102,8 @@ def save(
             raise Conflict from None
         raise Tampered from None
     work.is_saved = True
+    if work.told is not None:
+        work.told.append(update.link)
     return update.after
 
 
@@ -142,6 +144,8 @@ def save_over(work: Attempt, seen: Account, after: Account, fact: Fact, request:
         work.write(sa.insert(secrets), row)
     work.write(sa.insert(work.schema.tables.events), update.first_line)
     work.is_saved = True
+    if work.told is not None:
+        work.told.append(update.link)
     return update.after
 
 
@@ -287,6 +291,8 @@ def save_all(work: Attempt, updates: Sequence[Update]) -> None:
         raise Tampered
     work.evidence = updates[-1].evidence
     work.is_saved = True
+    if work.told is not None:
+        work.told.extend(one.link for one in updates)
 
 
 def _longer_logs(schema: Schema, users: Sequence[UserId]) -> sa.Select[*tuple[Any, ...]]:

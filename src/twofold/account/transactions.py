@@ -20,6 +20,7 @@ from twofold.account.connections import connecting
 from twofold.account.driver import Statement, Translated, is_told_of_a_pooler
 from twofold.account.retries import Retries, is_lock_timeout, is_lost, is_passing
 from twofold.account.settlement import settle
+from twofold.account.telling import tell, tell_later
 from twofold.account.translation import raise_translated
 from twofold.alone import Taken, alone, is_for_all
 from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError
@@ -144,9 +145,16 @@ def _attempted(
     with _IN_TRANSACTION if in_transaction else _Autocommit(connection):
         attempt = runtime.attempt(connection, is_locking=is_locking, in_transaction=in_transaction)
         attempt.settle = finding_out
-        answer: _Answer[R] = _Answer.of(attempt, call)
-        if in_transaction:
-            _commit(attempt)
+        is_committed = not in_transaction
+        try:
+            answer: _Answer[R] = _Answer.of(attempt, call)
+            if in_transaction:
+                _commit(attempt)
+                is_committed = True
+        finally:
+            # What is none of an answer has happened all the same, where each statement commits by itself.
+            if attempt.told and is_committed and runtime.hook is not None:
+                tell(runtime.hook, attempt.told)
     return answer
 
 
@@ -236,6 +244,8 @@ def run_in_callers_transaction(
                 )
                 answer: _Answer[R] = _Answer.of(attempt, call)
                 savepoint.commit()
+            if attempt.told and runtime.hook is not None:
+                tell_later(runtime.hook, connection, attempt.told)
             return answer.give()
         except Conflict:
             pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -291,17 +290,13 @@ def _fits(work: Attempt, link: chain.Link, previous: str | None, mac: str | None
 
 
 def _event(row: Any) -> Event:
-    try:
-        details = json.loads(row.event_details) if row.event_details else {}
-    except ValueError:
-        details = None
     return Event(
         id=row.id,
         user_id=row.user_id,
         seq=row.seq or 0,
         kind=row.event_type,
         status=row.event_status,
-        details=details if isinstance(details, dict) else {"text": row.event_details},
+        details=chain.details_of(row.event_details),
         ip_address=row.ip_address,
         user_agent=row.user_agent,
         device_fingerprint=row.device_fingerprint,
