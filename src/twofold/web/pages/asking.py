@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from twofold import tokens
 from twofold.errors import Reason, Rejected
 from twofold.web import refusals
 from twofold.web.languages import gettext as _
@@ -15,13 +14,7 @@ from twofold.web.refusals import Problem
 if TYPE_CHECKING:
     from twofold.outcomes import Status
     from twofold.web.site import Site
-    from twofold.web.visit import Visit, Waiting
-
-
-async def standing(site: Site, me: Waiting) -> Status | None:
-    """How somebody stands whose login waits; None where the challenge cannot be read."""
-    challenge = tokens.read_challenge(site.keyring, me.challenge)
-    return None if challenge is None else await site.mfa.status(challenge.user_id)
+    from twofold.web.visit import Visit
 
 
 def code_page(template: str, site: Site, visit: Visit, status: Status | None) -> Page:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from twofold.errors import NotEnrolled
+from twofold.web.flows import backup_codes as flow
+from twofold.web.flows.backup_codes import waiting
 from twofold.web.languages import gettext as _
 from twofold.web.page import Page, redirect
-from twofold.web.pages.proofs import fresh
 
 if TYPE_CHECKING:
     from twofold.outcomes import ShownCodes
@@ -23,11 +24,6 @@ async def shown(site: Site, visit: Visit, me: SignedIn) -> Page:
     """Show the new codes to the session that made them, as often as it asks."""
     codes = await waiting(site, me)
     return redirect(f"{visit.base}/security") if codes is None else await _page(site, me, codes)
-
-
-async def waiting(site: Site, me: SignedIn) -> ShownCodes | None:
-    """The codes that this session made and has not said to have kept."""
-    return await site.mfa.backup_codes.shown(me.user_id, session=me.session_id)
 
 
 async def ask(site: Site, visit: Visit, me: SignedIn) -> Page:
@@ -46,7 +42,7 @@ async def regenerate(site: Site, visit: Visit, me: SignedIn) -> Page:
         return redirect(f"{visit.base}/backup-codes")
     if visit.form.get("sure") != "yes":
         return redirect(f"{visit.base}/backup-codes/regenerate")
-    await site.mfa.backup_codes.regenerate(await fresh(site, me), session=me.session_id, request=visit.origin)
+    await flow.regenerate(site, me, visit.origin)
     return replace(redirect(f"{visit.base}/backup-codes"), changed=True)
 
 
@@ -57,7 +53,7 @@ async def kept(site: Site, visit: Visit, me: SignedIn) -> Page:
         page = await _page(site, me, codes)
         problem = _("Keep the codes first, and then tick the box.")
         return replace(page, status=400, context={**page.context, "problem": problem})
-    is_kept = await site.mfa.backup_codes.keep(me.user_id, session=me.session_id, request=visit.origin)
+    is_kept = await flow.keep(site, me, visit.origin)
     return redirect(f"{visit.base}/security{'?done=kept' if is_kept else ''}")
 
 

@@ -6,16 +6,15 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
-from twofold.errors import NotEnrolled, Stale
 from twofold.trusted_devices import cookie as device_cookie
 from twofold.trusted_devices.renaming import LONGEST, BadName
 from twofold.web import activity, forms
+from twofold.web.flows import backup_codes, devices, setup
+from twofold.web.flows.proofs import is_fresh
 from twofold.web.languages import gettext as _
 from twofold.web.languages import gettext_noop
 from twofold.web.naming import named
 from twofold.web.page import Page, error, redirect
-from twofold.web.pages import backup_codes
-from twofold.web.pages.proofs import fresh, is_fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,11 +37,14 @@ DONE: Mapping[str, str] = {
 """What the security page says after a change, by the word in its address."""
 
 
-_BAD_NAMES: Mapping[str, str] = {
+BAD_NAMES: Mapping[str, str] = {
     "empty": gettext_noop("Type a name."),
     "too long": gettext_noop("This name is too long. Use at most 64 characters."),
     "unseen": gettext_noop("This name has characters that cannot be seen. Type it again, with letters and digits."),
 }
+"""What an owner reads of a name that no device is given, by what is wrong with it."""
+
+NO_SUCH_DEVICE = gettext_noop("This device is not trusted, or not any more.")
 
 
 class _Refused(NamedTuple):
@@ -65,11 +67,7 @@ async def security(site: Site, visit: Visit, me: SignedIn, *, refused: _Refused 
         "now": site.clock(),
         "status": await site.mfa.status(me.user_id),
         "codes_wait": await backup_codes.waiting(site, me) is not None,
-        "devices": told_apart(
-            device
-            for device in await site.mfa.trusted_devices.list(me.user_id, token=token)
-            if device.is_active or device.is_contested
-        ),
+        "devices": told_apart(await devices.shown(site, me, token)),
         "events": lines,
         "older": older,
         "is_first_page": before is None,
@@ -120,65 +118,43 @@ async def _activity(site: Site, me: SignedIn, before: int | None) -> tuple[list[
 
 async def disable(site: Site, visit: Visit, me: SignedIn) -> Page:
     """Turn two-step sign-in off. Whoever asks twice reads twice that it is off."""
-    off = redirect(f"{visit.base}/security?done=disabled")
-    if not (await site.mfa.status(me.user_id)).is_enrolled:
-        return off
-    if forms.field(visit.form, "sure") != "yes":
+    if visit.form.get("sure") != "yes" and (await site.mfa.status(me.user_id)).is_enrolled:
         raise forms.BadForm(400, _("Turning off was not confirmed."))
-    try:
-        await site.mfa.totp.disable(await fresh(site, me), request=visit.origin)
-    except (Stale, NotEnrolled):
-        # The same form, sent twice at one moment: the other one may have been faster.
-        if (await site.mfa.status(me.user_id)).is_enrolled:
-            raise
+    off = redirect(f"{visit.base}/security?done=disabled")
+    if not await setup.disable(site, me, visit.origin):
         return off
     forgotten = device_cookie.name_for(site.settings, me.user_id)
     return replace(off, changed=True, forget_device=forgotten)
 
 
 async def rename(site: Site, visit: Visit, me: SignedIn) -> Page:
-    """Give a device the name that was typed; one that cannot be is told at its field, with what was typed.
-
-    A name opens nothing, but it could hide a device from its owner, so a stolen session alone gives none.
-    """
-    await fresh(site, me)
+    """Give a device the name that was typed; one that cannot be is told at its field, with what was typed."""
     number, name = _number(visit), visit.form.get("name", "")
     try:
-        if number is None or not await site.mfa.trusted_devices.rename(me.user_id, number, name, request=visit.origin):
-            return _no_such_device(visit)
+        is_there = await devices.rename(site, me, number, name, visit.origin)
     except BadName as bad:
-        if number is None or all(one.id != number for one in await site.mfa.trusted_devices.list(me.user_id)):
-            return _no_such_device(visit)
-        problem = _(_BAD_NAMES[bad.why])
-        return await security(site, visit, me, refused=_Refused(number, name[: 4 * LONGEST], problem))
-    return redirect(f"{visit.base}/security?done=renamed")
+        refused = _Refused(number or 0, name[: 4 * LONGEST], _(BAD_NAMES[bad.why]))
+        return await security(site, visit, me, refused=refused)
+    return redirect(f"{visit.base}/security?done=renamed") if is_there else _no_such_device(visit)
 
 
 async def revoke(site: Site, visit: Visit, me: SignedIn) -> Page:
     """Stop trusting one device. Whoever asks twice reads twice that it is not trusted."""
-    await fresh(site, me)
-    number = _number(visit)
-    if number is None or not await site.mfa.trusted_devices.revoke(me.user_id, number, request=visit.origin):
-        if any(one.id == number for one in await site.mfa.trusted_devices.list(me.user_id)):
-            return redirect(f"{visit.base}/security?done=revoked")
-        return _no_such_device(visit)
-    return redirect(f"{visit.base}/security?done=revoked")
+    is_there = await devices.revoke(site, me, _number(visit), visit.origin)
+    return redirect(f"{visit.base}/security?done=revoked") if is_there else _no_such_device(visit)
 
 
 def _number(visit: Visit) -> int | None:
-    """The id of the device that the address names; None where it names none."""
-    text = visit.path_values.get("device_id", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    return devices.number(visit.path_values.get("device_id", ""))
 
 
 def _no_such_device(visit: Visit) -> Page:
     back = (_("Back to security"), f"{visit.base}/security")
-    return error(404, _("No such device"), _("This device is not trusted, or not any more."), action=back)
+    return error(404, _("No such device"), _(NO_SUCH_DEVICE), action=back)
 
 
 async def revoke_all(site: Site, visit: Visit, me: SignedIn) -> Page:
     """Stop trusting every device."""
-    await fresh(site, me)
-    await site.mfa.trusted_devices.revoke_all(me.user_id, request=visit.origin)
+    await devices.revoke_all(site, me, visit.origin)
     forgotten = device_cookie.name_for(site.settings, me.user_id)
     return replace(redirect(f"{visit.base}/security?done=all_revoked"), forget_device=forgotten)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from twofold.errors import NotEnrolled, Reason, Rejected, Stale
+from twofold.errors import NotEnrolled, Rejected
 from twofold.web import forms, intent
+from twofold.web.flows import step_up
 from twofold.web.intent import Intent
 from twofold.web.languages import gettext as _
 from twofold.web.languages import gettext_noop
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
     from twofold.outcomes import Status
     from twofold.web.site import Site
-
-
-_TWICE = timedelta(seconds=30)
-"""So long after a proof the same code is the same form, sent twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,25 +101,23 @@ async def reverify(site: Site, visit: Visit, me: SignedIn) -> Page:
     if not code:
         return _saying(site, visit, me, status, nothing_typed(code_page("reverify.html", site, visit, status)))
     try:
-        verified = await site.mfa.reverify(me.user_id, code, request=visit.origin)
+        verified = await step_up.reverify(site, me, code, visit.origin)
     except NotEnrolled:
         if asked is not None and asked.path == "/disable":
             # The form came twice, and the first one has done it.
             return await _done(site, visit, me, asked)
         raise
     except Rejected as rejected:
-        if rejected.reason is Reason.NOT_ENROLLED:
-            raise NotEnrolled from None
-        if rejected.reason is Reason.CODE_ALREADY_USED and await _has_just_proven(site, me):
-            # The form came twice, and the first one has done it, or another page took the code.
-            if asked is None:
-                return redirect(_destination(site, visit))
-            if asked.epoch != status.epoch:
-                return redirect(f"{visit.base}{ACTIONS[asked.path].over}")
-            return await _done(site, visit, me, asked)
         status = await site.mfa.status(me.user_id)
         page = refused_code("reverify.html", site, visit, status, rejected)
         return _saying(site, visit, me, status, page)
+    if verified is None:
+        # The form came twice, and the first one has done it, or another page took the code.
+        if asked is None:
+            return redirect(_destination(site, visit))
+        if asked.epoch != status.epoch:
+            return redirect(f"{visit.base}{ACTIONS[asked.path].over}")
+        return await _done(site, visit, me, asked)
     if asked is None or asked.epoch != status.epoch:
         return replace(redirect(_destination(site, visit)), remember=verified)
     page = await _done(site, visit, replace(me, proof=verified.token), asked)
@@ -161,11 +155,3 @@ def _destination(site: Site, visit: Visit) -> str:
     own = {"security": f"{visit.base}/security?done=confirmed", "setup": f"{visit.base}/setup"}
     places = {**site.destinations, **own}
     return places.get(visit.query.get("next", ""), own["security"])
-
-
-async def _has_just_proven(site: Site, me: SignedIn) -> bool:
-    try:
-        await site.mfa.proof(me.proof or "", max_age=_TWICE)
-    except Stale:
-        return False
-    return True
