@@ -1,4 +1,7 @@
-"""Names of browsers in the current language. They are kept in English, as `browsers.name` makes them. Pure."""
+"""Names of devices in the current language, and those that none is given. Pure.
+
+Names of browsers are kept in English, as `browsers.name` makes them.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,15 @@ _GENERIC: Mapping[str, str] = {
     "an unknown system": gettext_noop("an unknown system"),
     "Mac or iPad": gettext_noop("Mac or iPad"),
 }
+
+BAD_NAMES: Mapping[str, str] = {
+    "empty": gettext_noop("Type a name."),
+    "too long": gettext_noop("This name is too long. Use at most 64 characters."),
+    "unseen": gettext_noop("This name has characters that cannot be seen. Type it again, with letters and digits."),
+}
+"""What an owner reads of a name that no device is given, by what is wrong with it."""
+
+NO_SUCH_DEVICE = gettext_noop("This device is not trusted, or not any more.")
 
 
 def named(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from twofold.confidential import Confidential
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from twofold.outcomes import DeviceToken, Verified
+    from twofold.web.api.models import Answered
 
 HEADERS: Mapping[str, str] = {
     "Content-Type": "text/html; charset=utf-8",
@@ -32,12 +33,13 @@ HEADERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Page(Confidential):
-    """A status with either a template or a `location` to go to, and what the binding must do to session and cookies.
+    """A status with a template, a document or a `location`, and what the binding must do to session and cookies.
 
     - `log_in`: the second factor was given; the host makes a new session with this proof.
     - `remember`: the host keeps this proof in the session that it has.
     - `changed`: the factors of the user changed; the host ends every other session of the user, and this one goes on.
     - `log_out`: the host ends the session.
+    - `document`: what a program is answered, in place of a template.
     - `device`: the new token for the cookie of a trusted device; `forget_device` names a cookie that is taken away.
     """
 
@@ -53,6 +55,17 @@ class Page(Confidential):
     device: DeviceToken | None = None
     forget_device: str | None = None
     body: str = field(default="", repr=False)
+    document: Answered | None = field(default=None, repr=False)
+
+    def written(self) -> Page:
+        """The page with its document as its body."""
+        return self if self.document is None else replace(self, body=self.document.model_dump_json(exclude_none=False))
+
+    def giving(self, given: Mapping[str, Any]) -> Page:
+        """The page whose document holds what the host gives, where there is a place for it."""
+        if self.document is None or "session" not in type(self.document).model_fields:
+            return self
+        return replace(self, document=self.document.model_copy(update={"session": dict(given)})).written()
 
 
 def redirect(location: str) -> Page:

@@ -25,7 +25,9 @@ class Waiting(Confidential):
     absolute addresses on other origins to which the host may lead on from the page's form; browsers hold redirects
     after a form against the page's policy. `keeps_opener` is for a login in a popup whose opener is of another origin
     and waits for its word. `is_answered` says that a session followed this one a moment ago: its answer may be lost, so
-    the same code logs in once more, and nothing else does.
+    the same code logs in once more, and nothing else does. `is_bearer` is for a session that no browser sends by
+    itself, but an app, in the header `Authorization`: no token against forged requests is asked for, and what a cookie
+    would hold is given to the app.
     """
 
     session_id: str = field(repr=False)
@@ -34,6 +36,7 @@ class Waiting(Confidential):
     onward: tuple[str, ...] = ()
     keeps_opener: bool = False
     is_answered: bool = False
+    is_bearer: bool = False
 
     def __post_init__(self) -> None:
         origins_of(self.onward)
@@ -44,7 +47,7 @@ class SignedIn(Confidential):
     """Somebody who is signed in. `proof` is the token of the last `Verified`, None after a login by password alone.
 
     `session_id` is secret, and stable for as long as the session lives: the pages' forms are bound to it. `onward` and
-    `keeps_opener` mean what they mean in `Waiting`, here for what follows a step-up.
+    `keeps_opener` mean what they mean in `Waiting`, here for what follows a step-up; so does `is_bearer`.
     """
 
     session_id: str = field(repr=False)
@@ -53,6 +56,7 @@ class SignedIn(Confidential):
     proof: str | None = field(default=None, repr=False)
     onward: tuple[str, ...] = ()
     keeps_opener: bool = False
+    is_bearer: bool = False
 
     def __post_init__(self) -> None:
         origins_of(self.onward)

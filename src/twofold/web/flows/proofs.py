@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from twofold.errors import Stale
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from twofold.outcomes import Verified
     from twofold.web.site import Site
     from twofold.web.visit import SignedIn
+
+
+_EVER = timedelta(days=36500)
 
 
 async def fresh(site: Site, me: SignedIn) -> Verified:
@@ -21,6 +25,17 @@ async def fresh(site: Site, me: SignedIn) -> Verified:
     if str(verified.user_id) != str(me.user_id):
         raise Stale
     return verified
+
+
+async def last(site: Site, me: SignedIn) -> Verified | None:
+    """The last proof of this session, however old it is; None where it has ended, or there is none."""
+    if me.proof is None:
+        return None
+    try:
+        verified = await site.mfa.proof(me.proof, max_age=_EVER)
+    except Stale:
+        return None
+    return verified if str(verified.user_id) == str(me.user_id) else None
 
 
 async def is_fresh(site: Site, me: SignedIn) -> bool:

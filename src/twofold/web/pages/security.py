@@ -13,7 +13,7 @@ from twofold.web.flows import backup_codes, devices, setup
 from twofold.web.flows.proofs import is_fresh
 from twofold.web.languages import gettext as _
 from twofold.web.languages import gettext_noop
-from twofold.web.naming import named
+from twofold.web.naming import BAD_NAMES, NO_SUCH_DEVICE, named
 from twofold.web.page import Page, error, redirect
 
 if TYPE_CHECKING:
@@ -35,16 +35,6 @@ DONE: Mapping[str, str] = {
     "confirmed": gettext_noop("Thank you. You can make changes for a few minutes."),
 }
 """What the security page says after a change, by the word in its address."""
-
-
-BAD_NAMES: Mapping[str, str] = {
-    "empty": gettext_noop("Type a name."),
-    "too long": gettext_noop("This name is too long. Use at most 64 characters."),
-    "unseen": gettext_noop("This name has characters that cannot be seen. Type it again, with letters and digits."),
-}
-"""What an owner reads of a name that no device is given, by what is wrong with it."""
-
-NO_SUCH_DEVICE = gettext_noop("This device is not trusted, or not any more.")
 
 
 class _Refused(NamedTuple):

@@ -1,0 +1,197 @@
+"""Every operation of the JSON door: how it is asked for, for whom it is, what it takes, answers and refuses.
+
+What is not listed does not exist. The description for clients (`openapi`) is made from this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from twofold import errors
+from twofold.errors import Reason
+from twofold.web import problems
+from twofold.web.api import account, models, sign_in
+from twofold.web.problems import ERRORS, REASONS, Kind
+from twofold.web.visit import SignedIn, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from twofold.web.page import Page
+    from twofold.web.site import Site
+    from twofold.web.visit import Visit
+
+
+class Parameter(NamedTuple):
+    """A whole number in the query."""
+
+    name: str
+    least: int
+    most: int
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation. `audience` are the kinds of session that it is for; `refuses` is what it alone may answer."""
+
+    name: str
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    path: str
+    audience: tuple[type, ...]
+    run: Callable[[Site, Visit, Any, Any], Awaitable[Page]]
+    takes: type[models.Taken]
+    gives: type[models.Answered]
+    refuses: tuple[Kind, ...] = ()
+    query: tuple[Parameter, ...] = field(default=())
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether it changes nothing."""
+        return self.method == "GET"
+
+    @property
+    def summary(self) -> str:
+        """What it does, in one sentence or two."""
+        return " ".join((self.run.__doc__ or "").split())
+
+    @property
+    def problems(self) -> tuple[Kind, ...]:
+        """Every problem that it may answer, each once, by status."""
+        found = [problems.UNKNOWN, *_OUTAGES, *self.refuses]
+        if not self.is_safe:
+            found += [problems.FOREIGN, problems.CSRF, problems.MALFORMED_JSON, problems.TOO_LONG, problems.NO_JSON]
+        if self.query:
+            found.append(problems.MALFORMED_JSON)
+        if type(None) not in self.audience:
+            found.append(problems.INSECURE)
+        if self.audience == (SignedIn,):
+            found += [problems.SIGNED_OUT, problems.LOGIN_WAITS, ERRORS[errors.UnknownUser]]
+        if self.audience == (Waiting,):
+            found += [problems.NO_LOGIN_WAITS, problems.SIGNED_IN]
+        if not self.is_safe:
+            found.append(problems.UNFINISHED)
+        return tuple(sorted(set(found)))
+
+
+_OUTAGES = tuple({problem for problem in ERRORS.values() if problem.status == 503})
+_REFUSED = tuple(
+    {problem for reason, problem in REASONS.items() if reason not in {Reason.CHALLENGE_EXPIRED, Reason.NOT_ENROLLED}}
+)
+_OVER = (REASONS[Reason.CHALLENGE_EXPIRED], REASONS[Reason.NOT_ENROLLED], problems.ANSWERED)
+_STALE, _NOT_ENROLLED = problems.STALE, ERRORS[errors.NotEnrolled]
+_BEFORE = Parameter("before", 1, 2**62, "The `before` of the page before this one.")
+_LIMIT = Parameter("limit", 1, 100, "How many events, 20 where nothing is said.")
+_ANYBODY = (type(None), Waiting, SignedIn)
+_WAITING, _SIGNED_IN = (Waiting,), (SignedIn,)
+_NOTHING = models.Nothing
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("status", "GET", "/status", _ANYBODY, sign_in.status, _NOTHING, models.Standing),
+    Operation("challenge", "GET", "/challenge", _WAITING, sign_in.asked, _NOTHING, models.Challenge, _OVER),
+    Operation(
+        "answer",
+        "POST",
+        "/challenge",
+        _WAITING,
+        sign_in.challenge,
+        models.Answering,
+        models.Passed,
+        (*_REFUSED, *_OVER),
+    ),
+    Operation("cancel", "POST", "/challenge/cancel", _WAITING, sign_in.cancel, _NOTHING, models.Done),
+    Operation(
+        "reverify",
+        "POST",
+        "/reverify",
+        _SIGNED_IN,
+        sign_in.reverify,
+        models.Coded,
+        models.Proven,
+        (*_REFUSED, _NOT_ENROLLED, _STALE),
+    ),
+    Operation(
+        "begin_totp",
+        "POST",
+        "/totp/begin",
+        _SIGNED_IN,
+        account.begin,
+        _NOTHING,
+        models.Enrollment,
+        (_STALE, ERRORS[errors.AlreadyEnrolled]),
+    ),
+    Operation(
+        "pending_totp",
+        "GET",
+        "/totp/pending",
+        _SIGNED_IN,
+        account.pending,
+        _NOTHING,
+        models.Enrollment,
+        (_STALE, ERRORS[errors.EnrollmentExpired]),
+    ),
+    Operation(
+        "confirm_totp",
+        "POST",
+        "/totp/confirm",
+        _SIGNED_IN,
+        account.confirm,
+        models.Coded,
+        models.Confirmed,
+        (
+            _STALE,
+            ERRORS[errors.EnrollmentExpired],
+            REASONS[Reason.WRONG_CODE],
+            REASONS[Reason.MALFORMED],
+        ),
+    ),
+    Operation(
+        "disable_totp",
+        "POST",
+        "/totp/disable",
+        _SIGNED_IN,
+        account.disable,
+        _NOTHING,
+        models.Done,
+        (_STALE, _NOT_ENROLLED),
+    ),
+    Operation("backup_codes", "GET", "/backup-codes", _SIGNED_IN, account.codes, _NOTHING, models.BackupCodes),
+    Operation(
+        "regenerate_backup_codes",
+        "POST",
+        "/backup-codes",
+        _SIGNED_IN,
+        account.regenerate,
+        _NOTHING,
+        models.BackupCodes,
+        (_STALE, _NOT_ENROLLED),
+    ),
+    Operation(
+        "keep_backup_codes", "POST", "/backup-codes/kept", _SIGNED_IN, account.keep, _NOTHING, models.BackupCodes
+    ),
+    Operation("devices", "GET", "/devices", _SIGNED_IN, account.list_devices, _NOTHING, models.Devices),
+    Operation(
+        "rename_device",
+        "PATCH",
+        "/devices/{device_id}",
+        _SIGNED_IN,
+        account.rename,
+        models.Naming,
+        models.Done,
+        (_STALE, problems.NO_SUCH_DEVICE, problems.BAD_NAME),
+    ),
+    Operation(
+        "revoke_device",
+        "DELETE",
+        "/devices/{device_id}",
+        _SIGNED_IN,
+        account.revoke,
+        _NOTHING,
+        models.Done,
+        (_STALE, problems.NO_SUCH_DEVICE),
+    ),
+    Operation("revoke_devices", "DELETE", "/devices", _SIGNED_IN, account.revoke_all, _NOTHING, models.Done, (_STALE,)),
+    Operation("events", "GET", "/events", _SIGNED_IN, account.events, _NOTHING, models.Events, query=(_BEFORE, _LIMIT)),
+)
+"""All of them. What ends things for others, a changed password, is no operation: only the application knows of it."""
