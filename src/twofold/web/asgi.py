@@ -16,6 +16,8 @@ from twofold import request as origins
 from twofold.errors import MFAError
 from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import assets, binding, cookies, forms, gate
+from twofold.web.api import door
+from twofold.web.api.operations import OPERATIONS
 from twofold.web.binding import Binding, runtime_of
 from twofold.web.outside import Outside
 from twofold.web.sessions import Sessions
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from twofold.mfa import MFA, AsyncMFA
     from twofold.outcomes import DeviceToken, UserId
+    from twofold.web.api.operations import Operation
     from twofold.web.look import Look
     from twofold.web.page import Page
     from twofold.web.sessions import Host
@@ -54,8 +57,18 @@ def bind(
 def endpoints(bound: Binding[Request, Response]) -> Iterator[tuple[str, list[str], Endpoint]]:
     """What to route below the prefix: path, methods and endpoint of all pages and their static files."""
     for route in gate.ROUTES:
-        yield route.path, ["GET", "HEAD"] if route.method == "GET" else ["POST"], _endpoint(bound, route)
+        yield (
+            route.path,
+            ["GET", "HEAD"] if route.method == "GET" else ["POST"],
+            _endpoint(bound, route, route.path, gate),
+        )
     yield "/static/{name}", ["GET", "HEAD"], _static
+
+
+def operations(bound: Binding[Request, Response]) -> Iterator[tuple[Operation, Endpoint]]:
+    """What to route below the prefix and `/api` for programs; an operation that is safe takes HEAD as well as GET."""
+    for operation in OPERATIONS:
+        yield operation, _endpoint(bound, operation, f"{door.PREFIX}{operation.path}", door)
 
 
 def device_token(mfa: MFA | AsyncMFA, request: HTTPConnection, user_id: UserId) -> str | None:
@@ -111,25 +124,25 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body[: forms.LIMIT + 1])
 
 
-def _endpoint(bound: Binding[Request, Response], route: gate.AnyRoute) -> Endpoint:
+def _endpoint(bound: Binding[Request, Response], route: binding.AnyRoute, path: str, at: binding.Door) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        body = await _read_body(request) if route.method == "POST" else b""
-        visit = _visit(bound, request, route.path, body)
+        body = b"" if route.method == "GET" else await _read_body(request)
+        visit = _visit(bound, request, path, body)
         return await bound.answer(
-            route, request, visit, _respond, is_answer=lambda problem: _is_answer(request, problem)
+            route, request, visit, _respond, door=at, is_answer=lambda problem: _is_answer(request, problem)
         )
 
     return endpoint
 
 
-def elsewhere(bound: Binding[Request, Response]) -> Endpoint:
+def elsewhere(bound: Binding[Request, Response], at: binding.Door = gate, prefix: str = "") -> Endpoint:
     """What answers below the prefix where nothing else does, at `/{rest:path}`."""
 
     async def endpoint(request: Request) -> Response:
         rest = request.path_params["rest"]
         # The prefix itself may be asked for without a slash.
-        below = f"/{rest}" if request.scope["path"].endswith(f"/{rest}") else ""
-        return await bound.elsewhere(request.method, rest, request, _visit(bound, request, below), _respond)
+        below = f"{prefix}/{rest}" if request.scope["path"].endswith(f"/{rest}") else prefix
+        return await bound.elsewhere(request.method, rest, request, _visit(bound, request, below), _respond, door=at)
 
     return endpoint
 

@@ -19,15 +19,38 @@ if TYPE_CHECKING:
 
     from twofold.account.runtime import Runtime
     from twofold.mfa import MFA
+    from twofold.web.api.operations import Operation
     from twofold.web.look import Look
     from twofold.web.page import Page
     from twofold.web.sessions import Host, Sessions
     from twofold.web.speech import Speech
     from twofold.web.visit import Visit
 
+    AnyRoute = gate.AnyRoute | Operation
+
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT", bound=cookies.Response)
 ResponseT_co = TypeVar("ResponseT_co", covariant=True)
+
+
+class Door(Protocol):
+    """What answers requests of one kind, as the modules `gate` for pages and `api.door` for programs do."""
+
+    def serve(self, site: Site, route: Any, visit: Visit, /) -> Awaitable[Page]:
+        """Answer one request."""
+        ...
+
+    def unavailable(self, site: Site, route: Any, visit: Visit, problem: Exception, /) -> Page:
+        """What is answered where the host raised before anything was asked for."""
+        ...
+
+    def unfinished(self, site: Site, route: Any, visit: Visit, problem: Exception, /) -> Page:
+        """What is answered where the host raised while it did to the session what was asked for."""
+        ...
+
+    def elsewhere(self, site: Site, method: str, rest: str, visit: Visit, /) -> Page:
+        """What is answered at an address that no route takes."""
+        ...
 
 
 class Responds(Protocol[ResponseT_co]):
@@ -52,11 +75,12 @@ class Binding(Generic[RequestT, ResponseT]):
 
     async def answer(
         self,
-        route: gate.AnyRoute,
+        route: AnyRoute,
         request: RequestT,
         visit: Visit,
         respond: Responds[ResponseT],
         *,
+        door: Door = gate,
         is_answer: Callable[[Exception], bool] = lambda _: False,
     ) -> ResponseT:
         """Answer one request. `visit` lacks session and language.
@@ -72,17 +96,19 @@ class Binding(Generic[RequestT, ResponseT]):
         except Exception as problem:
             if is_answer(problem):
                 raise
-            return respond(gate.unavailable(site, route, visit, problem), None)
-        page = await gate.serve(site, route, visit)
+            return respond(door.unavailable(site, route, visit, problem), None)
+        page = await door.serve(site, route, visit)
         response = respond(page, None)
         try:
-            await self.sessions.follow(page, request, response)
+            given = await self.sessions.follow(page, request, response)
         except Exception as problem:
             if is_answer(problem):
                 raise
-            return respond(gate.unfinished(site, route, visit, problem), None)
+            return respond(door.unfinished(site, route, visit, problem), None)
+        if given and page.document is not None:
+            response = respond(page.giving(given), response)
         location = response.headers.get("location") if route.method == "POST" else None
-        if location is not None and (led := gate.lead_on(site, visit, location)) is not None:
+        if location is not None and page.document is None and (led := gate.lead_on(site, visit, location)) is not None:
             response = respond(led, response)
         if page.forget_device is not None:
             cookies.take_away(response, visit.outside, page.forget_device)
@@ -91,11 +117,18 @@ class Binding(Generic[RequestT, ResponseT]):
         return response
 
     async def elsewhere(
-        self, method: str, rest: str, request: RequestT, visit: Visit, respond: Responds[ResponseT]
+        self,
+        method: str,
+        rest: str,
+        request: RequestT,
+        visit: Visit,
+        respond: Responds[ResponseT],
+        *,
+        door: Door = gate,
     ) -> ResponseT:
         """Answer a request for `rest`, a path below the prefix that no route takes."""
         visit = await self._spoken(request, visit)
-        return respond(gate.elsewhere(_filled(self.site, visit.path_values), method, rest, visit), None)
+        return respond(door.elsewhere(_filled(self.site, visit.path_values), method, rest, visit), None)
 
     async def _spoken(self, request: RequestT, visit: Visit) -> Visit:
         return replace(visit, language=await self.speech.to(request, visit.headers.get("accept-language", "")))

@@ -1,18 +1,19 @@
-"""The pages as a FastAPI router.
+"""The pages as a FastAPI router, and the JSON door beside them or alone.
 
-    app.include_router(router(mfa, host), prefix="/mfa")
+    app.include_router(router(mfa, host, api=True), prefix="/mfa")
 
 `host` is the application's side: who this is, and what to do once the second factor is given. See docs/pages.md.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
 from twofold.web import asgi, sessions
+from twofold.web.api import door, openapi
 from twofold.web.asgi import device_token, forget_device, form_token, keep_device, read_form
 from twofold.web.fallback import METHODS, Exact, Fallback
 from twofold.web.forms import BadForm
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twofold.mfa import MFA, AsyncMFA
+    from twofold.web.binding import Binding
 
 __all__ = [
     "BadForm",
@@ -32,6 +34,7 @@ __all__ = [
     "Link",
     "SignedIn",
     "Waiting",
+    "api_router",
     "device_token",
     "forget_device",
     "form_token",
@@ -57,6 +60,7 @@ def router(
     logo: str | None = None,
     favicon: str | None = None,
     links: Sequence[Link] = (),
+    api: bool = False,
 ) -> APIRouter:
     """Make the router of all pages.
 
@@ -65,16 +69,58 @@ def router(
     `reverify?next=export`. `language` says the language of a request, as `de` or `pt-BR`, from the host's own settings
     of a person; where it is None or says None, the browser's `Accept-Language` does. `timezone` says the
     person's zone in the same way, as `Europe/Vienna`; where it is None, the pages say UTC and the script says the
-    browser's. `templates`, `translations`, `logo`, `favicon` and `links` are the host's own: see `Look`. An application
-    may have several routers, each with users of its own.
+    browser's. `templates`, `translations`, `logo`, `favicon` and `links` are the host's own: see `Look`. With `api`,
+    the operations for programs are there as well, below `/api` (see docs/api.md). An application may have several
+    routers, each with users of its own.
     """
     look = Look(stylesheet, templates, translations, logo, favicon, links)
     bound = asgi.bind(mfa, host, look, destinations=destinations, language=language, timezone=timezone)
-    made = APIRouter(include_in_schema=False)
+    made = APIRouter()
+    if api:
+        _add_operations(made, bound)
     for path, methods, endpoint in asgi.endpoints(bound):
-        made.add_api_route(path, endpoint, methods=methods, route_class_override=_ExactAPI)
-    made.add_api_route("/{rest:path}", asgi.elsewhere(bound), methods=list(METHODS), route_class_override=_FallbackAPI)
+        made.add_api_route(path, endpoint, methods=methods, **_HIDDEN, route_class_override=_ExactAPI)
+    _add_fallback(made, asgi.elsewhere(bound))
     return made
+
+
+def api_router(
+    mfa: MFA | AsyncMFA,
+    host: Host,
+    *,
+    language: Callable[[Request], str | Awaitable[str | None] | None] | None = None,
+    translations: Path | None = None,
+) -> APIRouter:
+    """Make a router of the operations for programs alone, below `/api`; see `router` and docs/api.md."""
+    made = APIRouter()
+    look = Look(translations=translations)
+    _add_operations(made, asgi.bind(mfa, host, look, language=language))
+    return made
+
+
+def _add_operations(made: APIRouter, bound: Binding[Request, Response]) -> None:
+    for operation, endpoint in asgi.operations(bound):
+        path = f"{door.PREFIX}{operation.path}"
+        made.add_api_route(
+            path,
+            endpoint,
+            methods=[operation.method],
+            name=operation.name,
+            openapi_extra=openapi.addition(operation),
+            route_class_override=_ExactAPI,
+        )
+        if operation.is_safe:
+            made.add_api_route(path, endpoint, methods=["HEAD"], **_HIDDEN, route_class_override=_ExactAPI)
+    _add_fallback(made, asgi.elsewhere(bound, door, door.PREFIX), door.PREFIX)
+
+
+def _add_fallback(made: APIRouter, endpoint: asgi.Endpoint, prefix: str = "") -> None:
+    made.add_api_route(
+        f"{prefix}/{{rest:path}}", endpoint, methods=list(METHODS), **_HIDDEN, route_class_override=_FallbackAPI
+    )
+
+
+_HIDDEN: dict[str, Any] = {"include_in_schema": False}
 
 
 class _ExactAPI(Exact, APIRoute): ...

@@ -8,6 +8,7 @@ Tests: `tests/web/test_sessions.py`.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from twofold.outcomes import Verified
     from twofold.web.page import Page
     from twofold.web.visit import SignedIn, Waiting
+
+Given = Mapping[str, Any] | None
+"""What a host gives back to a program beside our answer, as a new token of its own: JSON. A page has no use for it."""
 
 RequestT_contra = TypeVar("RequestT_contra", contravariant=True)
 ResponseT_contra = TypeVar("ResponseT_contra", contravariant=True)
@@ -46,7 +50,7 @@ class Host(Protocol[RequestT_contra, ResponseT_contra]):
 
     def log_in(
         self, request: RequestT_contra, response: ResponseT_contra, verified: Verified, /
-    ) -> Awaitable[None] | None:
+    ) -> Awaitable[Given] | Given:
         """Sign in for good: end the waiting session, begin another with a new id, and keep `verified.token` in it.
 
         A form that is sent twice loses the first answer with its cookie. A host that keeps the waiting session for 30
@@ -54,17 +58,18 @@ class Host(Protocol[RequestT_contra, ResponseT_contra]):
         once more then. What followed the first answer lives on, since the browser may have kept either. Else the
         person reads that they may be signed in.
 
-        `response` leads to `home_url`; a host that remembers where the person wanted to go changes its `location`.
+        `response` leads to `home_url`; a host that remembers where the person wanted to go changes its `location`. A
+        program reads what is returned as `session` in its answer: `{"access_token": ...}` of a host that issues tokens.
         """
         ...
 
     def remember(
         self, request: RequestT_contra, response: ResponseT_contra, verified: Verified, /
-    ) -> Awaitable[None] | None:
+    ) -> Awaitable[Given] | Given:
         """Keep `verified.token` in the session that there is, in place of the one before."""
         ...
 
-    def changed(self, request: RequestT_contra, response: ResponseT_contra, /) -> Awaitable[None] | None:
+    def changed(self, request: RequestT_contra, response: ResponseT_contra, /) -> Awaitable[Given] | Given:
         """Go on with this session after a change of the user's factors, and end every other one (ASVS 7.4.3).
 
         A factor was set up, replaced or turned off, or has new backup codes. A session that was stolen before must not
@@ -89,16 +94,18 @@ class Sessions(Generic[RequestT, ResponseT]):
         found: Waiting | SignedIn | None = await self._ask(self.host.session, request)
         return found
 
-    async def follow(self, page: Page, request: RequestT, response: ResponseT) -> None:
-        """Do to the session what a page asks for. Raises what the host raises."""
+    async def follow(self, page: Page, request: RequestT, response: ResponseT) -> dict[str, Any]:
+        """Do to the session what a page asks for, and return what the host gives. Raises what the host raises."""
+        given: dict[str, Any] = {}
         if page.log_in is not None:
-            await self._ask(self.host.log_in, request, response, page.log_in)
+            given |= await self._ask(self.host.log_in, request, response, page.log_in) or {}
         if page.remember is not None:
-            await self._ask(self.host.remember, request, response, page.remember)
+            given |= await self._ask(self.host.remember, request, response, page.remember) or {}
         if page.changed:
-            await self._ask(self.host.changed, request, response)
+            given |= await self._ask(self.host.changed, request, response) or {}
         if page.log_out:
             await self._ask(self.host.log_out, request, response)
+        return given
 
     async def _ask(self, method: Callable[..., Any], *of: Any) -> Any:
         if inspect.iscoroutinefunction(method):
