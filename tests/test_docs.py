@@ -148,6 +148,29 @@ def test_the_pages_page_mounts_the_pages(tmp_path: Path, monkeypatch: pytest.Mon
     names["engine"].dispose()
 
 
+def test_the_api_page_mounts_the_operations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from starlette.testclient import TestClient
+
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    run("docs/api.md", 0, names)
+    with names["engine"].begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO users (id, subject, created_at) VALUES (1, 'ada@example.com', '2026-01-01 00:00:00')"
+        )
+    client = TestClient(names["app"], base_url="https://testserver")
+    client.headers["authorization"] = f"Bearer {names['after_password'](asked_by_firefox(), 1, None)['access_token']}"
+    phone = TOTP(client.post("/mfa/api/totp/begin").json()["secret"])
+    spent = phone.now()
+    proven = client.post("/mfa/api/totp/confirm", json={"code": spent}).json()["proven"]
+    token = names["after_password"](asked_by_firefox(), 1, None)["challenge"]
+    refused = client.post("/mfa/api/challenge", json={"code": spent, "challenge": token}, headers={"authorization": ""})
+    assert refused.json()["reason"] == "wrong_code"
+    ended = client.post("/mfa/api/totp/disable", headers={"twofold-proof": proven["proof"]})
+    assert ended.json() == {"session": None}
+    names["engine"].dispose()
+
+
 def test_the_settings_page_makes_an_mfa(
     migrated: Database, keys: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

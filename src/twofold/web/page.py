@@ -59,7 +59,7 @@ class Page(Confidential):
 
     def written(self) -> Page:
         """The page with its document as its body."""
-        return self if self.document is None else replace(self, body=self.document.model_dump_json(exclude_none=False))
+        return self if self.document is None else replace(self, body=self.document.written())
 
     def giving(self, given: Mapping[str, Any]) -> Page:
         """The page whose document holds what the host gives, where there is a place for it."""

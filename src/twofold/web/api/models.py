@@ -49,7 +49,11 @@ class Naming(Taken):
 class Answered(BaseModel):
     """A body that an operation answers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
+
+    def written(self) -> str:
+        """The body: every field, whether or not there is something to say."""
+        return self.model_dump_json()
 
 
 class Done(Answered):
@@ -208,6 +212,8 @@ class At(Answered):
 class Problem(Answered):
     """What went wrong (RFC 9457)."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
     type: str = Field(description="A URN that never changes.")
     title: str
     status: int
@@ -216,3 +222,7 @@ class Problem(Answered):
     retry_after: int | None = Field(default=None, description="Seconds until it is worth another try.")
     max_age: int | None = Field(default=None, description="How old, in seconds, the code may be that is needed.")
     errors: list[At] | None = None
+
+    def written(self) -> str:
+        """The body, with what there is to say and nothing else."""
+        return self.model_dump_json(exclude_none=True)

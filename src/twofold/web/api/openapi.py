@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import models_json_schema
 
-from twofold.web import forms
 from twofold.web.api import models
 from twofold.web.api.door import PREFIX
 from twofold.web.api.operations import OPERATIONS, Operation
@@ -82,8 +81,8 @@ def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
     if operation.name == "devices":
         names.append("Twofold-Device")
     for name in names:
-        schema = {"type": "string", "maxLength": forms.LIMIT}
-        yield {"name": name, "in": "header", "required": False, "description": _HEADERS[name], "schema": schema}
+        header = {"name": name, "in": "header", "required": False, "description": _HEADERS[name]}
+        yield {**header, "schema": {"type": "string"}}
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
@@ -123,8 +122,15 @@ def _schemas() -> dict[str, Any]:
         *((model, "serialization") for model in sorted(given, key=str)),
     ]
     _, found = models_json_schema(listed, ref_template=_REF)  # type: ignore[arg-type]
-    schemas: dict[str, Any] = dict(sorted(found["$defs"].items()))
+    schemas: dict[str, Any] = _told(dict(sorted(found["$defs"].items())))
     return schemas
+
+
+def _told(part: Any) -> Any:
+    """The part without defaults that are null: they say nothing, and frameworks leave them out."""
+    if isinstance(part, dict):
+        return {name: _told(value) for name, value in part.items() if not (name == "default" and value is None)}
+    return [_told(one) for one in part] if isinstance(part, list) else part
 
 
 def _whole(part: Any, schemas: Mapping[str, Any]) -> Any:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from twofold.errors import Reason, Rejected
-from twofold.web import refusals
+from twofold.web import problems, refusals
 from twofold.web.languages import gettext as _
 from twofold.web.page import Page
 from twofold.web.refusals import Problem
 
 if TYPE_CHECKING:
+    from twofold.errors import Rejected
     from twofold.outcomes import Status
     from twofold.web.site import Site
     from twofold.web.visit import Visit
@@ -57,5 +57,5 @@ def refused_code(template: str, site: Site, visit: Visit, status: Status | None,
 def refused(page: Page, rejected: Rejected, told: Problem) -> Page:
     """The page again, with what a refused person reads."""
     headers = {} if told.wait is None else {"Retry-After": str(max(1, round(told.wait.total_seconds())))}
-    is_closed = told.wait is not None or rejected.reason in {Reason.SUSPENDED, Reason.WAITING, Reason.EXHAUSTED}
-    return replace(page, status=429 if is_closed else 400, context={**page.context, "problem": told}, headers=headers)
+    status = problems.of(rejected).status
+    return replace(page, status=status, context={**page.context, "problem": told}, headers=headers)
