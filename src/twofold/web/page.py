@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twofold.confidential import Confidential
 
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from twofold.outcomes import DeviceToken, Verified
-    from twofold.web.api.models import Answered
 
 HEADERS: Mapping[str, str] = {
     "Content-Type": "text/html; charset=utf-8",
@@ -29,6 +28,18 @@ HEADERS: Mapping[str, str] = {
     "X-Frame-Options": "DENY",
 }
 """On every page: nothing from elsewhere runs, frames, caches or learns of it (ASVS 3.4, 14.3.2)."""
+
+
+class Document(Protocol):
+    """What a program is answered."""
+
+    def written(self) -> str:
+        """Its text, as it goes over the line."""
+        ...
+
+    def giving(self, given: Mapping[str, Any], /) -> Document:
+        """The document with what the host gives to the program, where there is a place for it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +66,15 @@ class Page(Confidential):
     device: DeviceToken | None = None
     forget_device: str | None = None
     body: str = field(default="", repr=False)
-    document: Answered | None = field(default=None, repr=False)
+    document: Document | None = field(default=None, repr=False)
 
     def written(self) -> Page:
         """The page with its document as its body."""
         return self if self.document is None else replace(self, body=self.document.written())
 
     def giving(self, given: Mapping[str, Any]) -> Page:
-        """The page whose document holds what the host gives, where there is a place for it."""
-        if self.document is None or "session" not in type(self.document).model_fields:
-            return self
-        return replace(self, document=self.document.model_copy(update={"session": dict(given)})).written()
+        """The page whose document holds what the host gives."""
+        return self if self.document is None else replace(self, document=self.document.giving(given)).written()
 
 
 def redirect(location: str) -> Page:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - pydantic reads the annotations
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _LONGEST_CODE = 128
 _LONGEST_TOKEN = 16 * 1024
@@ -55,6 +58,11 @@ class Answered(BaseModel):
         """The body: every field, whether or not there is something to say."""
         return self.model_dump_json()
 
+    def giving(self, given: Mapping[str, Any], /) -> Self:
+        """The same body: there is no place for what the host gives."""
+        del given
+        return self
+
 
 class Done(Answered):
     """It is done."""
@@ -62,6 +70,10 @@ class Done(Answered):
     session: dict[str, Any] | None = Field(
         default=None, description="What the application gives with it, as a new token of its own."
     )
+
+    def giving(self, given: Mapping[str, Any], /) -> Self:
+        """The body with what the host gives."""
+        return self.model_copy(update={"session": dict(given)})
 
 
 class Proven(Done):
