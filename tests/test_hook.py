@@ -346,7 +346,7 @@ def test_a_hook_that_stands_still_delays_no_answer_and_is_told_what_waited(
     assert len(heard) in {LIMIT + 1, LIMIT + 2}
     assert caplog.messages[0].startswith(f"on_event is {LIMIT} events behind")
     assert caplog.messages[1].endswith("events were not told to on_event.")
-    assert vars(caplog.records[1])["twofold_lost"] == LIMIT + 7 - len(heard)
+    assert vars(caplog.records[1])["twofold_missed"] == LIMIT + 7 - len(heard)
     mfa.password_changed(ada)
     assert mfa.flush()
     assert heard[-1].kind == "password_changed"

@@ -13,7 +13,6 @@ import asyncio
 import atexit
 import contextvars
 import inspect
-import logging
 import os
 import threading
 import time
@@ -22,6 +21,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
+
+from twofold import lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,8 +38,6 @@ LIMIT: Final = 1000
 """So many events wait; those that come then are told to nobody."""
 _FLUSH_AT_EXIT: Final = 5.0
 _PLAIN: Final = "on_event of MFA is a plain function of an Event; AsyncMFA takes a coroutine function, too."
-
-_log = logging.getLogger("twofold")
 
 
 class Hook(ABC):
@@ -82,7 +81,7 @@ class Hook(ABC):
             if self._waiting:
                 return self._waiting.popleft()
             if self._lost:
-                _log.error("%s events were not told to on_event.", self._lost, extra={"twofold_lost": self._lost})
+                lines.HOOK_MISSED.write(self._lost)
                 self._lost = 0
             self._stop()
             self._changed.notify_all()
@@ -94,22 +93,12 @@ class Hook(ABC):
 
     def _lose(self) -> None:
         if not self._lost:
-            _log.error(
-                "on_event is %s events behind: until it has caught up, what happens is told to the log alone.",
-                LIMIT,
-                extra={"twofold_waiting": LIMIT},
-            )
+            lines.HOOK_BEHIND.write(LIMIT)
         self._lost += 1
 
     def _failed(self, event: Event, error: BaseException) -> None:
         """Log a failure by the name of its error alone: what the text holds is the host's."""
-        _log.error(
-            "on_event failed on %s of user %r: %s",
-            event.kind,
-            event.user_id,
-            type(error).__name__,
-            extra={"twofold_kind": event.kind, "twofold_seq": event.seq, "twofold_error": type(error).__name__},
-        )
+        lines.HOOK_FAILED.write(event.kind, event.user_id, type(error).__name__)
 
 
 class ThreadedHook(Hook):
@@ -133,7 +122,7 @@ class ThreadedHook(Hook):
             threading.Thread(target=self._run, name="twofold-on-event", daemon=True).start()
         except RuntimeError as error:
             # The machine has no thread left, or the interpreter ends: what waits may be told with the next event.
-            _log.error("on_event is not called: %s", type(error).__name__, extra={"twofold_error": "RuntimeError"})
+            lines.HOOK_NOT_CALLED.write(type(error).__name__)
         else:
             self._is_threaded = True
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import functools
-import logging
 from typing import TYPE_CHECKING, Any
+
+from twofold import lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-_log = logging.getLogger("twofold")
 
 PREFIX = "twofold_"
 _PAIRS = (("keys", "keys_file"), ("checkpoint_key", "checkpoint_key_file"))
@@ -71,4 +71,4 @@ def refuse_unknown(arguments: Iterable[str], settings: Iterable[str]) -> None:
 @functools.lru_cache
 def warn(name: str, meant: str) -> None:
     """Say once in the log of the process that a variable is ignored."""
-    _log.warning("%s is no setting of Twofold and is ignored; did you mean %s?", name, meant)
+    lines.SETTING_UNKNOWN.write(name, meant)

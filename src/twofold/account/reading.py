@@ -5,9 +5,9 @@ A user without a row is "not enrolled" only where no other table of ours holds a
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from twofold import lines
 from twofold.account import hiding, sealed
 from twofold.account.attempt import Conflict
 from twofold.account.driver import says_whose
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from twofold.account.attempt import Attempt
     from twofold.account.driver import Statement
     from twofold.outcomes import UserId
-
-_log = logging.getLogger("twofold")
 
 
 class Login(NamedTuple):
@@ -166,7 +164,7 @@ def prove(work: Attempt, account: Account, state_mac: str | None) -> None:
         work.proven = (account, account.parts())
         is_written = isinstance(state_mac, str) and work.keyring.check("state", account.message(work.proven), state_mac)
     except MissingKey as error:
-        _log.critical("The row of user %r in user_mfa_secrets: %s", account.user_id, error)
+        lines.ROW_WITHOUT_KEY.write(account.user_id, str(error))
         raise
     except (Tampered, TypeError):
         is_written = False
@@ -176,5 +174,5 @@ def prove(work: Attempt, account: Account, state_mac: str | None) -> None:
 
 def tampered(user_id: UserId) -> Tampered:
     """The alarm: an event cannot be chained to a row that is not trusted, so the operator's log has to say it."""
-    _log.critical("The row of user %r in user_mfa_secrets was changed outside Twofold, or removed.", user_id)
+    lines.ROW_ALTERED.write(user_id)
     return Tampered()

@@ -8,7 +8,6 @@ lockout, lost updates and the order of the audit chain.
 
 from __future__ import annotations
 
-import logging
 from functools import lru_cache
 from itertools import pairwise
 from operator import itemgetter
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from twofold import lines
 from twofold.account import answered, chain, shown
 from twofold.account.attempt import Conflict, Evidence, Fact, NeedsLock
 from twofold.account.retries import is_lost
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from twofold.account.driver import Statement
     from twofold.account.statements import Schema
     from twofold.outcomes import UserId
-
-_log = logging.getLogger("twofold")
 
 Table = Literal["mfa_backup_codes", "mfa_device_trusts"]
 
@@ -65,7 +63,7 @@ def alarm(work: Attempt, account: Account, table: Table, comparison: digests.Com
     """Tell that rows of a user are not what the user's row says, once for each altered state; the state after that."""
     if comparison.is_intact or comparison.is_reported:
         return account
-    _log.critical("Rows of user %r in %s were changed outside Twofold.", account.user_id, table)
+    lines.ROWS_ALTERED.write(account.user_id, table)
     digest = "codes_digest" if table == "mfa_backup_codes" else "devices_digest"
     after = account.changed(**{digest: comparison.reported})
     return save(work, account, after, Fact(Kind.ROWS_ALTERED, Status.ALARM, {"table": table}), request)
@@ -161,7 +159,7 @@ def _write(work: Attempt, seen: Account | None, update: Update, change: Change |
     if swap.count(connection, update.swap(swap)) != 1:
         raise Conflict
     if schema.append.count(connection, update.append) != 1:
-        _log.critical("The log of user %r is longer than the row in user_mfa_secrets says.", update.after.user_id)
+        lines.LOG_LONGER.write(update.after.user_id)
         raise Tampered
     if change is not None and change.statement.count(connection, change.values) != 1:
         raise Conflict

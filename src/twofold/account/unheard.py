@@ -6,10 +6,10 @@ see every row that it needs. An operation on a user whose rows are hidden is ref
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
+from twofold import lines
 from twofold.account import hiding
 from twofold.account.driver import says_whose
 
@@ -18,25 +18,15 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-_log = logging.getLogger("twofold")
-
 
 def warn(connection: sa.Connection) -> None:
     """Log the warnings, unless the host has a listener on the engine, where a tenant reaches these connections."""
     if says_whose(connection):
         return
     if names := hiding.bound(connection):
-        _log.warning(
-            "Row security of %s binds this role, and nobody has told Twofold whose rows are asked for: say it %s.",
-            ", ".join(names),
-            hiding.WAYS,
-        )
+        lines.ROW_SECURITY.write(", ".join(names), hiding.WAYS)
     if any(_listening()):
-        _log.warning(
-            "A listener of Session at after_begin is not heard in Twofold's own transactions: a tenant or a role that "
-            "it sets, say %s.",
-            hiding.WAYS,
-        )
+        lines.SESSION_UNHEARD.write(hiding.WAYS)
 
 
 def _listening() -> Iterator[bool]:

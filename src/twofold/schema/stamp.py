@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from alembic import context
 
+from twofold import lines
 from twofold.errors import SchemaDrift
 from twofold.schema import spec
 from twofold.schema.conformity.verifier import verify
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from alembic.runtime.migration import MigrationContext, MigrationInfo
 
-_log = logging.getLogger("twofold.schema")
 OVERRIDE = "twofold_unverified_stamp"
 
 
@@ -42,7 +41,7 @@ def refuse_unverified(
         return
     if context.get_x_argument(as_dictionary=True).get(OVERRIDE) == "yes":
         for finding in report.drift:
-            _log.warning("Stamped although %s", finding)
+            lines.STAMPED_UNVERIFIED.write(str(finding))
         return
     try:
         report.raise_if_drifted()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
+from twofold import lines
 from twofold.account.runtime import read_keys
 from twofold.errors import MFAError, SchemaDrift
 from twofold.schema import commands
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from twofold.settings import Settings
 
-_log = logging.getLogger("twofold.service")
 
 Part = Literal["keys", "database", "schema"]
 State = Literal["ok", "failed", "unknown"]
@@ -52,14 +51,14 @@ class Readiness:
         try:
             read_keys(self._settings)
         except MFAError as error:
-            _log.error("Not ready: %s", error)
+            lines.NOT_READY.write(str(error))
             states["keys"] = "failed"
         try:
             commands.verify(self._engine, self._settings).raise_if_drifted()
         except SchemaDrift as error:
-            _log.error("Not ready: %s", error)
+            lines.NOT_READY.write(str(error))
             states["schema"] = "failed"
         except MFAError as error:
-            _log.error("Not ready: %s", error)
+            lines.NOT_READY.write(str(error))
             states |= {"database": "failed", "schema": "unknown"}
         return states

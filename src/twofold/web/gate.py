@@ -7,11 +7,11 @@ Tests: `tests/web/test_gate.py`, `tests/web/test_addresses.py`, `tests/web/test_
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from urllib.parse import urlencode
 
+from twofold import lines
 from twofold.errors import (
     AlreadyEnrolled,
     DatabaseUnavailable,
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from twofold.web.site import Site
 
 S = TypeVar("S", Waiting, SignedIn)
-
-_log = logging.getLogger("twofold.web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +148,7 @@ def unfinished(site: Site, route: AnyRoute, visit: Visit, problem: Exception) ->
 
     By then the operation is done and the code is spent.
     """
-    _log.error("%s %s was not carried out by the host: %s", route.method, route.path, type(problem).__name__)
+    lines.HOST_FAILED.write(route.method, route.path, type(problem).__name__)
     with languages.speaking(visit.language):
         sentence = _(
             "Your answer arrived, but we could not finish it because of a fault on our side. "
@@ -208,7 +206,7 @@ def _explain(site: Site, route: AnyRoute, visit: Visit, problem: MFAError) -> Pa
 def _outage(route: AnyRoute, visit: Visit, problem: Exception) -> Page:
     """An outage lets nobody through, ours or the host's, and says so with a way to try again."""
     told = f": {problem}" if isinstance(problem, MFAError) else ""
-    _log.error("%s %s is not available: %s%s", route.method, route.path, type(problem).__name__, told)
+    lines.NOT_AVAILABLE.write(route.method, route.path, type(problem).__name__, told)
     if isinstance(problem, DatabaseUnavailable) and problem.is_unknown:
         sentence = _(
             "The database stopped answering in the middle, so it is not known whether your code was used. "

@@ -6,10 +6,10 @@ Tests: `tests/web/test_outside.py`.
 from __future__ import annotations
 
 import functools
-import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from twofold import lines
 from twofold.confidential import Confidential
 from twofold.origin import Origin
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _OF_PROXIES = frozenset({"forwarded", "via", "x-real-ip"})
-
-_log = logging.getLogger("twofold.web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,4 @@ class Outside(Confidential):
 
 @functools.cache
 def _warn_of_hidden_host() -> None:
-    _log.warning(
-        "A browser that is on another site's https address was answered as one on this machine: a proxy replaces the "
-        "Host header. Cookies stay Secure where that shows. Set TWOFOLD_PUBLIC_URL to the address that people type."
-    )
+    lines.HOST_HEADER.write()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from twofold import lines
 from twofold.errors import SchemaDrift
 from twofold.schema import locking
 from twofold.schema.dependants.references import referencing
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from twofold.schema.plan.plan import Step, Style
     from twofold.schema.sight import Sight
 
-_log = logging.getLogger("twofold.schema")
 # CREATE INDEX CONCURRENTLY waits for transactions that began before it, and nobody waits for it meanwhile.
 _CONCURRENT_WAIT = "60s"
 # PostgreSQL 13 cannot; there a statement goes on to its end, and the next run waits for it.
@@ -61,7 +60,7 @@ def perform(
 
     Raises Moved, with nothing changed, where the schema is not the one any more that the plan was computed from.
     """
-    _log.info("Adopting: %s", step)
+    lines.ADOPTING.write(str(step))
 
     def work() -> None:
         sight.check(connection)

@@ -5,12 +5,12 @@ Tests: `tests/web/api`.
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from twofold import lines
 from twofold.errors import MFAError, Stale, UnknownUser
 from twofold.web import forms, languages, problems
 from twofold.web.api import answers, models, reading
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 PREFIX = "/api"
 """Below the prefix of the pages, which need not be mounted."""
 
-_log = logging.getLogger("twofold.web")
 _LATER = timedelta(seconds=30)
 
 
@@ -51,7 +50,7 @@ def unfinished(_site: Site, operation: Operation, visit: Visit, error: Exception
 
     By then the operation is done and the code is spent.
     """
-    _log.error("%s %s was not carried out by the host: %s", operation.method, operation.path, type(error).__name__)
+    lines.HOST_FAILED.write(operation.method, operation.path, type(error).__name__)
     with languages.speaking(visit.language):
         return _finished(visit, problem(problems.UNFINISHED, wait=_LATER))
 
@@ -156,7 +155,7 @@ def _is_bearer(session: Session) -> bool:
 
 def _tell(operation: Operation, error: Exception) -> None:
     told = f": {error}" if isinstance(error, MFAError) else ""
-    _log.error("%s %s is not available: %s%s", operation.method, operation.path, type(error).__name__, told)
+    lines.NOT_AVAILABLE.write(operation.method, operation.path, type(error).__name__, told)
 
 
 def _finished(visit: Visit, page: Page) -> Page:
