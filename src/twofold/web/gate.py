@@ -14,14 +14,13 @@ from urllib.parse import urlencode
 from twofold import lines
 from twofold.errors import (
     AlreadyEnrolled,
-    DatabaseUnavailable,
     EnrollmentExpired,
     MFAError,
     NotEnrolled,
     Stale,
     UnknownUser,
 )
-from twofold.web import addresses, forms, languages, onward
+from twofold.web import addresses, forms, languages, onward, refusals
 from twofold.web.languages import gettext as _
 from twofold.web.page import HEADERS, Page, error, redirect
 from twofold.web.pages import backup_codes, login, security, setup, step_up
@@ -150,11 +149,8 @@ def unfinished(site: Site, route: AnyRoute, visit: Visit, problem: Exception) ->
     """
     lines.HOST_FAILED.write(route.method, route.path, type(problem).__name__)
     with languages.speaking(visit.language):
-        sentence = _(
-            "Your answer arrived, but we could not finish it because of a fault on our side. "
-            "Go back to where you were and see how things stand. If a code is asked for, wait for a new one."
-        )
-        page = error(503, _("We will be back soon"), sentence, action=(_("Try again"), route.here(visit)), retry=30)
+        again = (_("Try again"), route.here(visit))
+        page = error(503, _("We will be back soon"), refusals.unfinished(), action=again, retry=30)
         return _finished(site, visit, page)
 
 
@@ -207,17 +203,8 @@ def _outage(route: AnyRoute, visit: Visit, problem: Exception) -> Page:
     """An outage lets nobody through, ours or the host's, and says so with a way to try again."""
     told = f": {problem}" if isinstance(problem, MFAError) else ""
     lines.NOT_AVAILABLE.write(route.method, route.path, type(problem).__name__, told)
-    if isinstance(problem, DatabaseUnavailable) and problem.is_unknown:
-        sentence = _(
-            "The database stopped answering in the middle, so it is not known whether your code was used. "
-            "Try again in a minute, with a new code. If this goes on, please tell support."
-        )
-    else:
-        sentence = _(
-            "Two-step sign-in cannot be checked at the moment, so nothing was changed. Try again in a minute. "
-            "If this goes on, please tell support."
-        )
-    return error(503, _("We will be back soon"), sentence, action=(_("Try again"), route.here(visit)), retry=30)
+    again = (_("Try again"), route.here(visit))
+    return error(503, _("We will be back soon"), refusals.outage(problem), action=again, retry=30)
 
 
 def _render(site: Site, visit: Visit, template: str, context: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from twofold.backup_codes.codec import SYMBOLS
-from twofold.errors import Reason
+from twofold.errors import DatabaseUnavailable, Reason
 from twofold.typed import one_form
 from twofold.web import languages
 from twofold.web.languages import gettext as _
@@ -91,6 +91,34 @@ def refusal(
             _waiting(rejected.retry_after, lasts), rejected.retry_after, is_open_to_backup_codes=backup_codes > 0
         )
     return Problem(_(REFUSED))
+
+
+def outage(problem: Exception) -> str:
+    """What a person reads of an outage, ours or the host's: whether anything was done."""
+    if isinstance(problem, DatabaseUnavailable) and problem.is_unknown:
+        return _(
+            "The database stopped answering in the middle, so it is not known whether your code was used. "
+            "Try again in a minute, with a new code. If this goes on, please tell support."
+        )
+    return _(
+        "Two-step sign-in cannot be checked at the moment, so nothing was changed. Try again in a minute. "
+        "If this goes on, please tell support."
+    )
+
+
+def unfinished() -> str:
+    """What a person reads whose code was right, where the host could not go on."""
+    return _(
+        "Your answer arrived, but we could not finish it because of a fault on our side. "
+        "Go back to where you were and see how things stand. If a code is asked for, wait for a new one."
+    )
+
+
+def ended(*, is_late: bool) -> str:
+    """What a person reads whose sign-in is over: it waited too long, or another one ended it."""
+    if is_late:
+        return _("This sign-in waited too long for its code. Nothing is wrong; just begin again.")
+    return _("Another sign-in to this account was finished meanwhile, and it ended this one. Just begin again.")
 
 
 def _waiting(wait: timedelta, lasts: timedelta | None) -> str:

@@ -151,6 +151,7 @@ def test_a_login_that_waited_too_long_begins_anew(waiting: Program) -> None:
     waiting.clock.forward(minutes=11)
     answer = waiting.answer(waiting.code())
     assert (answer.status_code, answer.json()["reason"]) == (400, "challenge_expired")
+    assert "waited too long" in answer.json()["detail"]
     if not waiting.is_app:
         assert waiting.status()["state"] == "signed_out"
 
@@ -195,4 +196,5 @@ def test_what_the_host_cannot_do_is_told(waiting: Program, host: Host) -> None:
     host.is_broken = "before"
     answer = waiting.answer(waiting.code())
     assert (answer.status_code, answer.json()["reason"]) == (503, "unavailable")
+    assert "nothing was changed" in answer.json()["detail"]
     assert answer.headers["retry-after"] == "30"

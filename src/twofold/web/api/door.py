@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from twofold import lines
 from twofold.errors import MFAError, Stale, UnknownUser
-from twofold.web import forms, languages, problems
+from twofold.web import forms, languages, problems, refusals
 from twofold.web.api import answers, models, reading
 from twofold.web.api.answers import Mistake, problem
 from twofold.web.api.operations import OPERATIONS, Operation
@@ -42,7 +42,7 @@ def unavailable(_site: Site, operation: Operation, visit: Visit, error: Exceptio
     with languages.speaking(visit.language):
         _tell(operation, error)
         kind = problems.of(error) if isinstance(error, MFAError) else problems.ERRORS[MFAError]
-        return _finished(visit, problem(kind, wait=_LATER))
+        return _finished(visit, problem(kind, refusals.outage(error), wait=_LATER))
 
 
 def unfinished(_site: Site, operation: Operation, visit: Visit, error: Exception) -> Page:
@@ -52,7 +52,7 @@ def unfinished(_site: Site, operation: Operation, visit: Visit, error: Exception
     """
     lines.HOST_FAILED.write(operation.method, operation.path, type(error).__name__)
     with languages.speaking(visit.language):
-        return _finished(visit, problem(problems.UNFINISHED, wait=_LATER))
+        return _finished(visit, problem(problems.UNFINISHED, refusals.unfinished(), wait=_LATER))
 
 
 def elsewhere(_site: Site, _method: str, rest: str, visit: Visit) -> Page:
@@ -83,7 +83,7 @@ async def _answer(site: Site, operation: Operation, visit: Visit) -> Page:
         kind = problems.of(error)
         if kind.status == 503:
             _tell(operation, error)
-            return problem(kind, wait=_LATER)
+            return problem(kind, refusals.outage(error), wait=_LATER)
         return problem(kind, log_out=isinstance(error, UnknownUser) and not _is_bearer(visit.session))
 
 

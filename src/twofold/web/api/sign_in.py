@@ -93,15 +93,16 @@ async def challenge(site: Site, visit: Visit, me: Waiting, sent: models.Answerin
         if me.is_answered:
             raise Mistake(problems.ANSWERED) from None
         if rejected.reason is Reason.CHALLENGE_EXPIRED:
-            return problem(problems.of(rejected), log_out=bool(me.session_id))
+            told = refusals.ended(is_late=login.is_late(site, me))
+            return problem(problems.of(rejected), told, log_out=bool(me.session_id))
         lasts = site.settings.challenge_lifetime
         return refused(rejected, sent.code, await login.standing(site, me), lasts=lasts)
     device = passed.device
     kept = None if device is None else models.KeptDevice(token=device.token, expires_at=device.expires_at)
-    told = proven(site, me, passed.verified)
+    given = dict(proven(site, me, passed.verified))
     if me.is_bearer:
-        return answer(models.Passed(**dict(told), device=kept), log_in=passed.verified)
-    return answer(models.Passed(**dict(told)), log_in=passed.verified, device=device)
+        return answer(models.Passed(**given, device=kept), log_in=passed.verified)
+    return answer(models.Passed(**given), log_in=passed.verified, device=device)
 
 
 def _device_of(site: Site, visit: Visit, me: Waiting) -> str | None:

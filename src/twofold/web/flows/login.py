@@ -30,6 +30,12 @@ async def standing(site: Site, me: Waiting) -> Status | None:
     return None if challenge is None else await site.mfa.status(challenge.user_id)
 
 
+def is_late(site: Site, me: Waiting) -> bool:
+    """Whether a login that is over waited too long; else another one was finished meanwhile."""
+    challenge = tokens.read_challenge(site.keyring, me.challenge)
+    return challenge is None or challenge.expires_at <= site.clock()
+
+
 async def answer(
     site: Site, me: Waiting, code: str, *, trust_device: bool, before: str | None, request: Request
 ) -> Passed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from twofold import tokens
 from twofold.errors import Reason, Rejected
 from twofold.trusted_devices import cookie as device_cookie
-from twofold.web import forms
+from twofold.web import forms, refusals
 from twofold.web.flows import login
 from twofold.web.languages import gettext as _
 from twofold.web.page import Page, error, redirect
@@ -40,16 +40,10 @@ async def challenge(site: Site, visit: Visit, me: Waiting) -> Page:
         if me.is_answered:
             return _answered(site)
         if rejected.reason is Reason.CHALLENGE_EXPIRED:
-            return replace(_again(site, _why_ended(site, me)), log_out=True)
+            sentence = refusals.ended(is_late=login.is_late(site, me))
+            return replace(_again(site, sentence), log_out=True)
         return refused_code("challenge.html", site, visit, await login.standing(site, me), rejected)
     return Page(status=303, location=site.home_url, log_in=passed.verified, device=passed.device)
-
-
-def _why_ended(site: Site, me: Waiting) -> str:
-    challenge = tokens.read_challenge(site.keyring, me.challenge)
-    if challenge is not None and challenge.expires_at > site.clock():
-        return _("Another sign-in to this account was finished meanwhile, and it ended this one. Just begin again.")
-    return _("This sign-in waited too long for its code. Nothing is wrong; just begin again.")
 
 
 def _answered(site: Site) -> Page:
