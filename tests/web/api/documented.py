@@ -1,4 +1,4 @@
-"""docs/api.md, of which the tables are made from the code, and docs/openapi.json, all of which is.
+"""What is made from the code: the tables of docs/api.md, docs/openapi.json, and the client in TypeScript.
 
 `python -m tests.web.api.documented` writes them.
 """
@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tests.databases import ROOT
+from tests.web.api import typescript
 from twofold.errors import MFAError, Rejected
 from twofold.web import problems
 from twofold.web.api import models
@@ -72,3 +73,4 @@ def _below(error: type[MFAError]) -> Iterator[type[MFAError]]:
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
     FILE.write_text(description(), encoding="utf-8")
+    typescript.FILE.write_text(typescript.source(), encoding="utf-8")
