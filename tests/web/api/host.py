@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from httpx2 import Response as Answer
 
     from tests.people import Clock
-    from twofold import MFA, Verified
+    from twofold import MFA, AsyncMFA, Verified
 
 COOKIE = "__Host-session"
 
@@ -28,6 +28,7 @@ class Host:
     mfa: MFA
     sessions: dict[str, Waiting | SignedIn] = field(default_factory=dict)
     is_broken: Literal["before", "after"] | None = None
+    is_patient: bool = False
     login_url: str = "/login"
     home_url: str = "/"
 
@@ -48,8 +49,11 @@ class Host:
     async def log_in(self, request: Request, response: Response, verified: Verified) -> dict[str, str] | None:
         if self.is_broken == "after":
             raise OSError("the store of sessions is away")
-        if self.sessions.pop(self.key(request), None) is None:
+        waiting = self.sessions.pop(self.key(request), None)
+        if waiting is None:
             return {"access_token": self.begin(verified.user_id, is_bearer=True), "token_type": "bearer"}
+        if self.is_patient and isinstance(waiting, Waiting):
+            self.sessions[waiting.session_id] = replace(waiting, is_answered=True)
         key = self.begin(verified.user_id, is_bearer=False, proof=verified.token)
         response.set_cookie(COOKIE, key, httponly=True, secure=True, samesite="lax")
         return None
@@ -71,10 +75,10 @@ class Host:
         response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax")
 
 
-def build(mfa: MFA, user_id: Any) -> tuple[FastAPI, Host]:
+def build(mfa: MFA, user_id: Any, face: MFA | AsyncMFA | None = None) -> tuple[FastAPI, Host]:
     """The application, whose one user has typed the password whenever somebody asks for `/login`."""
     app, host = FastAPI(), Host(mfa)
-    app.include_router(router(mfa, host, api=True), prefix="/mfa")
+    app.include_router(router(face or mfa, host, api=True), prefix="/mfa")
 
     @app.post("/login", include_in_schema=False)
     def login(request: Request, response: Response, kept: str | None = None, *, is_app: bool = False) -> dict[str, Any]:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.people import Phone
+from starlette.testclient import TestClient
+
+from tests.people import Phone, plain_settings
+from tests.web.api.host import Program, build
+from twofold import AsyncMFA
+from twofold.database import create_async_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.web.api.host import Host, Program
+    from tests.databases import Database
+    from tests.people import Clock
+    from tests.web.api.host import Host
     from twofold import MFA
 
 
@@ -166,6 +173,44 @@ def test_an_answer_that_was_lost_is_given_again(waiting: Program) -> None:
         assert waiting.ask("GET", "/challenge").json()["factors"] == ["totp", "backup_codes"]
         assert waiting.answer(code).status_code == 200
         assert waiting.answer(code).json()["reason"] == "signed_in"
+
+
+def test_a_browser_whose_cookie_was_lost_asks_again(open_program: Callable[..., Program], host: Host) -> None:
+    program = open_program(is_app=False)
+    program.sign_in()
+    program.enroll()
+    program.client.cookies.clear()
+    program.sign_in()
+    host.is_patient = True
+    code, cookies = program.code(), dict(program.client.cookies)
+    assert program.answer(code).status_code == 200
+    program.client.cookies.clear()
+    program.client.cookies.update(cookies)
+    assert (program.status()["state"], program.status()["challenge"]) == ("waiting", None)
+    assert program.ask("GET", "/challenge").json()["reason"] == "already_answered"
+    assert program.phone is not None
+    assert program.ask("POST", "/challenge", {"code": code}).json()["amr"] == ["pwd", "otp", "mfa"]
+    program.client.cookies.clear()
+    program.client.cookies.update(cookies)
+    program.status()
+    assert (
+        program.ask("POST", "/challenge", {"code": program.phone.wrong_code()}).json()["reason"] == "already_answered"
+    )
+
+
+def test_the_awaited_face_answers_the_same(migrated: Database, mfa: MFA, ada_id: int, keys: str, clock: Clock) -> None:
+    engine = create_async_engine(migrated.url)
+    app, _ = build(mfa, ada_id, AsyncMFA(engine, plain_settings(keys=keys), clock=clock))
+    with TestClient(app, base_url="https://testserver") as client:
+        program = Program(client, clock, is_app=True)
+        program.sign_in()
+        assert len(program.enroll()) == 10
+        program.sign_in()
+        assert program.answer(program.code(), trust_device=True).status_code == 200
+        assert len(program.ask("GET", "/devices").json()["devices"]) == 1
+        assert program.ask("POST", "/totp/disable").status_code == 200
+        assert client.portal is not None
+        client.portal.call(engine.dispose)
 
 
 def test_a_login_is_given_up(waiting: Program) -> None:
