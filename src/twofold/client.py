@@ -38,7 +38,7 @@ class Client(Confidential):
     """The operations of one user's app. It keeps the proof and the token of the device; nothing else.
 
     `authorization` gives the header of that name for each request, or None before the login is over. `language` is that
-    of `detail`, as `de`. `device_token` is what this device has kept, for `answer`; after it, the newer one stands there.
+    of `detail`, as `de`. `device_token` is what this device has kept, for `answer`, which puts the newer one there.
     """
 
     def __init__(
