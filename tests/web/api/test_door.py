@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.people import enroll
 from twofold.web.api.door import methods
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from httpx2 import Response
 
-    from tests.web.api.host import Program
+    from tests.databases import Database
+    from tests.web.api.host import Host, Program
     from twofold import MFA
 
 pytestmark = pytest.mark.backends("sqlite")
@@ -126,6 +128,39 @@ def test_an_app_needs_no_token_wherever_its_script_is_from(open_program: Callabl
     for operation in UNSAFE:
         answer = ask(program, operation, **program.headers, origin="https://app.example")
         assert answer.status_code == 200 or reason(answer) in told, operation.name
+
+
+@pytest.mark.parametrize("is_app", [False, True])
+def test_a_user_who_is_gone_is_told_by_a_problem(
+    open_program: Callable[..., Program], host: Host, migrated: Database, ada_id: int, *, is_app: bool
+) -> None:
+    signed_in, waiting = open_program(is_app=is_app), open_program(is_app=is_app)
+    signed_in.sign_in()
+    signed_in.enroll()
+    waiting.sign_in()
+    with migrated.engine().begin() as connection:
+        connection.execute(sa.text("DELETE FROM users WHERE id = :id"), {"id": ada_id})
+    kept, cookies = dict(host.sessions), [dict(one.client.cookies) for one in (signed_in, waiting)]
+
+    def put_back() -> None:
+        host.sessions.update(kept)
+        for one, brought in zip((signed_in, waiting), cookies, strict=True):
+            one.client.cookies.clear()
+            one.client.cookies.update(brought)
+
+    for operation in OPERATIONS:
+        put_back()
+        program = waiting if operation.audience == (Waiting,) else signed_in
+        path = operation.path.replace("{device_id}", "1")
+        body = BODIES.get(operation.name)
+        if body is not None and operation.name == "answer" and is_app:
+            body = {**body, "challenge": waiting.challenge}
+        answer = program.ask(operation.method, path, body)
+        if answer.status_code != 200:
+            assert reason(answer) in {kind.reason for kind in operation.problems}, operation.name
+    put_back()
+    assert reason(signed_in.ask("GET", "/status")) == "unknown_user"
+    assert (signed_in.ask("GET", "/devices").json()["reason"]) == ("unknown_user" if is_app else "signed_out")
 
 
 def test_a_bearer_token_that_ended_is_told_so(open_program: Callable[..., Program]) -> None:

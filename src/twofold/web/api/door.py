@@ -84,7 +84,8 @@ async def _answer(site: Site, operation: Operation, visit: Visit) -> Page:
         if kind.status == 503:
             _tell(operation, error)
             return problem(kind, refusals.outage(error), wait=_LATER)
-        return problem(kind, log_out=isinstance(error, UnknownUser) and not _is_bearer(visit.session))
+        is_of_nobody = isinstance(error, UnknownUser) and visit.session is not None
+        return problem(kind, log_out=is_of_nobody and not _is_bearer(visit.session))
 
 
 def _let_in(site: Site, operation: Operation, visit: Visit) -> tuple[Session, models.Taken]:

@@ -59,7 +59,7 @@ class Operation:
     @property
     def problems(self) -> tuple[Kind, ...]:
         """Every problem that it may answer, each once, by status."""
-        found = [problems.UNKNOWN, *_OUTAGES, *self.refuses]
+        found = [ERRORS[errors.UnknownUser], problems.UNKNOWN, *_OUTAGES, *self.refuses]
         if not self.is_safe:
             found += [problems.FOREIGN, problems.CSRF, problems.MALFORMED_JSON, problems.TOO_LONG, problems.NO_JSON]
         if self.query:
@@ -67,7 +67,7 @@ class Operation:
         if type(None) not in self.audience:
             found.append(problems.INSECURE)
         if self.audience == (SignedIn,):
-            found += [problems.SIGNED_OUT, problems.LOGIN_WAITS, ERRORS[errors.UnknownUser]]
+            found += [problems.SIGNED_OUT, problems.LOGIN_WAITS]
         if self.audience == (Waiting,):
             found += [problems.NO_LOGIN_WAITS, problems.SIGNED_IN]
         if not self.is_safe:
