@@ -169,6 +169,23 @@ def test_a_bearer_token_that_ended_is_told_so(open_program: Callable[..., Progra
     assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
 
 
+@pytest.mark.parametrize("is_app", [False, True])
+def test_an_open_session_changes_nothing_without_a_fresh_code(
+    open_program: Callable[..., Program], mfa: MFA, ada_id: int, *, is_app: bool
+) -> None:
+    program = open_program(is_app=is_app)
+    program.sign_in()
+    program.enroll()
+    program.clock.forward(minutes=20)
+    before = mfa.status(ada_id)
+    for operation in UNSAFE:
+        if operation.audience != (SignedIn,) or operation.name in {"reverify", "keep_backup_codes"}:
+            continue
+        assert reason(ask(program, operation, **program.headers)) == "stale", operation.name
+    assert reason(program.ask("GET", "/totp/pending")) == "stale"
+    assert mfa.status(ada_id) == before
+
+
 def test_a_proof_that_is_none_counts_for_nothing(open_program: Callable[..., Program]) -> None:
     program = open_program(is_app=True)
     program.sign_in()

@@ -10,6 +10,7 @@ from tests.people import Phone, plain_settings
 from tests.web.api.host import Program, build
 from twofold import AsyncMFA
 from twofold.database import create_async_engine
+from twofold.web.visit import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,6 +197,26 @@ def test_a_browser_whose_cookie_was_lost_asks_again(open_program: Callable[..., 
     assert (
         program.ask("POST", "/challenge", {"code": program.phone.wrong_code()}).json()["reason"] == "already_answered"
     )
+
+
+def test_a_host_may_hold_the_waiting_login_of_an_app(
+    open_program: Callable[..., Program], host: Host, mfa: MFA, ada_id: int
+) -> None:
+    program = open_program(is_app=True)
+    program.sign_in()
+    program.enroll()
+    program.sign_in()
+    assert program.challenge
+    host.sessions["half-way"] = Waiting("half-way", program.challenge, "ada@example.com", is_bearer=True)
+    program.headers["Authorization"] = "Bearer half-way"
+    assert program.ask("GET", "/challenge").json()["may_trust_device"]
+    assert program.answer(program.code()).json()["reason"] == "bad_request"
+    passed = program.ask("POST", "/challenge", {"code": program.code(), "trust_device": True})
+    assert passed.status_code == 200
+    assert passed.json()["proof"]
+    assert passed.json()["device"]["token"]
+    assert "half-way" not in host.sessions
+    assert mfa.status(ada_id).trusted_devices == 1
 
 
 def test_the_awaited_face_answers_the_same(migrated: Database, mfa: MFA, ada_id: int, keys: str, clock: Clock) -> None:
