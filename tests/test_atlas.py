@@ -1,6 +1,7 @@
 """Each page in each state: nothing for axe to find, nothing that scrolls sideways, nothing that is heavy.
 
-In the suite each state is met in one language, the languages taking turns; with `TWOFOLD_ATTACK_LENGTH` over 1 in all.
+In the suite each state is met in one language, the languages taking turns, light at a desk and dark on a small screen;
+with `TWOFOLD_ATTACK_LENGTH` over 1 in all languages and in every look, forced colours too.
 With SCREENSHOTS=FOLDER each is kept as a picture to look at.
 """
 
@@ -29,6 +30,7 @@ from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Literal
 
     from playwright.sync_api import Browser, Page
 
@@ -39,6 +41,19 @@ IS_LONG = int(os.environ.get("TWOFOLD_ATTACK_LENGTH", "1")) > 1
 LONGEST = f"ada{{number}}.{'x' * 50}@{'.'.join(['x' * 60] * 3)}.example"
 LIMIT = 8 * 1024
 """What a page, its style sheet and its script may weigh together, in bytes over the line."""
+
+# 320 pixels are what a desk of 1280 has left at 400 %.
+LOOKS: dict[str, tuple[Literal["light", "dark"], Literal["none", "active"], int]] = {
+    "light-1280": ("light", "none", 1280),
+    "dark-320": ("dark", "none", 320),
+}
+if IS_LONG:
+    LOOKS |= {
+        "light-320": ("light", "none", 320),
+        "dark-1280": ("dark", "none", 1280),
+        "forced-320": ("dark", "active", 320),
+        "forced-1280": ("light", "active", 1280),
+    }
 
 NAMED = list(STATES)
 MET = [
@@ -76,14 +91,17 @@ def test_each_state_is_open_to_everybody(
         STATES[name](Person(world, page, *world.newcomer()))
         assert page.locator("html").get_attribute("lang") == language
         assert page.locator("html").get_attribute("dir") == ("rtl" if language == "ar" else "ltr")
-        for scheme, width in (("light", 1280), ("dark", 320)):
-            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        for look, (scheme, forced, width) in LOOKS.items():
+            page.emulate_media(color_scheme=scheme, forced_colors=forced)
             page.set_viewport_size({"width": width, "height": 800})
             come_to_rest(page)
             if folder := os.environ.get("SCREENSHOTS"):
-                page.screenshot(path=Path(folder) / f"{name}-{language}-{scheme}-{width}.png", full_page=True)
-            found = Axe().run(page)
-            assert not found.response["violations"], found.generate_report()
+                page.screenshot(path=Path(folder) / f"{name}-{language}-{look}.png", full_page=True)
+            # Forced colours are the system's; axe reads those that the style sheet asked for.
+            contrast = {"rules": {"color-contrast": {"enabled": forced == "none"}}}
+            found = Axe().run(page, options=contrast)
+            assert not found.response["violations"], f"{look}: {found.generate_report()}"
+        page.emulate_media(forced_colors="none")
         for width, text in ((375, "100%"), (320, "100%"), (375, "200%")):
             page.set_viewport_size({"width": width, "height": 800})
             page.evaluate("size => { document.documentElement.style.fontSize = size }", text)
