@@ -62,8 +62,16 @@ def test_a_host_is_asked_the_same_whichever_way_it_is_written(database: Database
     enrolment = enroll(mfa, ada, clock)
     clock.forward(minutes=1)
     host = kind(held=Waiting("first", challenged(mfa, ada), "ada@example.com"))
-    app = FastAPI(openapi_url=None)
-    app.include_router(router(mfa, host), prefix="/mfa")
+    app, spoken = FastAPI(openapi_url=None), set[int]()
+
+    def language(_request: Request) -> str:
+        spoken.add(threading.get_ident())
+        return "de"
+
+    async def timezone(_request: Request) -> str:
+        return "Europe/Vienna"
+
+    app.include_router(router(mfa, host, language=language, timezone=timezone), prefix="/mfa")
 
     @app.get("/loop")
     async def loop() -> int:
@@ -74,8 +82,10 @@ def test_a_host_is_asked_the_same_whichever_way_it_is_written(database: Database
         browser.get("/mfa/challenge")
         answer = browser.post("/mfa/challenge", code=enrolment.phone.code())
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
-        browser.get("/mfa/security")
+        page = browser.get("/mfa/security")
+        assert page.headers["content-language"] == "de"
+        assert "UTC" not in page.text
         assert browser.post("/mfa/disable", sure="yes").status_code == 303
         assert host.asked == ["log_in", "changed"]
         if isinstance(host, Plain):
-            assert client.get("/loop").json() not in host.threads
+            assert client.get("/loop").json() not in host.threads | spoken

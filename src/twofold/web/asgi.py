@@ -51,7 +51,9 @@ def bind(
 ) -> Binding[Request, Response]:
     """Bind the pages to one host."""
     site = binding.site(mfa, host, run_in_threadpool, look=look, destinations=destinations)
-    return Binding(site, Sessions(host, run_in_threadpool), Speech(look.languages, language, timezone))
+    return Binding(
+        site, Sessions(host, run_in_threadpool), Speech(look.languages, run_in_threadpool, language, timezone)
+    )
 
 
 def endpoints(bound: Binding[Request, Response]) -> Iterator[tuple[str, list[str], Endpoint]]:

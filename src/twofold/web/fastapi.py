@@ -69,9 +69,9 @@ def router(
     `reverify?next=export`. `language` says the language of a request, as `de` or `pt-BR`, from the host's own settings
     of a person; where it is None or says None, the browser's `Accept-Language` does. `timezone` says the
     person's zone in the same way, as `Europe/Vienna`; where it is None, the pages say UTC and the script says the
-    browser's. `templates`, `translations`, `logo`, `favicon` and `links` are the host's own: see `Look`. With `api`,
-    the operations for programs are there as well, below `/api` (see docs/api.md). An application may have several
-    routers, each with users of its own.
+    browser's. Either may be an `async def`; a plain function runs in a thread. `templates`, `translations`, `logo`,
+    `favicon` and `links` are the host's own: see `Look`. With `api`, the operations for programs are there as well,
+    below `/api` (see docs/api.md). An application may have several routers, each with users of its own.
     """
     look = Look(stylesheet, templates, translations, logo, favicon, links)
     bound = asgi.bind(mfa, host, look, destinations=destinations, language=language, timezone=timezone)

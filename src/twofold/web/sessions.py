@@ -7,10 +7,11 @@ Tests: `tests/web/test_sessions.py`.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from twofold.web.called import called
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -108,7 +109,4 @@ class Sessions(Generic[RequestT, ResponseT]):
         return given
 
     async def _ask(self, method: Callable[..., Any], *of: Any) -> Any:
-        if inspect.iscoroutinefunction(method):
-            return await method(*of)
-        answer = await self.in_thread(method, *of)
-        return await answer if inspect.isawaitable(answer) else answer
+        return await called(self.in_thread, method, *of)

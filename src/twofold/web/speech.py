@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from inspect import isawaitable
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from twofold.web.called import called
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -14,26 +15,22 @@ if TYPE_CHECKING:
     from twofold.web.languages import Language, Languages
 
 RequestT = TypeVar("RequestT")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Speech(Generic[RequestT]):
-    """How one application speaks to those who ask it."""
+    """How one application speaks to those who ask it. `in_thread` runs what blocks."""
 
     languages: Languages
+    in_thread: Callable[..., Awaitable[Any]]
     said_language: Callable[[RequestT], str | Awaitable[str | None] | None] | None = None
     said_zone: Callable[[RequestT], str | tzinfo | Awaitable[str | tzinfo | None] | None] | None = None
 
     async def to(self, request: RequestT, accepted: str) -> Language:
         """The language of an answer; `accepted` is the header `Accept-Language`."""
-        tag = await _settled(self.said_language(request)) if self.said_language else None
-        zone = await _settled(self.said_zone(request)) if self.said_zone else None
+        tag = await called(self.in_thread, self.said_language, request) if self.said_language else None
+        zone = await called(self.in_thread, self.said_zone, request) if self.said_zone else None
         return self.languages.choose(accepted, said=tag, zone=_zone(zone))
-
-
-async def _settled(said: T | Awaitable[T]) -> T:
-    return cast("T", await said if isawaitable(said) else said)
 
 
 def _zone(said: str | tzinfo | None) -> tzinfo | None:
