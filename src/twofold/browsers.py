@@ -73,6 +73,16 @@ def family(user_agent: str) -> Family:
     return Family(_first(_FAMILIES, user_agent), _first(_PLATFORMS, user_agent))
 
 
+def given(name: str) -> str:
+    """A name that people give, as it is kept: its spaces do not break where it reads like one that `name` makes.
+
+    So "Work on Linux" is theirs for good, and no page takes it for a browser that it may name in another language.
+    """
+    if name == "A browser":
+        return "A\u00a0browser"
+    return name.replace(" on ", "\u00a0on\u00a0")
+
+
 # What a browser says of itself stands in the first half. Patterns take longer over a text that fits none of them.
 _READ = 300
 

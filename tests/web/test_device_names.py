@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 from tests.people import FIREFOX
 from tests.visitors import Ada
 from tests.web.test_phone import assert_fits, begin, page, register, send, serve, sign_in
+from twofold.browsers import given
 from twofold.outcomes import Device
 from twofold.web.pages.security import told_apart
 
@@ -125,6 +126,23 @@ def test_equal_names_are_told_apart_whatever_others_are_called(clock: Clock) -> 
     assert called(clock, "laptop", "laptop", "laptop") == ["laptop", "laptop (2)", "laptop (3)"]
     assert called(clock, "laptop", "laptop", "laptop (2)") == ["laptop", "laptop (3)", "laptop (2)"]
     assert called(clock, "a (2)", "a", "a", "a (2)") == ["a (2)", "a", "a (3)", "a (2) (2)"]
+    # To the eye, all spaces are one.
+    ours, theirs = "Firefox on Linux", given("Firefox on Linux")
+    assert called(clock, ours, theirs) == [ours, f"{theirs} (2)"]
+
+
+@pytest.mark.parametrize("name", ["Work on Linux", "Firefox on tour", "Firefox on Linux", "A browser"])
+def test_a_name_that_its_owner_gave_is_never_translated(trusting: Ada, name: str) -> None:
+    device = device_of(trusting)
+    trusting.browser.client.headers["accept-language"] = "de"
+    assert "Firefox auf Linux" in trusting.browser.get("/mfa/security").text
+    for _ in range(2):
+        assert trusting.browser.post(f"/mfa/devices/{device}/rename", name=name).status_code == 303
+        page = html.unescape(trusting.browser.get("/mfa/security").text)
+        assert [one.replace("\u00a0", " ") for one in re.findall(r'aria-label="(.*) nicht mehr vertrauen"', page)] == [
+            name
+        ]
+        assert page.replace("\u00a0", " ").count(f"Firefox auf Linux heißt jetzt {name}") == 1
 
 
 def test_a_name_is_typed_on_a_small_screen(serve: Callable[..., str], page: Page, clock: Clock) -> None:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from twofold.account import store
 from twofold.account.attempt import Fact
+from twofold.browsers import given
 from twofold.kinds import Kind
 from twofold.trusted_devices.endings import of_owner
 
@@ -59,13 +60,15 @@ def judged(name: object) -> str:
 def rename(work: Attempt, user_id: UserId, device_id: int, name: str, *, request: Any = None) -> bool:
     """Give one device of this user the name that its owner calls it by. False where it is revoked, or none of theirs.
 
-    `name` is 1 to 64 characters, once it is composed (NFC) and without spaces around it; what controls or turns text
-    around is refused. The device keeps it when its browser is trusted again (`replaces`), and the log tells of it by
-    that name. A name decides nothing, but one that misleads could hide a device, so the pages ask for a fresh proof.
-    Raises ValueError for another name and TypeError for what is no int or no text, before anything is read; Tampered,
-    with an alarm, where the devices are not what the user's row says: then `revoke_all` ends them.
+    `name` is 1 to 64 characters, once it is composed (NFC) and without spaces around it; what controls or turns
+    text around is refused. The device keeps it when its browser is trusted again (`replaces`), and the log tells of
+    it by that name. Where a name reads like one of ours, as "Work on Linux", it is kept with spaces that do not
+    break, and so is never translated. A name decides nothing, but one that misleads could hide a device, so the
+    pages ask for a fresh proof. Raises ValueError for another name and TypeError for what is no int or no text,
+    before anything is read; Tampered, with an alarm, where the devices are not what the user's row says: then
+    `revoke_all` ends them.
     """
-    name = judged(name)
+    name = given(judged(name))
     found = of_owner(work, user_id, device_id, request)
     if found is None:
         return False

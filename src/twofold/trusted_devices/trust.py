@@ -10,7 +10,7 @@ from twofold import proof
 from twofold.account import sealed, store
 from twofold.account.attempt import Fact
 from twofold.account.statements import HeldDevice
-from twofold.browsers import Family
+from twofold.browsers import Family, given
 from twofold.errors import ConfigurationError
 from twofold.kinds import Kind
 from twofold.outcomes import DeviceToken
@@ -56,7 +56,7 @@ def trust(
         trusted_until=until,
         last_used_at=work.now,
         created_at=work.now,
-        device_name=printable(name, NAME_LIMIT) or _name_of_before(before, origin) or origin.device_name,
+        device_name=_given(name) or _name_of_before(before, origin) or origin.device_name,
     )
     row = held._asdict() | {
         "user_id": account.user_id,
@@ -112,6 +112,11 @@ def _room_for_one(
         account = revoked(work, account, left, device, "more devices than the limit", request)
         left.remove(device)
     return account, left, before
+
+
+def _given(name: str | None) -> str | None:
+    readable = printable(name, NAME_LIMIT)
+    return None if readable is None else given(readable)
 
 
 def _name_of_before(before: HeldDevice | None, origin: Request) -> str | None:

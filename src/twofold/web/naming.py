@@ -32,7 +32,7 @@ NO_SUCH_DEVICE = gettext_noop("This device is not trusted, or not any more.")
 
 
 def named(name: str) -> str:
-    """A browser's name as the reader says it. A name that its owner gave stays as it is."""
+    """A browser's name as the reader says it. A name that people gave stays as it is (`browsers.given`)."""
     browser, on, platform = name.rpartition(" on ")
     if on and (browser in browsers.BROWSERS | set(_GENERIC) or platform in browsers.PLATFORMS | set(_GENERIC)):
         return _("%(browser)s on %(platform)s", browser=_generic(browser), platform=_generic(platform))

@@ -78,17 +78,22 @@ def told_apart(devices: Iterable[Device]) -> list[tuple[Device, str]]:
     """
     all_ = list(devices)
     taken: set[str] = set()
-    given = {named(device.name) for device in all_}
+    given = {_as_read(named(device.name)) for device in all_}
     found: list[tuple[Device, str]] = []
     for device in reversed(all_):
         name = said = named(device.name)
         for number in count(2):
-            if said not in taken and (said == name or said not in given):
+            if _as_read(said) not in taken and (said == name or _as_read(said) not in given):
                 break
             said = f"{name} ({number})"
-        taken.add(said)
+        taken.add(_as_read(said))
         found.append((device, said))
     return found[::-1]
+
+
+def _as_read(name: str) -> str:
+    """A name as the eye has it, to which all spaces are one."""
+    return name.replace("\u00a0", " ")
 
 
 async def _activity(site: Site, me: SignedIn, before: int | None) -> tuple[list[activity.Line], int | None]:
