@@ -59,8 +59,9 @@ def shown_again(work: Attempt, user_id: UserId, *, session: str) -> ShownCodes |
 def keep(work: Attempt, user_id: UserId, *, session: str, request: Any = None) -> bool:
     """Tell that the owner has kept the new backup codes: from now on nobody sees them again.
 
-    `Status.backup_codes_kept` says so until there are others. False where this session made none that still wait for
-    that word. Raises UnknownUser.
+    `Status.backup_codes_kept` says so until there are others. True as well where they are
+    kept already, whichever session asks: nothing is left to be seen. False where this session made none that still wait
+    for that word. Raises UnknownUser.
     """
     account = reading.find(work, user_id)
     if account is None:
