@@ -70,7 +70,7 @@ def world(databases: Sources) -> Iterator[World]:
         engine, clock = database.engine(), Clock(datetime.now(UTC))
         tables.create(engine)
         with served(build(engine, settings, clock=clock)) as url:
-            yield World(url, engine, MFA(engine, settings, clock=clock), clock, LONGEST)
+            yield World(url, engine, MFA(engine, settings, clock=clock), clock)
 
 
 @pytest.fixture(scope="module")

@@ -50,8 +50,8 @@ def test_what_was_asked_for_is_done_once_after_the_code(
 ) -> None:
     before = kinds(app).count(kind)
     address = stale.browser.post(f"/mfa{path.format(device(stale))}", sure="yes").headers["location"]
-    assert f"After the code, this is done: {told}" in stale.browser.get(address).text
-    assert "After the code, this is done" in stale.browser.post(address, code="000 000").text
+    assert f"Once your code is accepted, {told}" in stale.browser.get(address).text
+    assert "Once your code is accepted, " in stale.browser.post(address, code="000 000").text
     code = stale.code()
     for _ in range(2):
         assert stale.browser.post(address, code=code).headers["location"] == ends
@@ -97,7 +97,7 @@ def test_what_nobody_asked_for_here_is_not_done(stale: Ada, app: FastAPI, how: s
         token = token[:-1] + ("0" if token[-1] != "0" else "1")
     address = f"/mfa/reverify?{urlencode({'next': 'security', 'then': token})}"
     is_done = how == "as it is"
-    assert ("After the code" in stale.browser.get(address).text) is is_done
+    assert ("Once your code is accepted" in stale.browser.get(address).text) is is_done
     went = stale.browser.post(address, code=stale.code()).headers["location"]
     assert went == f"/mfa/security?done={'disabled' if is_done else 'confirmed'}"
     assert mfa.status(1).is_enrolled is not is_done

@@ -118,6 +118,8 @@ def test_no_page_scrolls_sideways_whatever_the_account_is_called(
     assert_fits(page)
     send(page, phone.code())
     expect(page.locator(".codes li")).to_have_count(10)
+    lines = page.locator(".codes li").evaluate_all("all => all.map(one => one.getClientRects()[0].height)")
+    assert max(lines) < 36, "a code is broken where it stands on a small screen"
     assert_fits(page)
     clock.forward(seconds=60)
     page.goto(f"{url}/mfa/security")
@@ -188,6 +190,8 @@ def test_a_wait_counts_down_and_opens_the_button_again(serve: Callable[..., str]
     button = page.get_by_role("button", name="Sign in", exact=True)
     expect(page.locator("#problem .left")).to_have_attribute("aria-hidden", "true")
     expect(page.locator("#problem .left")).to_have_text(re.compile(r"0:0[123]"))
+    # It stands behind the wait that it counts, and before the link that does not wait.
+    expect(page.locator("#problem .left + a")).to_have_count(1)
     expect(button).to_be_disabled()
     # A backup code does not wait, wherever it is typed.
     page.locator("#code").fill("ABCDE")

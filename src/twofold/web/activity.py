@@ -198,7 +198,7 @@ class Line:
 
     sentence: str
     advice: str | None
-    place: str
+    place: tuple[str, ...]
     status: str
     at: datetime
     since: datetime | None
@@ -246,10 +246,10 @@ def event(happened: Event) -> str:
     )
 
 
-def place(happened: Event) -> str:
-    """From where: `Firefox on Linux · 192.0.2.7`, as far as it is known."""
+def place(happened: Event) -> tuple[str, ...]:
+    """From where: `Firefox on Linux` and `192.0.2.7`, as far as it is known."""
     browser = named(Request(user_agent=happened.user_agent).device_name) if happened.user_agent else None
-    return " · ".join(part for part in (browser, happened.ip_address) if part)
+    return tuple(part for part in (browser, happened.ip_address) if part)
 
 
 def lines(

@@ -134,7 +134,7 @@ async def events(site: Site, visit: Visit, me: SignedIn, _sent: models.Nothing) 
             status=event.status,
             at=event.at,
             sentence=activity.event(event),
-            place=activity.place(event),
+            place=" · ".join(activity.place(event)),
         )
         for event in found
     ]

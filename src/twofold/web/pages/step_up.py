@@ -38,29 +38,29 @@ class Action:
 ACTIONS: Mapping[str, Action] = {
     "/setup/begin": Action(
         setup.begin,
-        gettext_noop("After the code, this is done: the set-up of another authenticator app begins."),
+        gettext_noop("Once your code is accepted, the set-up of another authenticator app begins."),
         "/setup",
     ),
     "/backup-codes/regenerate": Action(
         backup_codes.regenerate,
-        gettext_noop("After the code, this is done: new backup codes are made, and the old ones end."),
+        gettext_noop("Once your code is accepted, new backup codes are made and the old ones end."),
         "/backup-codes",
         ("sure",),
     ),
     "/disable": Action(
         security.disable,
-        gettext_noop("After the code, this is done: two-step sign-in is turned off."),
+        gettext_noop("Once your code is accepted, two-step sign-in is turned off."),
         "/security",
         ("sure",),
     ),
     "/devices/revoke-all": Action(
         security.revoke_all,
-        gettext_noop("After the code, this is done: no device is trusted any more."),
+        gettext_noop("Once your code is accepted, no device is trusted any more."),
         "/security",
     ),
     "/devices/{device_id}/revoke": Action(
         security.revoke,
-        gettext_noop("After the code, this is done: the device is no longer trusted."),
+        gettext_noop("Once your code is accepted, the device is no longer trusted."),
         "/security",
         values=("device_id",),
     ),

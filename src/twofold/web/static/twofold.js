@@ -77,7 +77,10 @@ for (const problem of document.querySelectorAll("[data-wait]")) {
   left.className = "left";
   // It changes every second; whoever listens is told once, at the end.
   left.setAttribute("aria-hidden", "true");
-  problem.append(" ", left);
+  // Beside the sentence that tells the wait, not behind the way out of it.
+  const way = problem.querySelector("a");
+  if (way) way.before(left, " ");
+  else problem.append(" ", left);
   const two = (number) => String(number).padStart(2, "0");
   // A backup code may be typed here as well, and that one does not wait.
   const judge = () => { button.disabled = Date.now() < end && !/\p{L}/u.test(field.value); };
