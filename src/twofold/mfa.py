@@ -57,6 +57,8 @@ class _Login:
 
 
 class _Totp:
+    _room = "totp."
+
     begin = Operation(totp.begin, writes="many")
     pending = Operation(totp.pending, writes="nothing")
     confirm = Operation(lifecycle.confirm, writes="many")
@@ -64,6 +66,8 @@ class _Totp:
 
 
 class _BackupCodes:
+    _room = "backup_codes."
+
     regenerate = Operation(backup_codes.regenerate, writes="many")
     remaining = Operation(backup_codes.remaining, writes="nothing")
     shown = Operation(showing.shown_again, writes="nothing")
@@ -71,6 +75,7 @@ class _BackupCodes:
 
 
 class _TrustedDevices:
+    _room = "trusted_devices."
     _runtime: Runtime
 
     def cookie_name(self, user_id: UserId) -> str:
@@ -89,6 +94,8 @@ class _TrustedDevices:
 
 
 class _Events:
+    _room = "events."
+
     recent = Operation(log.recent, writes="nothing")
     verify = Operation(log.verify, writes="nothing")
     export = Operation(log.export, writes="nothing")
@@ -97,11 +104,15 @@ class _Events:
 
 
 class _Legacy:
+    _room = "legacy."
+
     survey = Operation(legacy.survey, writes="nothing")
     adopt = Operation(legacy.adopt, writes="many")
 
 
 class _Keys:
+    _room = "keys."
+
     status = Operation(rotation.status, writes="nothing")
     rotate = Operation(rotation.rotate, writes="many")
 

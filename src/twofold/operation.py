@@ -9,6 +9,7 @@ nor the event with him.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import time
@@ -24,6 +25,7 @@ from twofold.account.joining import Joined
 from twofold.account.transactions import run_in_callers_transaction, run_in_own_transaction
 from twofold.account.translation import raise_translated, without_frames
 from twofold.errors import ConfigurationError, MFAError
+from twofold.telemetry import is_heard, observed, telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -32,9 +34,12 @@ if TYPE_CHECKING:
 
     from twofold.account.attempt import Attempt, Writes
     from twofold.account.runtime import Runtime
+    from twofold.telemetry import Telemetry
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_UNHEARD: contextlib.nullcontext[Callable[[object], None]] = contextlib.nullcontext(lambda _: None)
 
 
 class Blocking:
@@ -58,6 +63,20 @@ class Blocking:
         except MFAError as error:
             del args, kwargs, call
             raise without_frames(error)  # noqa: B904
+
+    def _observed(self, found: Telemetry, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Perform in a span of the host's OpenTelemetry, where it has set one up."""
+        with observed(found, name) if is_heard(found) else _UNHEARD as note:
+            try:
+                answer = self._perform(*args, **kwargs)
+            except BaseException as error:
+                note(error)
+                del args, kwargs
+                if isinstance(error, MFAError):
+                    without_frames(error)
+                raise
+            note(answer)
+            return answer
 
 
 class Awaited:
@@ -90,6 +109,20 @@ class Awaited:
         except MFAError as error:
             del args, kwargs, call
             raise without_frames(error)  # noqa: B904
+
+    async def _observed(self, found: Telemetry, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Perform in a span of the host's OpenTelemetry, where it has set one up."""
+        with observed(found, name) if is_heard(found) else _UNHEARD as note:
+            try:
+                answer = await self._perform(*args, **kwargs)
+            except BaseException as error:
+                note(error)
+                del args, kwargs
+                if isinstance(error, MFAError):
+                    without_frames(error)
+                raise
+            note(answer)
+            return answer
 
 
 def _run(
@@ -136,6 +169,7 @@ class Operation(Generic[P, R]):
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
+        self._full_name = getattr(owner, "_room", "") + name
 
     @overload
     def __get__(self, face: None, owner: type) -> Self: ...
@@ -148,6 +182,8 @@ class Operation(Generic[P, R]):
         if face is None:
             return self
         perform: Any = face._perform  # noqa: SLF001
+        if (found := telemetry()) is not None:
+            perform = functools.partial(face._observed, found, self._full_name)  # noqa: SLF001
         bound: Any = functools.update_wrapper(functools.partial(perform, self._function, self._writes), self._function)
         # What an editor or a schema reads of it: the parameters that the caller gives, without the attempt.
         bound.__signature__ = self._signature
