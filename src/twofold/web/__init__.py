@@ -1,7 +1,8 @@
-"""Ready pages: set-up, challenge, step-up and the security page, for any web framework.
+"""Ready pages, and the same in JSON for programs: set-up, challenge, step-up and security, for any web framework.
 
-`twofold.web.fastapi` mounts them. The pages themselves (`pages`, `gate`) know no framework: a binding reads a request
-into a `Visit`, lets `gate.serve` answer it with a `Page`, and hands that back.
+`twofold.web.fastapi` mounts them. The doors themselves (`pages` behind `gate`, `api` behind `api.door`) know no
+framework: a binding reads a request into a `Visit`, lets `serve` of the door answer it with a `Page`, and hands that
+back. What is done is done in `flows`, whichever door asks.
 
 Tests: `tests/web`, `tests/test_browser.py`.
 """
