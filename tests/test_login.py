@@ -9,6 +9,7 @@ import pytest
 
 from tests.people import FIREFOX, Clock, Enrolment, Open, Phone, Sql, challenged, enroll, kinds, log_in
 from twofold import MFA, Cleared, ConfigurationError, EnrollmentExpired, NotEnrolled, Reason, Rejected, Stale
+from twofold.outcomes import spelled
 
 
 def test_a_user_without_a_factor_needs_none(mfa: MFA, ada: int) -> None:
@@ -235,6 +236,9 @@ def test_a_proof_counts_for_its_age_and_its_enrolment(mfa: MFA, enrolled: Enrolm
     verified = mfa.reverify(enrolled.user_id, enrolled.phone.code())
     clock.forward(seconds=300)
     assert mfa.proof(verified.token) == verified
+    assert mfa.proof(verified.token, user_id=spelled(verified.user_id)) == verified
+    with pytest.raises(Stale):
+        mfa.proof(verified.token, user_id=spelled(verified.user_id) + "0")
     assert mfa.proof(verified.token, max_age=timedelta(minutes=5)) == verified
     clock.forward(seconds=1)
     with pytest.raises(Stale):

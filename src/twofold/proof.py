@@ -14,7 +14,7 @@ from twofold.errors import Stale, UnknownUser
 from twofold.kinds import Kind, Status
 from twofold.log_volume import noted
 from twofold.moments import CLOCKS_APART
-from twofold.outcomes import Verified
+from twofold.outcomes import Verified, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,17 +41,20 @@ def issue(
     return Verified(user_id, factor, at, _AMR[factor], signed)
 
 
-def proof(work: Attempt, token: str, *, max_age: timedelta | None = None) -> Verified:
+def proof(work: Attempt, token: str, *, user_id: UserId | None = None, max_age: timedelta | None = None) -> Verified:
     """Read back the proof that `verify`, `reverify` or `confirm` gave, while it is younger than `max_age`.
 
-    The default age is TWOFOLD_PROOF_MAX_AGE. Raises Stale for a proof that is older, forged, of a user who is not
-    there, or of a factor that was disabled, reset or replaced since, or given before the password was changed. A
-    trusted device gives no proof (NIST SP 800-63B-4 §5.1). Read from the primary: a standby, which may not know yet of
-    a changed password, is refused with DatabaseUnavailable.
+    Give `user_id`, whoever is signed in: the proof of somebody else is Stale. A host may hold as text what the database
+    holds as a number; it is the same user. The default age is TWOFOLD_PROOF_MAX_AGE. Raises Stale for a proof that is
+    older, forged, of a user who is not there, or of a factor that was disabled, reset or replaced since, or given
+    before the password was changed. A trusted device gives no proof (NIST SP 800-63B-4 §5.1). Read from the primary: a
+    standby, which may not know yet of a changed password, is refused with DatabaseUnavailable.
     """
     read = tokens.read_proof(work.keyring, token)
     oldest = work.settings.proof_max_age if max_age is None else max_age
     if read is None or _is_out_of_time(work, read, oldest):
+        raise Stale
+    if user_id is not None and spelled(user_id) != spelled(read.user_id):
         raise Stale
     account = _found(reading.find_current, work, read)
     if account is None or _has_ended(read, account):
