@@ -76,25 +76,25 @@ def operations(bound: Binding[Request, Response]) -> Iterator[tuple[Operation, E
 def device_token(mfa: MFA | AsyncMFA, request: HTTPConnection, user_id: UserId) -> str | None:
     """The token of this user that the browser brings, for `mfa.challenge(..., device_token=...)`."""
     settings = runtime_of(mfa).settings
-    brought = cookies.brought_to(_outside(request, settings.public_url), request.cookies)
+    brought = cookies.brought_to(reached(request, settings.public_url), request.cookies)
     return brought.get(device_cookie.name_for(settings, user_id))
 
 
-def keep_device(request: Request, response: Response, device: DeviceToken | None) -> None:
+def keep_device(request: HTTPConnection, response: Response, device: DeviceToken | None) -> None:
     """Put the new token of a trusted device into its cookie. With None, the cookie that is there stays.
 
     One browser holds the cookies of twenty people at most: past that, the one it has had for longest goes, and its user
     is asked for a code the next time.
     """
     if device is not None:
-        outside = _outside(request, device.public_url)
+        outside = reached(request, device.public_url)
         cookies.keep(response, outside, device, cookies.brought_to(outside, request.cookies))
 
 
-def forget_device(mfa: MFA | AsyncMFA, request: Request, response: Response, user_id: UserId) -> None:
+def forget_device(mfa: MFA | AsyncMFA, request: HTTPConnection, response: Response, user_id: UserId) -> None:
     """Take the cookie of this user's trusted device away. Those of others who share the browser stay."""
     settings = runtime_of(mfa).settings
-    cookies.take_away(response, _outside(request, settings.public_url), device_cookie.name_for(settings, user_id))
+    cookies.take_away(response, reached(request, settings.public_url), device_cookie.name_for(settings, user_id))
 
 
 def form_token(mfa: MFA | AsyncMFA, session_id: str) -> str:
@@ -106,7 +106,7 @@ def form_token(mfa: MFA | AsyncMFA, session_id: str) -> str:
 async def read_form(mfa: MFA | AsyncMFA, request: Request, session_id: str) -> dict[str, str]:
     """Read a form of the host's own as the pages read theirs: of this site and of this session. Raises BadForm."""
     core = runtime_of(mfa)
-    outside = _outside(request, core.settings.public_url)
+    outside = reached(request, core.settings.public_url)
     outside.notice_mistakes()
     forms.check_origin(request.headers, outside)
     form = forms.read(request.headers, await _read_body(request))
@@ -129,9 +129,9 @@ async def _read_body(request: Request) -> bytes:
 def _endpoint(bound: Binding[Request, Response], route: binding.AnyRoute, path: str, at: binding.Door) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         body = b"" if route.method == "GET" else await _read_body(request)
-        visit = _visit(bound, request, path, body)
+        visit = visit_of(bound, request, path, body)
         return await bound.answer(
-            route, request, visit, _respond, door=at, is_answer=lambda problem: _is_answer(request, problem)
+            route, request, visit, respond, door=at, is_answer=lambda problem: _is_answer(request, problem)
         )
 
     return endpoint
@@ -144,13 +144,14 @@ def elsewhere(bound: Binding[Request, Response], at: binding.Door = gate, prefix
         rest = request.path_params["rest"]
         # The prefix itself may be asked for without a slash.
         below = f"{prefix}/{rest}" if request.scope["path"].endswith(f"/{rest}") else prefix
-        return await bound.elsewhere(request.method, rest, request, _visit(bound, request, below), _respond, door=at)
+        return await bound.elsewhere(request.method, rest, request, visit_of(bound, request, below), respond, door=at)
 
     return endpoint
 
 
-def _visit(bound: Binding[Request, Response], request: Request, route_path: str, body: bytes = b"") -> Visit:
-    outside = _outside(request, bound.site.settings.public_url)
+def visit_of(bound: Binding[Request, Response], request: HTTPConnection, route_path: str, body: bytes = b"") -> Visit:
+    """Read a request, for what answers at `route_path` below the prefix."""
+    outside = reached(request, bound.site.settings.public_url)
     return Visit(
         session=None,
         base=binding.base_of(request.scope["path"], request.scope.get("root_path", ""), route_path),
@@ -164,7 +165,8 @@ def _visit(bound: Binding[Request, Response], request: Request, route_path: str,
     )
 
 
-def _respond(page: Page, instead_of: Response | None) -> Response:
+def respond(page: Page, instead_of: Response | None) -> Response:
+    """Make the response of a page. It takes over what the host gave to another one, cookies above all."""
     made = Response(page.body, page.status, dict(page.headers))
     if instead_of is not None:
         ours = {*made.headers, "location"}
@@ -189,5 +191,6 @@ async def _static(request: Request) -> Response:
     return Response(content, headers={**assets.HEADERS, "Content-Type": content_type})
 
 
-def _outside(request: HTTPConnection, public_url: str | None) -> Outside:
+def reached(request: HTTPConnection, public_url: str | None) -> Outside:
+    """How the browser reaches this site."""
     return Outside.of(public_url, scheme=request.url.scheme, headers=request.headers)

@@ -130,6 +130,14 @@ class Binding(Generic[RequestT, ResponseT]):
         visit = await self._spoken(request, visit)
         return respond(door.elsewhere(_filled(self.site, visit.path_values), method, rest, visit), None)
 
+    async def closed(
+        self, method: str, again: str, request: RequestT, visit: Visit, problem: Exception, respond: Responds[ResponseT]
+    ) -> ResponseT:
+        """Answer at any address of the host while it is not known who may get in."""
+        visit = await self._spoken(request, visit)
+        path = again.partition("?")[0]
+        return respond(gate.closed(self.site, visit, problem, method=method, path=path, again=again), None)
+
     async def _spoken(self, request: RequestT, visit: Visit) -> Visit:
         return replace(visit, language=await self.speech.to(request, visit.headers.get("accept-language", "")))
 
@@ -145,7 +153,7 @@ def site(
     """What all pages of one router share. `in_thread` runs what blocks."""
     core = runtime_of(mfa)
     return Site(
-        mfa=mfa if isinstance(mfa, AsyncMFA) else cast("AsyncMFA", _InThreads(mfa, in_thread)),
+        mfa=awaited(mfa, in_thread),
         settings=core.settings,
         keyring=core.keyring,
         clock=core.clock,
@@ -155,6 +163,11 @@ def site(
         look=look,
         destinations=destinations or {},
     )
+
+
+def awaited(mfa: MFA | AsyncMFA, in_thread: Callable[..., Awaitable[Any]]) -> AsyncMFA:
+    """A face whose operations are awaited."""
+    return mfa if isinstance(mfa, AsyncMFA) else cast("AsyncMFA", _InThreads(mfa, in_thread))
 
 
 def runtime_of(mfa: MFA | AsyncMFA) -> Runtime:

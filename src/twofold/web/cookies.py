@@ -6,7 +6,7 @@ Tests: `tests/web/test_headers.py`, `tests/web/test_shared_browser.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twofold.trusted_devices import cookie as device_cookie
 from twofold.web.outside import Outside
@@ -31,7 +31,7 @@ class Response(Protocol):
     """A response, as Starlette and Werkzeug have it."""
 
     @property
-    def headers(self) -> Mapping[str, str]:
+    def headers(self) -> Any:
         """Its headers, whatever the case of their names."""
         ...
 

@@ -1,28 +1,31 @@
-"""The pages as a FastAPI router, and the JSON door beside them or alone.
+"""Twofold in a FastAPI application, over the sessions that it has.
 
-    app.include_router(router(mfa, host, api=True), prefix="/mfa")
+    mount(app, mfa, user=user, sign_in=sign_in)
 
-`host` is the application's side: who this is, and what to do once the second factor is given. See docs/pages.md.
+The login stays as it is. Whoever the application signs in, by whatever door, is asked for the second factor before
+anything opens. See docs/frameworks.md. An application whose sessions are of a kind of their own writes a `Host` and
+includes the `router` of the pages: docs/pages.md.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
-from twofold.web import asgi, sessions
+from twofold.web import asgi, sessions, starlette
 from twofold.web.api import door, openapi
 from twofold.web.asgi import device_token, forget_device, form_token, keep_device, read_form
 from twofold.web.fallback import METHODS, Exact, Fallback
 from twofold.web.forms import BadForm
 from twofold.web.look import Link, Look
-from twofold.web.visit import SignedIn, Waiting
+from twofold.web.starlette import Visitor, after_password, mount
+from twofold.web.visit import SignedIn, User, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from datetime import tzinfo
+    from datetime import timedelta, tzinfo
     from pathlib import Path
 
     from twofold.mfa import MFA, AsyncMFA
@@ -33,13 +36,20 @@ __all__ = [
     "Host",
     "Link",
     "SignedIn",
+    "User",
+    "Visitor",
     "Waiting",
+    "after_password",
     "api_router",
     "device_token",
+    "enrolled",
     "forget_device",
     "form_token",
+    "fresh",
     "keep_device",
+    "mount",
     "read_form",
+    "required",
     "router",
 ]
 
@@ -98,9 +108,15 @@ def api_router(
     return made
 
 
-def _add_operations(made: APIRouter, bound: Binding[Request, Response]) -> None:
+@starlette.add_operations.register(FastAPI)
+def _add_described(app: FastAPI, bound: Binding[Request, Response], prefix: str) -> None:
+    _add_operations(app.router, bound, prefix)
+
+
+def _add_operations(made: APIRouter, bound: Binding[Request, Response], prefix: str = "") -> None:
+    below = f"{prefix}{door.PREFIX}"
     for operation, endpoint in asgi.operations(bound):
-        path = f"{door.PREFIX}{operation.path}"
+        path = f"{below}{operation.path}"
         made.add_api_route(
             path,
             endpoint,
@@ -111,7 +127,7 @@ def _add_operations(made: APIRouter, bound: Binding[Request, Response]) -> None:
         )
         if operation.is_safe:
             made.add_api_route(path, endpoint, methods=["HEAD"], **_HIDDEN, route_class_override=_ExactAPI)
-    _add_fallback(made, asgi.elsewhere(bound, door, door.PREFIX), door.PREFIX)
+    _add_fallback(made, asgi.elsewhere(bound, door, door.PREFIX), below)
 
 
 def _add_fallback(made: APIRouter, endpoint: asgi.Endpoint, prefix: str = "") -> None:
@@ -121,6 +137,29 @@ def _add_fallback(made: APIRouter, endpoint: asgi.Endpoint, prefix: str = "") ->
 
 
 _HIDDEN: dict[str, Any] = {"include_in_schema": False}
+
+
+async def required(request: Request) -> Visitor:
+    """Give, as a dependency, whoever is signed in, with the second factor as far as there is one."""
+    return await starlette.let_in(request)
+
+
+async def enrolled(request: Request) -> Visitor:
+    """Give, as a dependency, whoever is signed in and has a second factor; lead everybody else to the set-up."""
+    return await starlette.let_in(request, enrolled=True)
+
+
+def fresh(*, max_age: timedelta | None = None) -> Callable[[Request], Awaitable[Visitor]]:
+    """Make the dependency that gives whoever proved a second factor within `max_age`; it asks for a code first.
+
+    Without it TWOFOLD_PROOF_MAX_AGE counts. After the code the person is led back to what was asked for; a form is not
+    sent again, so for a form that is the page which has it.
+    """
+
+    async def proven(request: Request) -> Visitor:
+        return await starlette.let_in(request, is_fresh=True, max_age=max_age)
+
+    return proven
 
 
 class _ExactAPI(Exact, APIRoute): ...

@@ -113,8 +113,13 @@ async def serve(site: Site, route: AnyRoute, visit: Visit) -> Page:
 
 def unavailable(site: Site, route: AnyRoute, visit: Visit, problem: Exception) -> Page:
     """What a person reads where the host raised before anything was asked for: whose request this is, is not known."""
+    return closed(site, visit, problem, method=route.method, path=route.path, again=route.here(visit))
+
+
+def closed(site: Site, visit: Visit, problem: Exception, *, method: str, path: str, again: str) -> Page:
+    """What a person reads at any address while it is not known who may get in; `again` is the address to ask for."""
     with languages.speaking(visit.language):
-        return _finished(site, visit, _outage(route, visit, problem))
+        return _finished(site, visit, _outage(method, path, again, problem))
 
 
 async def _answer(site: Site, route: AnyRoute, visit: Visit) -> Page:
@@ -196,15 +201,15 @@ def _explain(site: Site, route: AnyRoute, visit: Visit, problem: MFAError) -> Pa
         case UnknownUser():
             return replace(redirect(site.login_url), log_out=True)
         case _:
-            return _outage(route, visit, problem)
+            return _outage(route.method, route.path, route.here(visit), problem)
 
 
-def _outage(route: AnyRoute, visit: Visit, problem: Exception) -> Page:
+def _outage(method: str, path: str, again: str, problem: Exception) -> Page:
     """An outage lets nobody through, ours or the host's, and says so with a way to try again."""
     told = f": {problem}" if isinstance(problem, MFAError) else ""
-    lines.NOT_AVAILABLE.write(route.method, route.path, type(problem).__name__, told)
-    again = (_("Try again"), route.here(visit))
-    return error(503, _("We will be back soon"), refusals.outage(problem), action=again, retry=30)
+    lines.NOT_AVAILABLE.write(method, path, type(problem).__name__, told)
+    action = (_("Try again"), again)
+    return error(503, _("We will be back soon"), refusals.outage(problem), action=action, retry=30)
 
 
 def _render(site: Site, visit: Visit, template: str, context: Mapping[str, Any]) -> str:

@@ -55,11 +55,11 @@ class Look:
     def __post_init__(self) -> None:
         for name in ("stylesheet", "logo", "favicon"):
             address = getattr(self, name)
-            if address is not None and not _is_of_this_site(address):
+            if address is not None and not is_of_this_site(address):
                 raise ConfigurationError(f"{name} is {address!r}; give a path of this site, as /static/acme.svg.")
         for link in self.links:
             may_lead_away = not link.is_form and link.address.startswith(("https://", "http://", "mailto:", "tel:"))
-            if not may_lead_away and not _is_of_this_site(link.address):
+            if not may_lead_away and not is_of_this_site(link.address):
                 raise ConfigurationError(
                     f"The link {link.label!r} leads to {link.address!r}; give a path of this site"
                     f"{'' if link.is_form else ', or an address with https:// or mailto:'}."
@@ -89,6 +89,7 @@ class Look:
         return made
 
 
-def _is_of_this_site(address: str) -> bool:
+def is_of_this_site(address: str) -> bool:
+    """Whether an address is a path that a browser takes as one of this site."""
     # Browsers leave tabs and line breaks out, and read a backslash as a slash: `/\t/` would lead to another host.
     return address.startswith("/") and not address.startswith("//") and address.isprintable() and "\\" not in address

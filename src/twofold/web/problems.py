@@ -53,14 +53,14 @@ REASONS: Mapping[Reason, Kind] = {
 }
 """Why a code or a challenge was refused. Reasons that would tell a guesser more are one (ASVS 6.3.8)."""
 
-_OUTAGE = Kind(503, "unavailable", "The second factor cannot be checked at the moment; nothing was changed.")
+OUTAGE = Kind(503, "unavailable", "The second factor cannot be checked at the moment; nothing was changed.")
 _MISCONFIGURED = Kind(503, "misconfigured", "A setting, or a key, is missing or wrong.")
 _TABLES = Kind(503, "tables_differ", "The tables are not those that Twofold needs.")
 UNKNOWN = Kind(503, "outcome_unknown", "The database stopped answering; it may have been done, or not.")
 STALE = Kind(401, "stale", "A code is needed first: the second factor was not given a moment ago.")
 
 ERRORS: Mapping[type[MFAError], Kind] = {
-    MFAError: _OUTAGE,
+    MFAError: OUTAGE,
     errors.Rejected: _NOT_ACCEPTED,
     errors.AlreadyEnrolled: Kind(409, "already_enrolled", "The user has a second factor already."),
     errors.NotEnrolled: Kind(409, "not_enrolled", "The user has no second factor."),
@@ -80,6 +80,7 @@ BAD_NAME = Kind(400, "bad_name", "A device is not given such a name.")
 SIGNED_OUT = Kind(401, "signed_out", "Nobody is signed in here.")
 NO_LOGIN_WAITS = Kind(401, "no_login_waits", "No sign-in waits for a code here.")
 LOGIN_WAITS = Kind(403, "login_waits", "The sign-in waits for its code.")
+NO_FACTOR = Kind(403, "enrollment_needed", "This needs a second factor, and none is set up.")
 FOREIGN = Kind(403, "foreign_origin", "The request came from another site.")
 CSRF = Kind(403, "csrf", "The header X-CSRF-Token is missing, or is of another session.")
 INSECURE = Kind(403, "insecure_address", "Over plain http from another machine no session can begin.")
@@ -98,6 +99,7 @@ REQUESTS: tuple[Kind, ...] = (
     SIGNED_OUT,
     NO_LOGIN_WAITS,
     LOGIN_WAITS,
+    NO_FACTOR,
     FOREIGN,
     CSRF,
     INSECURE,

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class User:
+    """Whom the host has signed in: the value that `users.id` holds, and the name that the person signs in by."""
+
+    id: UserId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting(Confidential):
     """The password was right and the second factor is still to come. Opens the challenge page and nothing else.
 
@@ -47,7 +55,8 @@ class SignedIn(Confidential):
     """Somebody who is signed in. `proof` is the token of the last `Verified`, None after a login by password alone.
 
     `session_id` is secret, and stable for as long as the session lives: the pages' forms are bound to it. `onward` and
-    `keeps_opener` mean what they mean in `Waiting`, here for what follows a step-up; so does `is_bearer`.
+    `keeps_opener` mean what they mean in `Waiting`, here for what follows a step-up; so does `is_bearer`. `back` is the
+    path of this site to which a step-up leads that was asked for with `?next=asked`.
     """
 
     session_id: str = field(repr=False)
@@ -57,6 +66,7 @@ class SignedIn(Confidential):
     onward: tuple[str, ...] = ()
     keeps_opener: bool = False
     is_bearer: bool = False
+    back: str | None = None
 
     def __post_init__(self) -> None:
         origins_of(self.onward)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from twofold.web.page import Page
+    from twofold.web.problems import Kind
     from twofold.web.site import Site
     from twofold.web.visit import Session, Visit
 
@@ -64,6 +65,13 @@ def elsewhere(_site: Site, _method: str, rest: str, visit: Visit) -> Page:
             return _finished(visit, problem(problems.NOT_FOUND))
         allowed = sorted({method for one in known for method in methods(one)})
         return _finished(visit, problem(problems.WRONG_METHOD, headers={"Allow": ", ".join(allowed)}))
+
+
+def hold(kind: Kind, headers: Mapping[str, str], *, max_age: timedelta | None = None) -> Page:
+    """Answer a program at an address of the application's own, for which something is missing."""
+    page = problem(kind, max_age=max_age, wait=_LATER if kind.status == 503 else None)
+    told = _asking(page, headers, is_bearer=False)
+    return replace(page, headers={**answers.HEADERS, **page.headers, **told}).written()
 
 
 def methods(operation: Operation) -> tuple[str, ...]:
@@ -161,15 +169,16 @@ def _tell(operation: Operation, error: Exception) -> None:
 
 def _finished(visit: Visit, page: Page) -> Page:
     spoken = {"Content-Language": visit.language.tag, "Vary": "Accept-Language"}
-    headers: Mapping[str, str] = {**answers.HEADERS, **spoken, **page.headers, **_asking(visit, page)}
+    headers = {**answers.HEADERS, **spoken, **page.headers}
+    headers |= _asking(page, visit.headers, is_bearer=_is_bearer(visit.session))
     return replace(page, headers=headers).written()
 
 
-def _asking(visit: Visit, page: Page) -> dict[str, str]:
+def _asking(page: Page, headers: Mapping[str, str], *, is_bearer: bool) -> dict[str, str]:
     """What a 401 has to say of how to come in: that a code is needed, and how old it may be (RFC 9470)."""
     if not isinstance(page.document, models.Problem) or page.status != 401:
         return {}
-    scheme = "Bearer" if _is_bearer(visit.session) or "authorization" in visit.headers else "Session"
+    scheme = "Bearer" if is_bearer or "authorization" in headers else "Session"
     if page.document.max_age is None:
         return {"WWW-Authenticate": f'{scheme} error="invalid_token"' if scheme == "Bearer" else scheme}
     told = f'error_description="{problems.STALE.title}", max_age="{page.document.max_age}"'

@@ -114,12 +114,12 @@ async def reverify(site: Site, visit: Visit, me: SignedIn) -> Page:
     if verified is None:
         # The form came twice, and the first one has done it, or another page took the code.
         if asked is None:
-            return redirect(_destination(site, visit))
+            return redirect(_destination(site, visit, me))
         if asked.epoch != status.epoch:
             return redirect(f"{visit.base}{ACTIONS[asked.path].over}")
         return await _done(site, visit, me, asked)
     if asked is None or asked.epoch != status.epoch:
-        return replace(redirect(_destination(site, visit)), remember=verified)
+        return replace(redirect(_destination(site, visit, me)), remember=verified)
     page = await _done(site, visit, replace(me, proof=verified.token), asked)
     return replace(page, remember=verified)
 
@@ -150,8 +150,9 @@ def _saying(site: Site, visit: Visit, me: SignedIn, status: Status, page: Page) 
     return replace(page, context={**page.context, **told})
 
 
-def _destination(site: Site, visit: Visit) -> str:
+def _destination(site: Site, visit: Visit, me: SignedIn) -> str:
     # The address names a destination, so that it can never be one of somebody else's.
     own = {"security": f"{visit.base}/security?done=confirmed", "setup": f"{visit.base}/setup"}
-    places = {**site.destinations, **own}
+    asked = {} if me.back is None else {"asked": me.back}
+    places = {**site.destinations, **asked, **own}
     return places.get(visit.query.get("next", ""), own["security"])

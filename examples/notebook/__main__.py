@@ -1,0 +1,42 @@
+"""Run the notebook on one framework, with an account to sign in with: `python -m examples.notebook flask`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import tempfile
+
+from pydantic import SecretStr
+
+from examples.notebook import people
+from twofold import MFA, Settings
+from twofold.database import create_engine
+from twofold.keyring import generate_key
+from twofold.schema.commands import upgrade
+
+
+def main() -> None:
+    """Serve the notebook on http://localhost:8000 until Ctrl-C. Nothing is kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("framework", choices=["fastapi", "starlette", "flask", "flask_login"])
+    parser.add_argument("--port", type=int, default=8000)
+    chosen = parser.parse_args()
+    engine = create_engine(f"sqlite:///{tempfile.mkdtemp()}/notebook.db")
+    people.Base.metadata.create_all(engine)
+    people.register(engine, "ada@example.com", "correct horse battery")
+    settings = Settings(keys=SecretStr(generate_key()), issuer="Notebook")
+    upgrade(engine, settings)
+    module = importlib.import_module(f"examples.notebook.on_{chosen.framework}")
+    # Some browsers keep no Secure cookie on plain http, not even on this machine.
+    app = module.build(engine, MFA(engine, settings), has_tls=False)
+    print(f"http://localhost:{chosen.port}: sign in as ada@example.com, with `correct horse battery`.")
+    if hasattr(app, "wsgi_app"):
+        app.run(port=chosen.port)
+    else:
+        import uvicorn
+
+        uvicorn.run(app, host="localhost", port=chosen.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

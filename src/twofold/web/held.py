@@ -1,0 +1,45 @@
+"""What a request is answered that may not go on yet: led on where a person reads, a problem where a program does. Pure.
+
+Tests: `tests/web/test_bindings.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from twofold.web import problems
+from twofold.web.api import door
+from twofold.web.page import redirect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from twofold.web.doorkeeper import Held, Missing
+    from twofold.web.page import Page
+
+_AT: Mapping[Missing, str] = {"challenge": "/challenge", "setup": "/setup", "step_up": "/reverify?next=asked"}
+_KINDS: Mapping[Missing, problems.Kind] = {
+    "login": problems.SIGNED_OUT,
+    "challenge": problems.LOGIN_WAITS,
+    "setup": problems.NO_FACTOR,
+    "step_up": problems.STALE,
+}
+
+
+def reads_pages(headers: Mapping[str, str]) -> bool:
+    """Whether a person reads the answer. Names of headers are in lower case."""
+    return "text/html" in headers.get("accept", "")
+
+
+def answer(held: Held, *, base: str, login_url: str, headers: Mapping[str, str]) -> Page:
+    """Lead on to what is missing, or say it to a program (RFC 9457, RFC 9470 §3)."""
+    if reads_pages(headers):
+        location = login_url if held.missing == "login" else f"{base}{_AT[held.missing]}"
+        return replace(redirect(location), headers={"Location": location, "Cache-Control": "no-store"})
+    return door.hold(_KINDS[held.missing], headers, max_age=held.max_age)
+
+
+def closed(headers: Mapping[str, str]) -> Page:
+    """Say to a program that it is not known at the moment who may get in."""
+    return door.hold(problems.OUTAGE, headers)

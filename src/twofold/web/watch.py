@@ -1,0 +1,210 @@
+"""The middleware of an application that Twofold is mounted in: it looks at each request, and at each sign-in.
+
+It stands inside of what brings the session, and outside of everything that the application answers.
+
+Tests: `tests/web/test_bindings.py`.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from twofold import lines
+from twofold.errors import ConfigurationError
+from twofold.web import asgi, held
+from twofold.web.doorkeeper import Arrival, Held
+from twofold.web.visit import Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from twofold.mfa import MFA, AsyncMFA
+    from twofold.outcomes import UserId
+    from twofold.web.binding import Binding
+    from twofold.web.doorkeeper import Doorkeeper
+    from twofold.web.visit import User
+
+_ARRIVAL = "twofold.arrival"
+_MOUNTED = "twofold.mounted"
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What the application says and does, whichever way its functions are written."""
+
+    mfa: MFA | AsyncMFA
+    says_user: Callable[[Any], Any]
+    signs_in: Callable[[Any, Any], Any]
+    signs_out: Callable[[Any], Any] | None
+
+    def session(self, request: HTTPConnection) -> MutableMapping[str, Any]:
+        """The session that a middleware brings."""
+        return request.session
+
+    def device_token(self, request: HTTPConnection, user_id: UserId) -> str | None:
+        """The token of a trusted device, from its cookie."""
+        return asgi.device_token(self.mfa, request, user_id)
+
+    async def user(self, request: HTTPConnection) -> User | None:
+        """Who is signed in."""
+        found: User | None = await _called(self.says_user, request)
+        return found
+
+    async def sign_in(self, request: HTTPConnection, user_id: UserId) -> None:
+        """Sign somebody in."""
+        await _called(self.signs_in, request, user_id)
+
+    async def sign_out(self, request: HTTPConnection) -> None:
+        """Sign out; without a function for it, the whole session is emptied."""
+        if self.signs_out is None:
+            request.session.clear()
+        else:
+            await _called(self.signs_out, request)
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """What was mounted, and where."""
+
+    doorkeeper: Doorkeeper[HTTPConnection]
+    bound: Binding[Request, Response]
+    prefix: str
+
+    def base(self, request: HTTPConnection) -> str:
+        """The path of the pages, as a browser asks for it."""
+        return quote(request.scope.get("root_path", "") + self.prefix)
+
+    def is_ours(self, request: HTTPConnection) -> bool:
+        """Whether a request is for a page of ours, which answers for itself."""
+        root: str = request.scope.get("root_path", "")
+        below: str = request.scope["path"].removeprefix(root)
+        return below == self.prefix or below.startswith(f"{self.prefix}/")
+
+    def led_on(self, request: HTTPConnection, missing: Held) -> Response:
+        """Lead on to what is missing, or say it to a program."""
+        login_url = self.doorkeeper.login_url
+        page = held.answer(missing, base=self.base(request), login_url=login_url, headers=request.headers)
+        return Response(page.body, page.status, dict(page.headers))
+
+    async def closed(self, request: HTTPConnection, problem: Exception) -> Response:
+        """Answer while it is not known who may get in: nobody does."""
+        method = request.scope.get("method", "WEBSOCKET")
+        if not held.reads_pages(request.headers):
+            lines.NOT_AVAILABLE.write(method, request.scope["path"], type(problem).__name__, "")
+            page = held.closed(request.headers)
+            return Response(page.body, page.status, dict(page.headers))
+        visit = replace(asgi.visit_of(self.bound, request, ""), base=self.base(request))
+        return await self.bound.closed(method, asked_for(request), Request(request.scope), visit, problem, asgi.respond)
+
+
+def arrival(request: HTTPConnection) -> Arrival:
+    """What the middleware saw of this request."""
+    found: Arrival = request.scope[_ARRIVAL]
+    return found
+
+
+def arrived(request: HTTPConnection, seen: Arrival) -> None:
+    """Take note of a sign-in that happened while a request was answered."""
+    request.scope[_ARRIVAL] = seen
+
+
+def mounted(request: HTTPConnection) -> Mounted:
+    """What is mounted in the application of a request. Raises ConfigurationError where nothing is."""
+    found: Mounted | None = request.scope.get(_MOUNTED)
+    if found is None:
+        raise ConfigurationError("Twofold is not mounted in this application: mount(app, mfa, ...) comes first.")
+    return found
+
+
+def asked_for(request: HTTPConnection) -> str:
+    """The address of a request, as a path of this site."""
+    query = request.scope["query_string"].decode("latin-1")
+    root, path = request.scope.get("root_path", ""), request.scope["path"]
+    whole = quote(path if path.startswith(root) else root + path)
+    return f"{whole}?{query}" if query else whole
+
+
+class Watch:
+    """Look at each request before the application does, and at what the application signed in after it."""
+
+    def __init__(self, app: ASGIApp, mounted: Mounted) -> None:
+        self._app, self._mounted = app, mounted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or let the application do it."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        if "session" not in scope:
+            raise ConfigurationError("There is no session: app.add_middleware(SessionMiddleware, secret_key=...).")
+        is_http = scope["type"] == "http"
+        request = Request(scope, receive) if is_http else HTTPConnection(scope)
+        scope[_MOUNTED], scope[_ARRIVAL] = self._mounted, Arrival(None)
+        try:
+            wanted = asked_for(request) if scope.get("method") == "GET" else None
+            seen = await self._mounted.doorkeeper.arrive(request, wanted)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is let in
+            await (await self._mounted.closed(request, problem))(scope, receive, send)
+            return
+        arrived(request, seen)
+        answered = _Answer(self._mounted, request, receive, send) if is_http else send
+        if seen.is_held and not self._mounted.is_ours(request):
+            await self._mounted.led_on(request, Held("challenge"))(scope, receive, answered)
+        else:
+            await self._app(scope, receive, answered)
+
+
+class _Answer:
+    """One answer of the application on its way out, with whom it signed in."""
+
+    def __init__(self, mounted: Mounted, request: HTTPConnection, receive: Receive, send: Send) -> None:
+        self._mounted, self._request, self._receive, self._send = mounted, request, receive, send
+        self._before = copy.deepcopy(dict(request.session))
+        self._is_replaced = False
+
+    async def __call__(self, message: Message) -> None:
+        """Send one message, the first one with what the sign-in asks for."""
+        if self._is_replaced:
+            return
+        if message["type"] == "http.response.start":
+            try:
+                await self._look(MutableHeaders(raw=message.setdefault("headers", [])), message["status"])
+            except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is let in
+                self._is_replaced = True
+                self._request.session.clear()
+                closed = await self._mounted.closed(self._request, problem)
+                await closed(self._request.scope, self._receive, self._send)
+                return
+        await self._send(message)
+
+    async def _look(self, headers: MutableHeaders, status: int) -> None:
+        request, leads_to = self._request, headers.get("location") if 300 <= status < 400 else None
+        if dict(request.session) != self._before:
+            arrived(request, await self._mounted.doorkeeper.arrive(request, leads_to))
+        seen = arrival(request)
+        if seen.device is not None:
+            kept = Response()
+            asgi.keep_device(request, kept, seen.device)
+            headers.raw.extend(field for field in kept.raw_headers if field[0] == b"set-cookie")
+        is_led_to_login = leads_to is not None and urlsplit(leads_to).path == self._mounted.doorkeeper.login_url
+        is_waiting = isinstance(seen.session, Waiting) and not self._mounted.is_ours(request)
+        if is_waiting and (is_led_to_login or (seen.is_held and leads_to is not None)):
+            headers["location"] = f"{self._mounted.base(request)}/challenge"
+
+
+async def _called(function: Callable[..., Any], *of: Any) -> Any:
+    if inspect.iscoroutinefunction(function):
+        return await function(*of)
+    answer = await run_in_threadpool(function, *of)
+    return await answer if inspect.isawaitable(answer) else answer

@@ -1,0 +1,282 @@
+"""Requests and responses as Flask has them, and what looks at each of them where Twofold is mounted.
+
+Tests: `tests/web/test_bindings.py`.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import flask
+from flask import Blueprint, Request, Response
+from werkzeug.exceptions import HTTPException
+
+from twofold import lines
+from twofold import request as origins
+from twofold.errors import ConfigurationError, MFAError
+from twofold.trusted_devices import cookie as device_cookie
+from twofold.web import assets, binding, blocking, cookies, forms, gate, held
+from twofold.web.api import door
+from twofold.web.api.operations import OPERATIONS, Operation
+from twofold.web.doorkeeper import Arrival, Held
+from twofold.web.outside import Outside
+from twofold.web.visit import User, Visit, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+
+    from twofold.mfa import MFA
+    from twofold.outcomes import UserId
+    from twofold.web.binding import Binding
+    from twofold.web.doorkeeper import Doorkeeper
+    from twofold.web.page import Page
+
+    View = Callable[..., Any]
+
+EXTENSION = "twofold"
+_ARRIVAL, _BEFORE = "twofold.arrival", "twofold.before"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What the application says and does."""
+
+    mfa: MFA
+    says_user: Callable[[], User | None]
+    signs_in: Callable[[Any], None]
+    signs_out: Callable[[], None]
+
+    def session(self, request: Request) -> MutableMapping[str, Any]:
+        """Flask's session of this request."""
+        del request
+        return flask.session
+
+    def device_token(self, request: Request, user_id: UserId) -> str | None:
+        """The token of a trusted device, from its cookie."""
+        settings = binding.runtime_of(self.mfa).settings
+        outside = Outside.of(settings.public_url, scheme=request.scheme, headers=headers_of(request))
+        brought = cookies.brought_to(outside, request.cookies)
+        return brought.get(device_cookie.name_for(settings, user_id))
+
+    async def user(self, request: Request) -> User | None:
+        """Who is signed in."""
+        del request
+        return self.says_user()
+
+    async def sign_in(self, request: Request, user_id: UserId) -> None:
+        """Sign somebody in."""
+        del request
+        self.signs_in(user_id)
+
+    async def sign_out(self, request: Request) -> None:
+        """Sign out."""
+        del request
+        self.signs_out()
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """What was mounted, and where."""
+
+    doorkeeper: Doorkeeper[Request]
+    bound: Binding[Request, Response]
+    prefix: str
+
+    def blueprint(self) -> Blueprint:
+        """Make the routes of all pages."""
+        made = Blueprint(EXTENSION, __name__, url_prefix=self.prefix)
+        for route in gate.ROUTES:
+            rule = route.path.replace("{", "<").replace("}", ">")
+            # Flask answers HEAD with GET.
+            made.add_url_rule(rule, f"{route.method} {route.path}", self._page(route, gate), methods=[route.method])
+        for operation in OPERATIONS:
+            rule = f"{door.PREFIX}{operation.path}".replace("{", "<").replace("}", ">")
+            made.add_url_rule(rule, f"api {operation.name}", self._page(operation, door), methods=[operation.method])
+        made.add_url_rule("/static/<name>", "static file", _static, methods=["GET"])
+        doors: dict[str, binding.Door] = {"": gate, door.PREFIX: door}
+        for below, at in doors.items():
+            elsewhere = self._elsewhere(below, at)
+            for rule in (below, f"{below}/", f"{below}/<path:rest>"):
+                made.add_url_rule(rule, f"elsewhere {rule}", elsewhere, methods=_METHODS, strict_slashes=False)
+        return made
+
+    def base(self, request: Request) -> str:
+        """The path of the pages, as a browser asks for it."""
+        return quote(request.script_root + self.prefix)
+
+    def outside(self, request: Request) -> Outside:
+        """How the browser reaches this site."""
+        public_url = self.doorkeeper.settings.public_url
+        return Outside.of(public_url, scheme=request.scheme, headers=headers_of(request))
+
+    def look(self) -> Response | None:
+        """Look at a request before the application does."""
+        request = this_request()
+        request.environ[_ARRIVAL] = Arrival(None)
+        self._leave_forms_to_us()
+        try:
+            wanted = asked_for(request) if request.method == "GET" else None
+            seen = blocking.run(self.doorkeeper.arrive(request, wanted))
+        except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is let in
+            return self._closed(request, problem)
+        request.environ[_ARRIVAL] = seen
+        request.environ[_BEFORE] = copy.deepcopy(dict(flask.session))
+        if seen.is_held and not self._is_ours(request):
+            return self.led_on(request, Held("challenge"))
+        return None
+
+    def look_again(self, response: Response) -> Response:
+        """Look at whom the application signed in, before its answer leaves."""
+        request = this_request()
+        leads_to = response.headers.get("location") if 300 <= response.status_code < 400 else None
+        if _BEFORE not in request.environ:
+            return response
+        try:
+            if dict(flask.session) != request.environ[_BEFORE]:
+                request.environ[_ARRIVAL] = blocking.run(self.doorkeeper.arrive(request, leads_to))
+        except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is let in
+            flask.session.clear()
+            return self._closed(request, problem)
+        seen = arrival(request)
+        if seen.device is not None:
+            outside = self.outside(request)
+            cookies.keep(response, outside, seen.device, cookies.brought_to(outside, request.cookies))
+        is_led_to_login = leads_to is not None and urlsplit(leads_to).path == self.doorkeeper.login_url
+        is_waiting = isinstance(seen.session, Waiting) and not self._is_ours(request)
+        if is_waiting and (is_led_to_login or (seen.is_held and leads_to is not None)):
+            response.headers["location"] = f"{self.base(request)}/challenge"
+        return response
+
+    def led_on(self, request: Request, missing: Held) -> Response:
+        """Lead on to what is missing, or say it to a program."""
+        login_url = self.doorkeeper.login_url
+        return respond(held.answer(missing, base=self.base(request), login_url=login_url, headers=headers_of(request)))
+
+    def _page(self, route: binding.AnyRoute, at: binding.Door) -> View:
+        path = f"{door.PREFIX}{route.path}" if isinstance(route, Operation) else route.path
+
+        def page(**_values: str) -> Response:
+            request = this_request()
+            body = b"" if route.method == "GET" else _read_body(request)
+            visit = self._visit(request, path, body)
+            return blocking.run(self.bound.answer(route, request, visit, respond, door=at, is_answer=_is_answer))
+
+        return page
+
+    def _elsewhere(self, prefix: str, at: binding.Door) -> View:
+        def elsewhere(rest: str = "") -> Response:
+            request = this_request()
+            below = f"{prefix}/{rest}" if request.path.endswith(f"/{rest}") else prefix
+            visit = self._visit(request, below)
+            return blocking.run(self.bound.elsewhere(request.method, rest, request, visit, respond, door=at))
+
+        return elsewhere
+
+    def _visit(self, request: Request, route_path: str, body: bytes = b"") -> Visit:
+        outside = self.outside(request)
+        return Visit(
+            session=None,
+            base=binding.base_of(request.path, request.script_root, route_path),
+            headers=headers_of(request),
+            origin=origins.Request.of(request),
+            cookies=cookies.brought_to(outside, request.cookies),
+            query=request.args.to_dict(),
+            path_values=request.view_args or {},
+            body=body,
+            outside=outside,
+        )
+
+    def _is_ours(self, request: Request) -> bool:
+        return request.path == self.prefix or request.path.startswith(f"{self.prefix}/")
+
+    def _closed(self, request: Request, problem: Exception) -> Response:
+        if not held.reads_pages(headers_of(request)):
+            lines.NOT_AVAILABLE.write(request.method, request.path, type(problem).__name__, "")
+            return respond(held.closed(headers_of(request)))
+        visit = replace(self._visit(request, ""), base=self.base(request))
+        return blocking.run(self.bound.closed(request.method, asked_for(request), request, visit, problem, respond))
+
+    def _leave_forms_to_us(self) -> None:
+        """Our forms carry a token of their own; Flask-WTF would refuse them for want of its."""
+        app = flask.current_app
+        csrf, ours = app.extensions.get("csrf"), app.blueprints[EXTENSION]
+        if csrf is not None and hasattr(csrf, "exempt"):
+            csrf.exempt(ours)
+
+
+def mounted() -> Mounted:
+    """What is mounted in the current application. Raises ConfigurationError where nothing is."""
+    found: Mounted | None = flask.current_app.extensions.get(EXTENSION)
+    if found is None:
+        raise ConfigurationError("Twofold is not mounted in this application: mount(app, mfa, ...) comes first.")
+    return found
+
+
+def this_request() -> Request:
+    """The current request itself."""
+    return flask.request._get_current_object()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+
+
+def arrival(request: Request) -> Arrival:
+    """What was seen of this request."""
+    found: Arrival = request.environ[_ARRIVAL]
+    return found
+
+
+def arrived(request: Request, seen: Arrival) -> None:
+    """Take note of a sign-in that happened while a request was answered."""
+    request.environ[_ARRIVAL] = seen
+
+
+def headers_of(request: Request) -> dict[str, str]:
+    """The headers, their names in lower case."""
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def asked_for(request: Request) -> str:
+    """The address of a request, as a path of this site."""
+    path, query = quote(request.script_root + request.path), request.query_string.decode("latin-1")
+    return f"{path}?{query}" if query else path
+
+
+def back_of(request: Request, outside: Outside) -> str | None:
+    """Where a step-up leads back to: the page that was asked for, or that of the form which was sent."""
+    if request.method in {"GET", "HEAD"}:
+        return asked_for(request)
+    page = request.headers.get("referer", "")
+    return urlsplit(page)._replace(scheme="", netloc="", fragment="").geturl() if outside.is_own(page) else None
+
+
+def _read_body(request: Request) -> bytes:
+    # Whoever looked at the form before has read the stream.
+    body = request.stream.read(forms.LIMIT + 1)
+    return body or urlencode(list(request.form.items(multi=True))).encode()[: forms.LIMIT + 1]
+
+
+def respond(page: Page, instead_of: Response | None = None) -> Response:
+    """Make the response of a page. It takes over what the host gave to another one, cookies above all."""
+    made = Response(page.body, page.status, dict(page.headers))
+    if instead_of is not None:
+        ours = {name.lower() for name, _ in made.headers} | {"location"}
+        for name, value in instead_of.headers.items():
+            if name.lower() not in ours:
+                made.headers.add(name, value)
+    return made
+
+
+def _is_answer(problem: Exception) -> bool:
+    """Whether the application means it: an HTTPException, or what it has a handler of its own for."""
+    handlers = flask.current_app.error_handler_spec[None][None]
+    handled = tuple(kind for kind in handlers if kind is not Exception)
+    return isinstance(problem, (HTTPException, *handled)) and not isinstance(problem, MFAError)
+
+
+def _static(name: str) -> Response:
+    if name not in assets.ASSETS:
+        return Response(status=404, headers=dict(assets.HEADERS) | {"Cache-Control": "no-store"})
+    content, content_type = assets.ASSETS[name]
+    return Response(content, headers={**assets.HEADERS, "Content-Type": content_type})
