@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 from pyotp.totp import TOTP
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 import twofold
 from tests import reference
@@ -75,7 +75,7 @@ def test_the_login_of_the_readme_works(
         "ask_for_code": lambda token: token,
         "user_id": ada,
     }
-    login, enrolment = blocks("README.md")
+    _mounting, login, enrolment = blocks("README.md")
     exec(login, names)
     begin, confirm = enrolment.strip().splitlines()
     exec(begin, names)
@@ -115,6 +115,68 @@ def test_the_library_page_runs_from_top_to_bottom(
     }
     for number in range(len(blocks("docs/library.md"))):
         run("docs/library.md", number, names)
+
+
+def test_the_mount_of_the_readme_holds_a_login(
+    migrated: Database, ada: int, clock: Clock, keys: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from types import SimpleNamespace
+
+    from fastapi import FastAPI
+    from starlette.middleware.sessions import SessionMiddleware
+    from starlette.testclient import TestClient
+
+    monkeypatch.setenv("TWOFOLD_KEYS", keys)
+    app, engine = FastAPI(), migrated.engine()
+    app.add_middleware(SessionMiddleware, secret_key="secret")
+
+    @app.get("/in")
+    def log_in(request: Request) -> str:
+        request.session["account"] = ada
+        return "done"
+
+    names: dict[str, Any] = {
+        "MFA": lambda engine, settings: MFA(engine, settings, clock=clock),
+        "Settings": Settings,
+        "app": app,
+        "engine": engine,
+        "find_account": lambda found: found and SimpleNamespace(id=found, email="ada@example.com"),
+    }
+    exec(blocks("README.md")[0], names)
+    mfa = MFA(engine, Settings(), clock=clock)
+    mfa.totp.confirm(ada, TOTP(mfa.totp.begin(ada, account_name="ada@example.com").secret).at(clock.now))
+    client = TestClient(app, headers={"accept": "text/html"}, follow_redirects=False)
+    assert client.get("/in").text == '"done"'
+    assert client.get("/mfa/security").headers["location"] == "/mfa/challenge"
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_each_application_of_the_frameworks_page_runs_by_itself(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import httpx2
+    from starlette.testclient import TestClient
+
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "shop"}
+    run("docs/frameworks.md", number, names)
+    app, mfa = names["app"], MFA(names["engine"], names["settings"])
+    with names["engine"].begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO users (id, subject, created_at) VALUES (1, 'ada@example.com', '2026-01-01 00:00:00')"
+        )
+    reads = {"accept": "text/html"}
+    client: httpx2.Client = (
+        httpx2.Client(transport=httpx2.WSGITransport(app=app), base_url="https://testserver", headers=reads)
+        if hasattr(app, "wsgi_app")
+        else TestClient(app, base_url="https://testserver", headers=reads, follow_redirects=False)
+    )
+    phone = TOTP(mfa.totp.begin(1, account_name="ada@example.com").secret)
+    mfa.totp.confirm(1, phone.now())
+    assert client.get("/").headers["location"] == "/login"
+    assert client.post("/login").headers["location"] == "/mfa/challenge"
+    assert client.get("/export").headers["location"] == "/mfa/challenge"
+    assert client.get("/mfa/challenge").status_code == 200
 
 
 def test_the_pages_page_mounts_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
