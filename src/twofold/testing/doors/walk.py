@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from twofold.testing.doors.route import Route
+
+    _Sent = Mapping[str, Any] | Callable[[Any], Mapping[str, Any]]
 
 _FAR: Final = {"nobody", "waiting"}
 """Those who have not got as far as a session."""
@@ -48,8 +51,8 @@ class Doors:
 
         `public` opens to everybody, `waiting` to whoever has given the password, `fresh` to nobody without a proof of
         the last minutes; every other route to sessions alone. What cannot be judged has to be in `left_out`: a socket,
-        an application inside, and a route that opened to no session, for want of a form's token for example. A name may
-        end with `*`.
+        an application inside, and a route that opened to no session, for want of a form's token for example. In a
+        name `*` stands for anything.
         """
         meant = _Meant(public, waiting, fresh, left_out)
         wrong = [line for door in self.doors.values() for line in meant.wrong(door)]
@@ -84,7 +87,7 @@ def walk(
     stale: Callable[[], Any] | None = None,
     asks: Collection[str] = (),
     examples: Mapping[str, Any] | None = None,
-    sends: Mapping[str, Mapping[str, Any] | Callable[[Any], Mapping[str, Any]]] | None = None,
+    sends: Mapping[str, _Sent] | None = None,
     gives_out: Mapping[str, Callable[[Any], Any]] | None = None,
 ) -> Doors:
     """Try every route of an application (FastAPI, Starlette, Flask) in each session, and what the host gives out.
@@ -94,9 +97,10 @@ def walk(
     long ago, `fresh` with one of now. Each is called for every route, since a route may end a session or a user.
 
     `asks` are the addresses where somebody is asked to sign in or to give a code; a redirect there, or their page in
-    place of another, is a shut door. One may end with `*`. `examples` gives path parameters by name, `sends` what goes
-    with a request to a route, by its name, as the client takes it (`{"json": …}`), or a function of the client that
-    returns it. Unsafe methods are sent with nothing else; what is answered then (400, 415, 422) was reached.
+    place of another, is a shut door. One may end with `*`. `examples` gives path parameters by name. `sends` is what
+    goes with a request to a route, by its name, as the client takes it (`{"json": …}`), or a function of the client
+    that returns it; `*` in a name stands for anything, as in `POST *` for the token of every form. Unsafe methods are
+    sent with nothing else; what is answered then (400, 415, 422) was reached.
 
     `gives_out` holds, by a name, functions of a client that get something with right credentials and without a second
     factor: a login, a token, a reset of the password, the answer of a provider. They return the response, or several.
@@ -109,7 +113,7 @@ def walk(
     addresses = {route.name: route.address(examples or {}) for route in routes.found}
     doors: dict[str, Door] = {}
     for route in routes.found:
-        what = (sends or {}).get(route.name, {})
+        what = _sent_to(route.name, sends or {})
         given = {name: _tried(asking, route, addresses[route.name], make(), what) for name, make in sessions.items()}
         doors[route.name] = Door(route.name, given)
     if not gives_out:
@@ -126,6 +130,11 @@ def walk(
     return Doors(doors, {name: trying.way(name, function) for name, function in gives_out.items()}, routes.untried)
 
 
+def _sent_to(name: str, sends: Mapping[str, _Sent]) -> _Sent:
+    """What goes along: what is said of this route, else of all that begin so."""
+    return sends.get(name) or next((what for one, what in sends.items() if _is_named(name, (one,))), {})
+
+
 def _tells(door: Door) -> bool:
     """Whether what opens the door must have been a session."""
     return "fresh" in door.opens_to and not door.opens_to & _FAR
@@ -136,7 +145,7 @@ def _tried(
     route: Route,
     address: str,
     visitor: Any,
-    what: Mapping[str, Any] | Callable[[Any], Mapping[str, Any]],
+    what: _Sent,
 ) -> Answer:
     sent = what(visitor) if callable(what) else what
     try:
@@ -182,4 +191,4 @@ class _Meant:
 
 
 def _is_named(name: str, names: Collection[str]) -> bool:
-    return any(name == one or (one.endswith("*") and name.startswith(one[:-1])) for one in names)
+    return any(re.fullmatch(".*".join(map(re.escape, one.split("*"))), name) for one in names)
