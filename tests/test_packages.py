@@ -44,10 +44,13 @@ def test_the_wheel_holds_what_the_package_needs(built: Path) -> None:
         names = set(archive.namelist())
         (metadata,) = (name for name in names if name.endswith("METADATA"))
         told = Parser().parsestr(archive.read(metadata).decode())
+        (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
+        plugins = archive.read(entry_points).decode().partition("[pytest11]")[2]
     tracked = run("git", "ls-files", "src/twofold", cwd=ROOT).split() if (ROOT / ".git").exists() else []
     assert {name.removeprefix("src/") for name in tracked} <= names
     assert not {name for name in names if name.startswith("tests") or "__pycache__" in name}
     assert "twofold/py.typed" in names
+    assert plugins.split("\n")[1] == "twofold = twofold.testing.plugin"
     assert (told["Name"], told["License-Expression"]) == ("twofold", "Apache-2.0")
     assert any(name.endswith("licenses/LICENSE") for name in names)
 

@@ -13,7 +13,7 @@ from tests.databases import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-ISOLATED = ["-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist", "-c", "/dev/null", "-q"]
+ISOLATED = ["-p", "no:cacheprovider", "-c", "/dev/null", "-q"]
 
 _STORY = """
 import pytest
@@ -62,7 +62,8 @@ def pytest_on(folder: Path, *files: str, plugin: str = "twofold.testing.plugin")
         str(folder),
         str(folder),
     ]
-    environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin"}
+    # Where Twofold is installed, its plugin is there already; here it is named, so that nothing else is.
+    environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=False, env=environment, timeout=120
     )
