@@ -6,6 +6,7 @@ Tests: `tests/web/test_mounting.py`, `tests/web/test_sessions.py`.
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 from urllib.parse import quote
@@ -158,6 +159,7 @@ def site(
         keyring=core.keyring,
         clock=core.clock,
         draw=lambda enrollment: in_thread(enrollment.qr_svg),
+        pause=lambda seconds: in_thread(time.sleep, seconds),
         login_url=host.login_url,
         home_url=host.home_url,
         look=look,

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Site:
     """What all pages of one application share.
 
-    `draw` renders a QR code where that does not hold up other requests. `destinations` are further places, by name,
-    that the step-up page may lead back to.
+    `draw` renders a QR code, and `pause` waits so many seconds, where that does not hold up other requests.
+    `destinations` are further places, by name, that the step-up page may lead back to.
     """
 
     mfa: AsyncMFA
@@ -31,6 +31,7 @@ class Site:
     keyring: Keyring = field(repr=False)
     clock: Callable[[], datetime]
     draw: Callable[[Enrollment], Awaitable[str]]
+    pause: Callable[[float], Awaitable[None]]
     login_url: str
     home_url: str
     look: Look

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from twofold import tokens
@@ -80,4 +79,4 @@ async def _end_lost_device(site: Site, verified: Verified, request: Request) -> 
                 reason = "the answer with its cookie was lost"
                 await site.mfa.trusted_devices.revoke(verified.user_id, device.id, reason=reason, request=request)
                 return
-        await asyncio.sleep(_PAUSE)
+        await site.pause(_PAUSE)
