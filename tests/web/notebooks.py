@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import flask
 import httpx2
 import pytest
+from flask_login import login_user
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
@@ -64,7 +65,7 @@ class Notebook:
     def sign_in_by_itself(self, user_id: int) -> None:
         """Let the door leave in the session what the framework's own login does."""
         if hasattr(self.app, "login_manager"):
-            self.act = lambda session: session.update({"_user_id": str(user_id), "_fresh": True})
+            self.act = lambda _session: login_user(people.find(self.engine, user_id))
         else:
             self.act = lambda session: session.update({"account": user_id})
 

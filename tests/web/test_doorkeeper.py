@@ -31,7 +31,7 @@ PROGRAM = {"accept": "application/json"}
 def test_another_door_lets_nobody_in_before_the_code(ada: Ada, notebook: Notebook) -> None:
     notebook.sign_in_by_itself(1)
     thief = notebook.ada()
-    assert thief.browser.get("/door").status_code == 200
+    assert thief.browser.get("/door").headers["location"] == "/mfa/challenge"
     assert not is_in(thief)
     assert thief.browser.get("/").headers["location"] == "/mfa/challenge"
     problem = thief.browser.client.get("/export", headers=PROGRAM)
@@ -47,7 +47,7 @@ def test_another_door_lets_nobody_in_before_the_code(ada: Ada, notebook: Noteboo
 def test_a_session_of_before_is_held_at_the_next_request(ada: Ada, notebook: Notebook) -> None:
     # A session that began before Twofold was there has no mark.
     notebook.act = lambda session: session.pop("twofold")
-    assert ada.browser.get("/door").status_code == 200
+    assert ada.browser.get("/door").headers["location"] == "/mfa/challenge"
     assert ada.browser.get("/").headers["location"] == "/mfa/challenge"
     ada.browser.get("/mfa/challenge")
     assert ada.browser.post("/mfa/challenge", code=ada.code()).headers["location"] == "/"
@@ -61,7 +61,7 @@ def test_the_mark_of_one_is_none_of_another(ada: Ada, notebook: Notebook) -> Non
     phone = Phone(notebook.mfa.totp.begin(bob, account_name="bob@example.com").secret, notebook.clock)
     notebook.mfa.totp.confirm(bob, phone.code())
     assert is_in(ada)
-    assert ada.browser.get("/door").status_code == 200
+    assert ada.browser.get("/door").headers["location"] == "/mfa/challenge"
     assert ada.browser.get("/").headers["location"] == "/mfa/challenge"
     # And the second factor is that of the other one.
     ada.browser.get("/mfa/challenge")

@@ -8,11 +8,13 @@ Tests: `tests/web/test_doorkeeper.py`, `tests/web/test_bindings.py`.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
-from twofold.errors import Stale
+from twofold import tokens
+from twofold.errors import Stale, UnknownUser
 from twofold.moments import microseconds, moment_at
 from twofold.outcomes import Challenge, spelled
 from twofold.web import forms
@@ -36,6 +38,10 @@ RequestT_contra = TypeVar("RequestT_contra", contravariant=True)
 ResponseT_contra = TypeVar("ResponseT_contra", contravariant=True)
 
 _KEY = "twofold"
+_LONGEST_WAY = 1024
+"""Of a way back: a browser throws away a session whose cookie is longer than 4096 bytes."""
+
+_log = logging.getLogger("twofold.web")
 
 
 class Application(Protocol[RequestT_contra]):
@@ -117,8 +123,17 @@ class Doorkeeper(Generic[RequestT]):
         """Look at a request before anything answers it. `wanted` is where it leads, if a person can be led back there.
 
         Reads the user's row where it was not read within two seconds. A session that a change elsewhere has ended is
-        signed out; one without a second factor that is due is signed out and waits.
+        signed out; one without a second factor that is due is signed out and waits. So is one of an account that is
+        gone, which waits for nothing.
         """
+        try:
+            return await self._seen(request, wanted)
+        except UnknownUser as problem:
+            _log.warning("Somebody was signed out: %s", problem)
+            await self._end(request)
+            return Arrival(None)
+
+    async def _seen(self, request: RequestT, wanted: str | None) -> Arrival:
         session = self.application.session(request)
         mark = marks.read(self.keyring, session.get(_KEY), realm=self._realm)
         user = await self.application.user(request)
@@ -128,37 +143,56 @@ class Doorkeeper(Generic[RequestT]):
                 session.pop(_KEY, None)
                 return Arrival(None)
             return Arrival(Waiting(mark.session_id, mark.challenge, mark.name), mark)
-        if mark is None or mark.challenge is not None or mark.spelled != spelled(user.id):
-            return await self.meet(request, user, wanted, is_signed_in=True)
+        if mark is None or mark.spelled != spelled(user.id):
+            return await self.meet(request, user, wanted)
+        if mark.challenge is not None:
+            return await self._signed_in_again(request, user, mark, wanted)
         if not await self.epochs.go_on(user.id, mark.session_id, mark.epoch):
             await self._end(request)
             return Arrival(None)
         return Arrival(SignedIn(mark.session_id, user.id, user.name, mark.proof, back=mark.onward), mark)
 
-    async def meet(
-        self, request: RequestT, user: User, onward: str | None = None, *, is_signed_in: bool = False
-    ) -> Arrival:
-        """Let somebody in whose password was right, or ask for the second factor first.
+    async def after_password(self, request: RequestT, user: User, onward: str | None = None) -> Arrival:
+        """Sign somebody in whose password was right, or ask for the second factor first. See `meet`."""
+        before = await self.application.user(request)
+        seen = await self.meet(request, user, onward, is_signed_in=before is not None)
+        if isinstance(seen.session, SignedIn) and seen.mark is not None:
+            await self.application.sign_in(request, user.id)
+            self._keep(request, seen.mark)
+        return seen
 
-        `onward` leads on after it, if it is a path of this site.
+    async def meet(
+        self, request: RequestT, user: User, onward: str | None = None, *, is_signed_in: bool = True
+    ) -> Arrival:
+        """Mark the sign-in of somebody who needs no second factor; end that of everybody else, who waits for it.
+
+        `onward` leads on after it, if it is a path of this site. `is_signed_in` says that somebody is, whoever it is.
         """
         # What ends sessions after this moment ends this one, too.
         epoch = (await self.epochs.now(user.id)).epoch
         token = self.application.device_token(request, user.id)
         answer = await self.mfa.challenge(user.id, device_token=token, request=request)
-        goes_to = onward if onward is not None and is_of_this_site(onward) else None
         began_at = microseconds(self.clock())
-        mark = Mark(secrets.token_urlsafe(32), spelled(user.id), user.name, began_at, epoch, onward=goes_to)
+        mark = Mark(secrets.token_urlsafe(32), spelled(user.id), user.name, began_at, epoch, onward=_own(onward))
         if isinstance(answer, Challenge):
             if is_signed_in:
                 await self._end(request)
             mark = replace(mark, challenge=answer.token)
             self._keep(request, mark)
             return Arrival(Waiting(mark.session_id, answer.token, user.name), mark, is_held=True)
-        if not is_signed_in:
-            await self.application.sign_in(request, user.id)
         self._keep(request, mark)
         return Arrival(SignedIn(mark.session_id, user.id, user.name), mark, answer.device)
+
+    async def _signed_in_again(self, request: RequestT, user: User, mark: Mark, wanted: str | None) -> Arrival:
+        """Let one wait on who waits already: the form was sent twice, or what signed them out forgot something."""
+        challenge = tokens.read_challenge(self.keyring, mark.challenge or "")
+        is_over = challenge is None or challenge.expires_at <= self.clock()
+        if is_over or (await self.epochs.of(user.id)).epoch != mark.epoch:
+            return await self.meet(request, user, wanted)
+        mark = replace(mark, onward=_own(wanted) or mark.onward)
+        await self._end(request)
+        self._keep(request, mark)
+        return Arrival(Waiting(mark.session_id, mark.challenge or "", mark.name), mark, is_held=True)
 
     async def session(self, request: RequestT) -> Waiting | SignedIn | None:
         """Who this request is from."""
@@ -215,8 +249,8 @@ class Doorkeeper(Generic[RequestT]):
             try:
                 await self.mfa.proof(me.proof or "", user_id=me.user_id, max_age=max_age)
             except Stale:
-                if back is not None and is_of_this_site(back):
-                    self._keep(request, replace(mark, onward=back))
+                if (way := _own(back)) is not None:
+                    self._keep(request, replace(mark, onward=way))
                 return Held("step_up", max_age)
         return Visitor(me.user_id, me.account_name, amr, at)
 
@@ -233,3 +267,8 @@ class Doorkeeper(Generic[RequestT]):
     async def _end(self, request: RequestT) -> None:
         await self.application.sign_out(request)
         self.application.session(request).pop(_KEY, None)
+
+
+def _own(way: str | None) -> str | None:
+    """A way back, if it is a path of this site and has room in a session."""
+    return way if way is not None and len(way) <= _LONGEST_WAY and is_of_this_site(way) else None

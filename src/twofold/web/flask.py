@@ -109,14 +109,16 @@ def after_password(user: User, onward: str | None = None) -> Response:
     is where it leads in the end. A browser is led on; a program reads in JSON whether it `is_waiting`, and where to go.
     """
     mounted, request = wsgi.mounted(), wsgi.this_request()
-    seen = blocking.run(mounted.doorkeeper.meet(request, user, onward))
+    seen = blocking.run(mounted.doorkeeper.after_password(request, user, onward))
     wsgi.arrived(request, seen)
     is_waiting = isinstance(seen.session, Waiting)
     home = (seen.mark.onward if seen.mark else None) or mounted.doorkeeper.home_url
     location = f"{mounted.base(request)}/challenge" if is_waiting else home
     if held.reads_pages(wsgi.headers_of(request)):
         return Response(status=303, headers={**_UNKEPT, "Location": location})
-    return flask.jsonify({"is_waiting": is_waiting, "at": location})
+    answer = flask.jsonify({"is_waiting": is_waiting, "at": location})
+    answer.headers.update(_UNKEPT)
+    return answer
 
 
 def required(view: View) -> View:

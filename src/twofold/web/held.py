@@ -32,6 +32,11 @@ def reads_pages(headers: Mapping[str, str]) -> bool:
     return "text/html" in headers.get("accept", "")
 
 
+def leads_back(method: str, headers: Mapping[str, str]) -> bool:
+    """Whether a person can be led back to what was asked for: to a page, and never to what a page loads beside it."""
+    return method == "GET" and reads_pages(headers)
+
+
 def answer(held: Held, *, base: str, login_url: str, headers: Mapping[str, str]) -> Page:
     """Lead on to what is missing, or say it to a program (RFC 9457, RFC 9470 §3)."""
     if reads_pages(headers):

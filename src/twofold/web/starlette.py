@@ -85,8 +85,9 @@ def mount(
 
     `user(request)` says who is signed in, as a `User`, or None. `sign_in(request, user_id)` signs somebody in, as the
     application's login does after the password. `sign_out(request)` undoes it; without it, `request.session` is
-    emptied. Each is an `async def`, or a plain function, which runs in a thread. `user` is asked on each request of a
-    browser that has a session, and again where an answer changed it.
+    emptied. Each is an `async def`, or a plain function, which runs in a thread. `user` is asked on each request, and
+    again where an answer changed the session: what an application answers to a sign-in that is held, a page or JSON,
+    never leaves.
 
     The application needs a `SessionMiddleware`, of Starlette or a like one that keeps sessions on the server. What else
     can be passed is described at `twofold.web.fastapi.router`. Raises ConfigurationError for an application that has
@@ -139,7 +140,7 @@ async def after_password(request: Request, user: User, onward: str | None = None
     is where it leads in the end. A browser is led on; a program reads in JSON whether it `is_waiting`, and where to go.
     """
     mounted = watch.mounted(request)
-    seen = await mounted.doorkeeper.meet(request, user, onward)
+    seen = await mounted.doorkeeper.after_password(request, user, onward)
     watch.arrived(request, seen)
     is_waiting = isinstance(seen.session, Waiting)
     home = (seen.mark.onward if seen.mark else None) or mounted.doorkeeper.home_url
@@ -216,6 +217,8 @@ async def _led_on(request: Request, problem: Exception) -> Response:
 
 def _back(request: Request, outside: Outside) -> str | None:
     """Where a step-up leads back to: the page that was asked for, or that of the form which was sent."""
+    if not held.reads_pages(request.headers):
+        return None
     if request.method in {"GET", "HEAD"}:
         return watch.asked_for(request)
     page = request.headers.get("referer", "")

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from twofold.web.visit import User
 
 _ARRIVAL = "twofold.arrival"
+_BEFORE = "twofold.before"
 _MOUNTED = "twofold.mounted"
+_ROOT = "twofold.root"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,11 @@ class Mounted:
 
     def base(self, request: HTTPConnection) -> str:
         """The path of the pages, as a browser asks for it."""
-        return quote(request.scope.get("root_path", "") + self.prefix)
+        return quote(request.scope[_ROOT] + self.prefix)
 
     def is_ours(self, request: HTTPConnection) -> bool:
         """Whether a request is for a page of ours, which answers for itself."""
-        root: str = request.scope.get("root_path", "")
-        below: str = request.scope["path"].removeprefix(root)
+        below: str = request.scope["path"].removeprefix(request.scope[_ROOT])
         return below == self.prefix or below.startswith(f"{self.prefix}/")
 
     def led_on(self, request: HTTPConnection, missing: Held) -> Response:
@@ -115,8 +116,12 @@ def arrival(request: HTTPConnection) -> Arrival:
 
 
 def arrived(request: HTTPConnection, seen: Arrival) -> None:
-    """Take note of a sign-in that happened while a request was answered."""
-    request.scope[_ARRIVAL] = seen
+    """Take note of whom a request is from, and of how the session is now: what changes after this is looked at again.
+
+    The application may have looked up who is signed in once for all of this request, and so is not asked of what we
+    know better.
+    """
+    request.scope[_ARRIVAL], request.scope[_BEFORE] = seen, _copied(request.session)
 
 
 def mounted(request: HTTPConnection) -> Mounted:
@@ -151,15 +156,19 @@ class Watch:
         is_http = scope["type"] == "http"
         request = Request(scope, receive) if is_http else HTTPConnection(scope)
         scope[_MOUNTED], scope[_ARRIVAL] = self._mounted, Arrival(None)
+        # An application that is mounted in this one puts its own place there.
+        scope[_ROOT] = scope.get("root_path", "")
+        is_ours = self._mounted.is_ours(request)
         try:
-            wanted = asked_for(request) if scope.get("method") == "GET" else None
+            leads_back = not is_ours and held.leads_back(scope.get("method", ""), request.headers)
+            wanted = asked_for(request) if leads_back else None
             seen = await self._mounted.doorkeeper.arrive(request, wanted)
         except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is let in
             await (await self._mounted.closed(request, problem))(scope, receive, send)
             return
         arrived(request, seen)
         answered = _Answer(self._mounted, request, receive, send) if is_http else send
-        if seen.is_held and not self._mounted.is_ours(request):
+        if seen.is_held and not is_ours:
             await self._mounted.led_on(request, Held("challenge"))(scope, receive, answered)
         else:
             await self._app(scope, receive, answered)
@@ -170,7 +179,7 @@ class _Answer:
 
     def __init__(self, mounted: Mounted, request: HTTPConnection, receive: Receive, send: Send) -> None:
         self._mounted, self._request, self._receive, self._send = mounted, request, receive, send
-        self._before = copy.deepcopy(dict(request.session))
+        self._is_ours = mounted.is_ours(request)
         self._is_replaced = False
 
     async def __call__(self, message: Message) -> None:
@@ -178,29 +187,48 @@ class _Answer:
         if self._is_replaced:
             return
         if message["type"] == "http.response.start":
+            message["headers"] = list(message.get("headers", ()))
             try:
-                await self._look(MutableHeaders(raw=message.setdefault("headers", [])), message["status"])
+                instead = await self._look(MutableHeaders(raw=message["headers"]), message["status"])
             except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is let in
-                self._is_replaced = True
                 self._request.session.clear()
-                closed = await self._mounted.closed(self._request, problem)
-                await closed(self._request.scope, self._receive, self._send)
+                instead = await self._mounted.closed(self._request, problem)
+            if instead is not None:
+                self._is_replaced = True
+                await instead(self._request.scope, self._receive, self._send)
                 return
         await self._send(message)
 
-    async def _look(self, headers: MutableHeaders, status: int) -> None:
+    async def _look(self, headers: MutableHeaders, status: int) -> Response | None:
+        """Look at one answer, and return what is answered instead."""
         request, leads_to = self._request, headers.get("location") if 300 <= status < 400 else None
-        if dict(request.session) != self._before:
+        # Our pages have marked the session themselves.
+        has_changed = not self._is_ours and dict(request.session) != request.scope[_BEFORE]
+        if has_changed:
             arrived(request, await self._mounted.doorkeeper.arrive(request, leads_to))
         seen = arrival(request)
+        if has_changed and seen.is_held and status < 400:
+            # What the application says to somebody who is in is for nobody whose code is still to come.
+            instead = self._mounted.led_on(request, Held("challenge"))
+            instead.raw_headers.extend(field for field in headers.raw if field[0].lower() == b"set-cookie")
+            return instead
         if seen.device is not None:
             kept = Response()
             asgi.keep_device(request, kept, seen.device)
             headers.raw.extend(field for field in kept.raw_headers if field[0] == b"set-cookie")
+            headers["cache-control"] = "no-store"
         is_led_to_login = leads_to is not None and urlsplit(leads_to).path == self._mounted.doorkeeper.login_url
-        is_waiting = isinstance(seen.session, Waiting) and not self._mounted.is_ours(request)
-        if is_waiting and (is_led_to_login or (seen.is_held and leads_to is not None)):
+        if isinstance(seen.session, Waiting) and is_led_to_login and not self._is_ours:
             headers["location"] = f"{self._mounted.base(request)}/challenge"
+        return None
+
+
+def _copied(session: MutableMapping[str, Any]) -> dict[str, Any] | None:
+    """A session as it is now; None where it holds what cannot be copied, and so may have changed at any time."""
+    try:
+        return copy.deepcopy(dict(session))
+    except Exception:  # noqa: BLE001 - whatever a server keeps in its memory
+        return None
 
 
 async def _called(function: Callable[..., Any], *of: Any) -> Any:

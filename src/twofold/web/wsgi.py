@@ -118,14 +118,15 @@ class Mounted:
         request = this_request()
         request.environ[_ARRIVAL] = Arrival(None)
         self._leave_forms_to_us()
+        is_ours = self._is_ours(request)
         try:
-            wanted = asked_for(request) if request.method == "GET" else None
+            leads_back = not is_ours and held.leads_back(request.method, headers_of(request))
+            wanted = asked_for(request) if leads_back else None
             seen = blocking.run(self.doorkeeper.arrive(request, wanted))
         except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is let in
             return self._closed(request, problem)
-        request.environ[_ARRIVAL] = seen
-        request.environ[_BEFORE] = copy.deepcopy(dict(flask.session))
-        if seen.is_held and not self._is_ours(request):
+        arrived(request, seen)
+        if seen.is_held and not is_ours:
             return self.led_on(request, Held("challenge"))
         return None
 
@@ -135,19 +136,29 @@ class Mounted:
         leads_to = response.headers.get("location") if 300 <= response.status_code < 400 else None
         if _BEFORE not in request.environ:
             return response
+        is_ours = self._is_ours(request)
+        # Our pages have marked the session themselves.
+        has_changed = not is_ours and dict(flask.session) != request.environ[_BEFORE]
         try:
-            if dict(flask.session) != request.environ[_BEFORE]:
-                request.environ[_ARRIVAL] = blocking.run(self.doorkeeper.arrive(request, leads_to))
+            if has_changed:
+                arrived(request, blocking.run(self.doorkeeper.arrive(request, leads_to)))
         except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is let in
             flask.session.clear()
             return self._closed(request, problem)
         seen = arrival(request)
+        if has_changed and seen.is_held and response.status_code < 400:
+            # What the application says to somebody who is in is for nobody whose code is still to come.
+            instead = self.led_on(request, Held("challenge"))
+            for cookie in response.headers.getlist("Set-Cookie"):
+                instead.headers.add("Set-Cookie", cookie)
+            response.close()
+            return instead
         if seen.device is not None:
             outside = self.outside(request)
             cookies.keep(response, outside, seen.device, cookies.brought_to(outside, request.cookies))
+            response.headers["Cache-Control"] = "no-store"
         is_led_to_login = leads_to is not None and urlsplit(leads_to).path == self.doorkeeper.login_url
-        is_waiting = isinstance(seen.session, Waiting) and not self._is_ours(request)
-        if is_waiting and (is_led_to_login or (seen.is_held and leads_to is not None)):
+        if isinstance(seen.session, Waiting) and is_led_to_login and not is_ours:
             response.headers["location"] = f"{self.base(request)}/challenge"
         return response
 
@@ -228,8 +239,12 @@ def arrival(request: Request) -> Arrival:
 
 
 def arrived(request: Request, seen: Arrival) -> None:
-    """Take note of a sign-in that happened while a request was answered."""
-    request.environ[_ARRIVAL] = seen
+    """Take note of whom a request is from, and of how the session is now: what changes after this is looked at again.
+
+    The application may have looked up who is signed in once for all of this request, and so is not asked of what we
+    know better.
+    """
+    request.environ[_ARRIVAL], request.environ[_BEFORE] = seen, _copied(flask.session)
 
 
 def headers_of(request: Request) -> dict[str, str]:
@@ -245,6 +260,8 @@ def asked_for(request: Request) -> str:
 
 def back_of(request: Request, outside: Outside) -> str | None:
     """Where a step-up leads back to: the page that was asked for, or that of the form which was sent."""
+    if not held.reads_pages(headers_of(request)):
+        return None
     if request.method in {"GET", "HEAD"}:
         return asked_for(request)
     page = request.headers.get("referer", "")
@@ -266,6 +283,14 @@ def respond(page: Page, instead_of: Response | None = None) -> Response:
             if name.lower() not in ours:
                 made.headers.add(name, value)
     return made
+
+
+def _copied(session: MutableMapping[str, Any]) -> dict[str, Any] | None:
+    """A session as it is now; None where it holds what cannot be copied, and so may have changed at any time."""
+    try:
+        return copy.deepcopy(dict(session))
+    except Exception:  # noqa: BLE001 - whatever a server keeps in its memory
+        return None
 
 
 def _is_answer(problem: Exception) -> bool:
