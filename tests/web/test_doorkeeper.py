@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from flask_login import login_user
 
 from examples.notebook import people
 from tests.people import Phone
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ada", "framework", "notebook", "open_notebook"]
 
+HOUR = timedelta(hours=1)
 PROGRAM = {"accept": "application/json"}
 
 
@@ -117,6 +121,51 @@ def test_somebody_kept_signed_in_is_asked_once_and_kept_on(open_notebook: Callab
     ada.browser.client.cookies.delete("session")
     assert ada.browser.get("/").headers["location"] == "/mfa/challenge"
     assert not is_in(ada)
+
+
+@pytest.mark.backends("sqlite")
+def test_a_code_makes_no_kept_sign_in_fresh_and_keeps_it_no_longer(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook("flask_login")
+    ada = notebook.ada()
+    ada.sign_in()
+    ada.enroll()
+    sign_out(ada)
+    notebook.act = lambda _session: login_user(people.find(notebook.engine, 1), remember=True, duration=HOUR)
+    seen: dict[str, Any] = {}
+
+    def through_the_code() -> None:
+        ada.browser.get("/mfa/challenge")
+        assert ada.browser.post("/mfa/challenge", code=ada.code()).headers["location"] == "/"
+
+    assert ada.browser.get("/door").headers["location"] == "/mfa/challenge"
+    through_the_code()
+    kept = next(one for one in ada.browser.client.cookies.jar if one.name == "remember_token")
+    assert kept.expires is not None
+    assert kept.expires - time.time() <= HOUR.total_seconds()
+    notebook.act = seen.update
+    ada.browser.get("/door")
+    assert seen["_fresh"]
+
+    # No password was given this time: what the application asks one for, it asks one for still.
+    ada.browser.client.cookies.delete("session")
+    assert ada.browser.get("/").headers["location"] == "/mfa/challenge"
+    through_the_code()
+    ada.browser.get("/door")
+    assert not seen["_fresh"]
+
+
+@pytest.mark.backends("sqlite")
+def test_what_is_kept_of_somebody_else_keeps_nobody_signed_in(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook("flask_login")
+    ada = notebook.ada()
+    ada.sign_in()
+    ada.enroll()
+    sign_out(ada)
+    ada.browser.client.cookies.set("remember_token", "2|of-a-key-that-is-no-more", domain="testserver.local")
+    ada.sign_in()
+    ada.browser.get("/mfa/challenge")
+    assert ada.browser.post("/mfa/challenge", code=ada.code()).headers["location"] == "/"
+    assert ada.browser.cookie("remember_token") in {None, "2|of-a-key-that-is-no-more"}
 
 
 @pytest.mark.backends("sqlite")
