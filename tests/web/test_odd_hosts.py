@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
 
 import flask
 import pytest
 import sqlalchemy as sa
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.applications import Starlette
 from starlette.middleware.sessions import SessionMiddleware
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from examples.notebook import people
 from tests.people import Phone
 from tests.visitors import PASSWORD, Ada
 from tests.web.notebooks import Notebook, open_notebook
+from twofold.errors import ConfigurationError
 from twofold.web import fastapi as on_fastapi
 from twofold.web import flask as on_flask
+from twofold.web import starlette as on_starlette
 from twofold.web.visit import User
 
 if TYPE_CHECKING:
@@ -227,3 +233,86 @@ def test_a_sign_out_that_does_not_sign_out_opens_nothing_and_locks_nobody_out(od
     ada.browser.get("/mfa/challenge")
     assert ada.browser.post("/mfa/challenge", code=ada.code()).headers["location"] == "/"
     assert ada.browser.get("/").text == "You are 1"
+
+
+@pytest.mark.backends("sqlite")
+def test_an_application_that_is_mounted_in_the_host_leads_to_the_pages_of_the_host(
+    open_notebook: Callable[..., Notebook],
+) -> None:
+    base = open_notebook("starlette")
+    app = Odd(base.engine, base.mfa).fastapi()
+    below = FastAPI()
+
+    @below.get("/in/{who}")
+    def into(request: Request, who: int) -> Response:
+        request.session["who"] = who
+        return RedirectResponse("/", status_code=303)
+
+    @below.get("/password/{who}")
+    async def password(request: Request, who: int) -> Response:
+        return await on_fastapi.after_password(request, User(who, "somebody"))
+
+    @below.get("/export")
+    def export(_me: Annotated[on_fastapi.Visitor, Depends(on_fastapi.fresh())]) -> str:
+        return "all there is"
+
+    app.mount("/below", below)
+    host = Notebook(app, base.engine, base.mfa, base.clock)
+    ada = enrolled(host)
+    for way in ("/below/in/1", "/below/password/1"):
+        ada.browser.client.cookies.clear()
+        assert ada.browser.get(way).headers["location"] == "/mfa/challenge"
+    assert ada.browser.get("/below/export").headers["location"] == "/mfa/challenge"
+    refused = ada.browser.client.get("/below/export", headers=PROGRAM)
+    assert (refused.status_code, refused.json()) == (403, {"detail": "challenge"})
+
+
+@pytest.mark.parametrize("max_age", [timedelta(0), timedelta(seconds=-1)])
+def test_no_proof_is_of_no_age(max_age: timedelta) -> None:
+    for binding in (on_fastapi, on_starlette, on_flask):
+        with pytest.raises(ConfigurationError, match="max_age"):
+            binding.fresh(max_age=max_age)
+
+
+@pytest.mark.backends("sqlite")
+@pytest.mark.parametrize(
+    "prefix", ["", "/", "mfa", "//evil.example", "/{tenant}/mfa", "/<tenant>", "/a/../b", "/m fa", "/m?a"]
+)
+def test_a_prefix_is_a_path_as_it_stands_in_an_address(open_notebook: Callable[..., Notebook], prefix: str) -> None:
+    mfa = open_notebook("starlette").mfa
+    app, flasks = FastAPI(), flask.Flask(__name__)
+    with pytest.raises(ConfigurationError, match="prefix"):
+        on_fastapi.mount(app, mfa, user=lambda _: None, sign_in=lambda _, __: None, prefix=prefix)
+    with pytest.raises(ConfigurationError, match="prefix"):
+        on_flask.mount(flasks, mfa, user=lambda: None, sign_in=lambda _: None, prefix=prefix)
+
+
+@pytest.mark.backends("sqlite")
+def test_an_application_of_one_page_does_not_take_the_pages(open_notebook: Callable[..., Notebook]) -> None:
+    base = open_notebook("starlette")
+    app = Starlette(routes=[Route("/{path:path}", lambda _request: HTMLResponse("the one page"))])
+    on_starlette.mount(app, base.mfa, user=lambda _: None, sign_in=lambda _, __: None)
+    app.add_middleware(SessionMiddleware, secret_key="k" * 32)
+    browser = TestClient(app, base_url="https://testserver", follow_redirects=False)
+    assert browser.get("/mfa/challenge").status_code == 400
+    assert browser.get("/mfa/api/status").json()["state"] == "signed_out"
+    assert browser.get("/anything").text == "the one page"
+
+
+@pytest.mark.backends("sqlite")
+@pytest.mark.parametrize(
+    ("asked_for", "accept", "leads_to"),
+    [
+        ("/notes?of=today", "text/html,*/*;q=0.8", "/notes?of=today"),
+        ("/favicon.ico", "image/avif,image/webp,*/*;q=0.8", "/"),
+        ("/poll", "application/json", "/"),
+        ("/notes?" + "a" * 3000, "text/html", "/"),
+    ],
+)
+def test_only_a_page_is_a_way_back(odd: Callable[..., Notebook], asked_for: str, accept: str, leads_to: str) -> None:
+    host = odd(user=cached)
+    ada = enrolled(host)
+    ada.browser.client.get("/in/1")
+    ada.browser.client.get(f"https://testserver{asked_for}", headers={"accept": accept})
+    ada.browser.get("/mfa/challenge")
+    assert ada.browser.post("/mfa/challenge", code=ada.code()).headers["location"] == leads_to

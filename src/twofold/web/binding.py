@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 from urllib.parse import quote
 
+from twofold.errors import ConfigurationError
 from twofold.mfa import AsyncMFA
 from twofold.web import cookies, gate
 from twofold.web.site import Site
@@ -202,6 +203,12 @@ def _filled(site: Site, path_values: Mapping[str, Any]) -> Site:
         return site
     places = {name: fill(address) for name, address in site.destinations.items()}
     return replace(site, login_url=fill(site.login_url), home_url=fill(site.home_url), destinations=places)
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise ConfigurationError for a prefix that is no path of this site as it stands in an address."""
+    if re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", prefix) is None or any(part in {".", ".."} for part in prefix.split("/")):
+        raise ConfigurationError(f"The prefix is {prefix!r}; give a path as /mfa, of letters, digits and -._~ alone.")
 
 
 class _InThreads:

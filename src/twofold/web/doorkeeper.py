@@ -11,10 +11,11 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from twofold import tokens
-from twofold.errors import Stale, UnknownUser
+from twofold.errors import ConfigurationError, Stale, UnknownUser
 from twofold.moments import microseconds, moment_at
 from twofold.outcomes import Challenge, spelled
 from twofold.web import forms
@@ -25,7 +26,7 @@ from twofold.web.visit import SignedIn, User, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from twofold.keyring import Keyring
     from twofold.mfa import AsyncMFA
@@ -103,6 +104,12 @@ class Held:
 
     missing: Missing
     max_age: timedelta | None = None
+
+
+def check_age(max_age: timedelta | None) -> None:
+    """Raise ConfigurationError for an age that no proof can have."""
+    if max_age is not None and max_age <= timedelta(0):
+        raise ConfigurationError("No proof is as fresh as max_age says; give a time as timedelta(minutes=5).")
 
 
 @dataclass(frozen=True, slots=True)

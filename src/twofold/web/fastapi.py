@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
-from twofold.web import asgi, sessions, starlette
+from twofold.web import asgi, doorkeeper, sessions, starlette
 from twofold.web.api import door, openapi
 from twofold.web.asgi import device_token, forget_device, form_token, keep_device, read_form
 from twofold.web.fallback import METHODS, Exact, Fallback
@@ -155,6 +155,7 @@ def fresh(*, max_age: timedelta | None = None) -> Callable[[Request], Awaitable[
     Without it TWOFOLD_PROOF_MAX_AGE counts. After the code the person is led back to what was asked for; a form is not
     sent again, so for a form that is the page which has it.
     """
+    doorkeeper.check_age(max_age)
 
     async def proven(request: Request) -> Visitor:
         return await starlette.let_in(request, is_fresh=True, max_age=max_age)

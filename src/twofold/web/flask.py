@@ -19,7 +19,7 @@ from twofold.errors import ConfigurationError
 from twofold.mfa import MFA
 from twofold.web import binding, blocking, held, wsgi
 from twofold.web.binding import Binding
-from twofold.web.doorkeeper import Doorkeeper, Held, Visitor
+from twofold.web.doorkeeper import Doorkeeper, Held, Visitor, check_age
 from twofold.web.epochs import Epochs
 from twofold.web.look import Link, Look
 from twofold.web.sessions import Sessions
@@ -75,8 +75,7 @@ def mount(
         raise ConfigurationError("Twofold is mounted here already.")
     if not isinstance(mfa, MFA):
         raise ConfigurationError("Flask blocks: give an MFA over an Engine, not an AsyncMFA.")
-    if not prefix.startswith("/") or prefix.endswith("/"):
-        raise ConfigurationError(f"The prefix is {prefix!r}; give a path as /mfa.")
+    binding.check_prefix(prefix)
     runtime = binding.runtime_of(mfa)
     awaited = binding.awaited(mfa, blocking.here)
     doorkeeper = Doorkeeper(
@@ -136,6 +135,7 @@ def fresh(*, max_age: timedelta | None = None) -> Callable[[View], View]:
 
     Without it TWOFOLD_PROOF_MAX_AGE counts. A form is not sent again: the step-up leads back to the page of the form.
     """
+    check_age(max_age)
     return functools.partial(_guarded, is_fresh=True, max_age=max_age)
 
 
@@ -149,7 +149,8 @@ def _guarded(view: View, *, enrolled: bool = False, is_fresh: bool = False, max_
     @functools.wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         mounted, request = wsgi.mounted(), wsgi.this_request()
-        oldest = (max_age or mounted.doorkeeper.settings.proof_max_age) if is_fresh else None
+        default = mounted.doorkeeper.settings.proof_max_age
+        oldest = (default if max_age is None else max_age) if is_fresh else None
         back = wsgi.back_of(request, mounted.outside(request))
         guard = mounted.doorkeeper.guard(request, enrolled=enrolled, max_age=oldest, back=back)
         found = blocking.run(guard)

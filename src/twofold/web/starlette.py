@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -21,7 +22,7 @@ from twofold.errors import ConfigurationError
 from twofold.web import asgi, binding, held, watch
 from twofold.web.api import door
 from twofold.web.asgi import device_token, forget_device, form_token, keep_device, read_form
-from twofold.web.doorkeeper import Doorkeeper, Held, Visitor
+from twofold.web.doorkeeper import Doorkeeper, Held, Visitor, check_age
 from twofold.web.epochs import Epochs
 from twofold.web.fallback import METHODS, Exact, Fallback
 from twofold.web.look import Link, Look
@@ -97,8 +98,7 @@ def mount(
         raise ConfigurationError("Twofold is mounted here already; a second door is made by a router and a host.")
     if app.middleware_stack is not None:
         raise ConfigurationError("The application has started; mount Twofold before.")
-    if not prefix.startswith("/") or prefix.endswith("/"):
-        raise ConfigurationError(f"The prefix is {prefix!r}; give a path as /mfa.")
+    binding.check_prefix(prefix)
     runtime = binding.runtime_of(mfa)
     awaited = binding.awaited(mfa, run_in_threadpool)
     doorkeeper = Doorkeeper(
@@ -114,11 +114,15 @@ def mount(
     )
     look = Look(stylesheet, templates, translations, logo, favicon, links)
     bound = asgi.bind(mfa, doorkeeper, look, destinations=destinations, language=language, timezone=timezone)
+    theirs = list(app.router.routes)
+    app.router.routes.clear()
     for path, methods, endpoint in asgi.endpoints(bound):
         app.router.routes.append(Exact(f"{prefix}{path}", endpoint, methods=methods, include_in_schema=False))
     add_operations(app, bound, prefix)
     elsewhere = asgi.elsewhere(bound)
     app.router.routes.append(Fallback(prefix + "/{rest:path}", elsewhere, methods=METHODS, include_in_schema=False))
+    # Whoever takes every address, as an application of one page does, would take ours.
+    app.router.routes.extend(theirs)
     app.add_exception_handler(HeldBack, _led_on)
     # Appended, and so inside of the middleware that brings the session, whichever is added first.
     app.user_middleware.append(Middleware(watch.Watch, mounted=watch.Mounted(doorkeeper, bound, prefix)))
@@ -156,11 +160,11 @@ async def let_in(
     """Say who is here, or raise HeldBack, which leads to what is missing. The guards of endpoints stand on it."""
     mounted = watch.mounted(request)
     settings = mounted.doorkeeper.settings
-    oldest = (max_age or settings.proof_max_age) if is_fresh else None
+    oldest = (settings.proof_max_age if max_age is None else max_age) if is_fresh else None
     back = _back(request, asgi.reached(request, settings.public_url))
     found = await mounted.doorkeeper.guard(request, enrolled=enrolled, max_age=oldest, back=back)
     if isinstance(found, Held):
-        raise HeldBack(found)
+        raise HeldBack(found, mounted.led_on(request, found))
     return found
 
 
@@ -185,15 +189,20 @@ def fresh(*, max_age: timedelta | None = None) -> Callable[[Endpoint], Endpoint]
 
     Without it TWOFOLD_PROOF_MAX_AGE counts. A form is not sent again: the step-up leads back to the page of the form.
     """
+    check_age(max_age)
     return functools.partial(_guarded, is_fresh=True, max_age=max_age)
 
 
-class HeldBack(Exception):
-    """A request that may not go on yet. The application answers it by leading on, or by 401 or 403."""
+class HeldBack(HTTPException):
+    """A request that may not go on yet. The application answers it by leading on, or by 401 or 403.
 
-    def __init__(self, missing: Held) -> None:
-        super().__init__(missing.missing)
-        self.missing = missing
+    An application that is mounted in it has handlers of its own, and answers by status and headers.
+    """
+
+    def __init__(self, missing: Held, response: Response) -> None:
+        told = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        super().__init__(response.status_code, missing.missing, told)
+        self.response = response
 
 
 def _guarded(
@@ -210,9 +219,9 @@ def _guarded(
     return guarded
 
 
-async def _led_on(request: Request, problem: Exception) -> Response:
+async def _led_on(_request: Request, problem: Exception) -> Response:
     assert isinstance(problem, HeldBack)  # noqa: S101 - what the handler is registered for
-    return watch.mounted(request).led_on(request, problem.missing)
+    return problem.response
 
 
 def _back(request: Request, outside: Outside) -> str | None:
