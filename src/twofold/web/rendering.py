@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jinja2 import (
     BaseLoader,
+    BytecodeCache,
     ChoiceLoader,
     Environment,
     FileSystemLoader,
@@ -23,7 +24,25 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
+    from jinja2.bccache import Bucket
     from jinja2.runtime import Context
+
+
+class _CompiledOnce(BytecodeCache):
+    """What was compiled in this process: a second router, or the application of a next test, finds it ready."""
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], Any] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
+# The key is the template's name and file, the checksum that of its text; every environment compiles alike.
+_COMPILED = _CompiledOnce()
 
 
 def environment(*sources: str | Path) -> Environment:
@@ -40,6 +59,7 @@ def environment(*sources: str | Path) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=_COMPILED,
     )
     made.filters |= {
         "moment": _moment,
