@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.compiling import compile_once
 from tests.databases import BACKENDS, ROOT, Database, Sources
 from tests.servers import chromium, pgbouncer, pgbouncer_program
 
@@ -51,6 +52,8 @@ for _name in [name for name in os.environ if name.startswith("TWOFOLD_") and not
 
 # PyMySQL reads every certificate of the machine before each connection, and no server of the tests has one.
 os.environ["SSL_CERT_FILE"] = os.devnull
+
+compile_once()
 
 # Statements are built by the thousand, and the collector would look through all of pytest for them again and again.
 gc.set_threshold(50_000, 20, 100)

@@ -129,10 +129,9 @@ def mfa(open_mfa: Open) -> MFA:
 @pytest.fixture
 def sql(migrated: Database) -> Sql:
     """Run a statement behind the library's back."""
-    engine = migrated.engine()
 
     def run(statement: str, **parameters: Any) -> list[Any]:
-        with engine.begin() as connection:
+        with migrated.behind.begin() as connection:
             result = connection.execute(sa.text(statement), parameters)
             return list(result) if result.returns_rows else []
 
@@ -140,7 +139,7 @@ def sql(migrated: Database) -> Sql:
 
 
 def add_user(database: Database, subject: str) -> int:
-    with database.engine().begin() as connection:
+    with database.behind.begin() as connection:
         insert = sa.text("INSERT INTO users (subject, created_at) VALUES (:subject, :moment)")
         typed = insert.bindparams(sa.bindparam("moment", type_=UTCDateTime()))
         connection.execute(typed, {"subject": subject, "moment": datetime(2026, 1, 1, tzinfo=UTC)})

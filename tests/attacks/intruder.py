@@ -13,8 +13,6 @@ from twofold import Reason, Rejected
 from twofold.metadata import NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from twofold import MFA
 
 SECRETS, CODES, DEVICES, EVENTS = NAMES
@@ -37,20 +35,18 @@ class Intruder:
         """What stands in the tables now."""
         with self.engine.connect() as connection:
             return {
-                table.name: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
-                for table in self._tables(names or NAMES)
+                name: [dict(row) for row in connection.exec_driver_sql(f"SELECT * FROM {name}").mappings()]
+                for name in names or NAMES
             }
 
     def put_back(self, copied: Rows) -> None:
         """Replace all that stands in the tables that were copied."""
         with self.engine.begin() as connection:
-            for table in self._tables(copied):
-                connection.execute(sa.delete(table))
-                if copied[table.name]:
-                    connection.execute(sa.insert(table), copied[table.name])
-
-    def _tables(self, names: Iterable[str]) -> list[sa.Table]:
-        return [sa.Table(name, sa.MetaData(), autoload_with=self.engine) for name in names]
+            for name, rows in copied.items():
+                connection.exec_driver_sql(f"DELETE FROM {name}")
+                if rows:
+                    columns, places = ", ".join(rows[0]), ", ".join(f":{column}" for column in rows[0])
+                    connection.execute(sa.text(f"INSERT INTO {name} ({columns}) VALUES ({places})"), rows)
 
 
 def alarms(mfa: MFA, user_id: Any) -> list[str]:
