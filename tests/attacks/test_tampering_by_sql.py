@@ -222,30 +222,29 @@ def test_a_device_that_is_no_longer_revoked_is_an_alarm_and_no_trust(
     assert (mfa.status(ada).trusted_devices, mfa.status(ada).altered) == (0, (DEVICES,))
 
 
+MARKS_OF_A_DEVICE = [
+    "trusted_until = '2099-01-01 00:00:00'",
+    "last_used_at = '2026-12-05 11:00:00'",
+    "last_used_at = NULL",
+    "created_at = '2026-12-05 11:00:00'",
+    "rotated_at = '2099-01-01 00:00:00'",
+    "rotated_at = NULL",
+    "previous_token = trust_token",
+    "previous_token = NULL",
+    "browser = NULL",
+    "browser = 'Safari'",
+    "platform = NULL",
+    "trust_token = 'v1:k1:00'",
+    "device_fingerprint = 'v1:k1:00'",
+    "id = id + 1000",
+    "revoked_at = '2026-11-22 12:00:00'",
+]
+
+
 @pytest.mark.requirement("R72", "R75", "R78")
 @pytest.mark.attack("A21")
-@pytest.mark.parametrize(
-    "change",
-    [
-        "trusted_until = '2099-01-01 00:00:00'",
-        "last_used_at = '2026-12-05 11:00:00'",
-        "last_used_at = NULL",
-        "created_at = '2026-12-05 11:00:00'",
-        "rotated_at = '2099-01-01 00:00:00'",
-        "rotated_at = NULL",
-        "previous_token = trust_token",
-        "previous_token = NULL",
-        "browser = NULL",
-        "browser = 'Safari'",
-        "platform = NULL",
-        "trust_token = 'v1:k1:00'",
-        "device_fingerprint = 'v1:k1:00'",
-        "id = id + 1000",
-        "revoked_at = '2026-11-22 12:00:00'",
-    ],
-)
 def test_no_mark_of_a_device_can_be_changed_and_the_device_go_on(
-    mfa: MFA, enrolled: Enrolment, clock: Clock, intruder: Intruder, change: str
+    mfa: MFA, enrolled: Enrolment, clock: Clock, intruder: Intruder
 ) -> None:
     """Neither to prolong the trust, nor to let an older token in again, nor to let another browser in."""
     ada = enrolled.user_id
@@ -254,54 +253,59 @@ def test_no_mark_of_a_device_can_be_changed_and_the_device_go_on(
     cleared = mfa.challenge(ada, device_token=device.token, request=FIREFOX)
     assert isinstance(cleared, Cleared)
     assert cleared.device is not None
-    intruder.run(f"UPDATE mfa_device_trusts SET {change}")
-    for request in (FIREFOX, SAFARI):
-        for token in (device.token, cleared.device.token):
-            assert isinstance(mfa.challenge(ada, device_token=token, request=request), Challenge)
-    # An alarm of what was done to the row, once, and none of a theft that was none.
-    assert alarms(mfa, ada) == [DEVICES]
-    assert "device_theft" not in kinds(mfa, ada)
-    assert not any(device.is_active for device in mfa.trusted_devices.list(ada))
+    untouched = intruder.copy()
+    for change in MARKS_OF_A_DEVICE:
+        intruder.run(f"UPDATE mfa_device_trusts SET {change}")
+        for request in (FIREFOX, SAFARI):
+            for token in (device.token, cleared.device.token):
+                assert isinstance(mfa.challenge(ada, device_token=token, request=request), Challenge)
+        # An alarm of what was done to the row, once, and none of a theft that was none.
+        assert alarms(mfa, ada) == [DEVICES]
+        assert "device_theft" not in kinds(mfa, ada)
+        assert not any(device.is_active for device in mfa.trusted_devices.list(ada))
+        intruder.put_back(untouched)
 
 
 @pytest.mark.requirement("R78")
 @pytest.mark.attack("A21")
-@pytest.mark.parametrize("change", ["device_name = 'Mine'", "usage_count = 7", "ip_address = NULL", "location = 'X'"])
-def test_what_is_only_shown_of_a_device_decides_nothing(
-    mfa: MFA, enrolled: Enrolment, intruder: Intruder, change: str
-) -> None:
+def test_what_is_only_shown_of_a_device_decides_nothing(mfa: MFA, enrolled: Enrolment, intruder: Intruder) -> None:
     ada = enrolled.user_id
     device = mfa.trusted_devices.trust(log_in(mfa, ada, enrolled.phone.code()), request=FIREFOX)
-    intruder.run(f"UPDATE mfa_device_trusts SET {change}")
-    assert isinstance(mfa.challenge(ada, device_token=device.token, request=FIREFOX), Cleared)
+    untouched = intruder.copy()
+    for change in ("device_name = 'Mine'", "usage_count = 7", "ip_address = NULL", "location = 'X'"):
+        intruder.run(f"UPDATE mfa_device_trusts SET {change}")
+        assert isinstance(mfa.challenge(ada, device_token=device.token, request=FIREFOX), Cleared)
+        intruder.put_back(untouched)
+
+
+MARKS_OF_A_CODE = [
+    "is_used = false, used_at = NULL WHERE is_used = true",
+    "is_used = true WHERE is_used = false",
+    "expires_at = '2099-01-01 00:00:00' WHERE is_used = false",
+    "code_hash = 'v1:k1:00' WHERE id = :last",
+    "id = id + 1000 WHERE id = :last",
+]
 
 
 @pytest.mark.requirement("R34")
 @pytest.mark.attack("A8")
-@pytest.mark.parametrize(
-    "change",
-    [
-        "is_used = false, used_at = NULL WHERE is_used = true",
-        "is_used = true WHERE is_used = false",
-        "expires_at = '2099-01-01 00:00:00' WHERE is_used = false",
-        "code_hash = 'v1:k1:00' WHERE id = :last",
-        "id = id + 1000 WHERE id = :last",
-    ],
-)
 def test_no_mark_of_a_backup_code_can_be_changed_and_the_codes_go_on(
-    mfa: MFA, enrolled: Enrolment, intruder: Intruder, change: str
+    mfa: MFA, enrolled: Enrolment, intruder: Intruder
 ) -> None:
     """A code that was spent does not come back, and whoever tries ends all of them, with one alarm."""
     ada = enrolled.user_id
     log_in(mfa, ada, enrolled.backup_codes[0])
     last = max(row["id"] for row in intruder.copy(CODES)[CODES])
-    intruder.run(f"UPDATE mfa_backup_codes SET {change}", **({"last": last} if ":last" in change else {}))
-    for code in (enrolled.backup_codes[0], enrolled.backup_codes[1], enrolled.backup_codes[0]):
-        assert refusal(mfa, ada, code) is Reason.ALTERED
-    assert alarms(mfa, ada) == [CODES]
-    status = mfa.status(ada)
-    assert (status.altered, status.backup_codes_remaining, status.failed_attempts) == ((CODES,), 0, 0)
-    assert log_in(mfa, ada, enrolled.phone.code())
+    untouched = intruder.copy()
+    for change in MARKS_OF_A_CODE:
+        intruder.run(f"UPDATE mfa_backup_codes SET {change}", **({"last": last} if ":last" in change else {}))
+        for code in (enrolled.backup_codes[0], enrolled.backup_codes[1], enrolled.backup_codes[0]):
+            assert refusal(mfa, ada, code) is Reason.ALTERED
+        assert alarms(mfa, ada) == [CODES]
+        status = mfa.status(ada)
+        assert (status.altered, status.backup_codes_remaining, status.failed_attempts) == ((CODES,), 0, 0)
+        assert log_in(mfa, ada, enrolled.phone.code())
+        intruder.put_back(untouched)
 
 
 @pytest.mark.requirement("R34", "R36")
@@ -366,9 +370,8 @@ ENDINGS: dict[str, tuple[set[str], Callable[[MFA, Enrolment, Verified], Any]]] =
 
 @pytest.mark.requirement("R36", "R78")
 @pytest.mark.parametrize("was_met", [False, True])
-@pytest.mark.parametrize("how", ENDINGS)
 def test_the_owner_ends_what_was_planted_and_is_told_of_it_once(
-    mfa: MFA, enrolled: Enrolment, intruder: Intruder, clock: Clock, how: str, *, was_met: bool
+    mfa: MFA, enrolled: Enrolment, intruder: Intruder, clock: Clock, *, was_met: bool
 ) -> None:
     """What leaves nothing of a table in force goes on after the alarm; nothing that was planted is ever sealed."""
     ada = enrolled.user_id
@@ -381,17 +384,20 @@ def test_the_owner_ends_what_was_planted_and_is_told_of_it_once(
     if was_met:
         assert refusal(mfa, ada, enrolled.backup_codes[0]) is Reason.ALTERED
         assert mfa.challenge(ada, device_token=device.token, request=FIREFOX)
-    ended, end = ENDINGS[how]
-    end(mfa, enrolled, spent)
-    assert set(mfa.status(ada).altered) == {CODES, DEVICES} - ended
-    told = alarms(mfa, ada)
-    assert len(told) == len(set(told))
-    assert set(told) >= ended
-    assert mfa.events.verify(ada).is_intact is (ended == {CODES, DEVICES})
-    if mfa.status(ada).is_enrolled:
-        assert mfa.challenge(ada, device_token=device.token, request=FIREFOX)
-        reason = refusal(mfa, ada, enrolled.backup_codes[0])
-        assert reason is (Reason.WRONG_CODE if CODES in ended else Reason.ALTERED)
+    planted, secret = intruder.copy(), enrolled.phone.secret
+    for ended, end in ENDINGS.values():
+        end(mfa, enrolled, spent)
+        assert set(mfa.status(ada).altered) == {CODES, DEVICES} - ended
+        told = alarms(mfa, ada)
+        assert len(told) == len(set(told))
+        assert set(told) >= ended
+        assert mfa.events.verify(ada).is_intact is (ended == {CODES, DEVICES})
+        if mfa.status(ada).is_enrolled:
+            assert mfa.challenge(ada, device_token=device.token, request=FIREFOX)
+            reason = refusal(mfa, ada, enrolled.backup_codes[0])
+            assert reason is (Reason.WRONG_CODE if CODES in ended else Reason.ALTERED)
+        intruder.put_back(planted)
+        enrolled.phone.secret = secret
 
 
 def test_one_device_is_not_revoked_among_devices_that_were_altered(
