@@ -22,12 +22,14 @@ ring = Keyring.parse(generate_key("k1"))
 GOOD, *OTHERS = (base64.b64encode(hashlib.sha256(one).digest()).decode() for one in (b"good", b"other", b"another"))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.binary(max_size=50))
 def test_what_is_sealed_opens_in_its_place(plaintext: bytes, context: bytes) -> None:
     assert ring.open(ring.seal(plaintext, context), context) == plaintext
 
 
 @pytest.mark.requirement("R87")
+@settings(deadline=None)
 @given(st.binary(min_size=20, max_size=20), st.integers(0))
 def test_a_flipped_bit_does_not_open(plaintext: bytes, position: int) -> None:
     prefix, _, body = ring.seal(plaintext, b"here").rpartition(":")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twofold.metadata import UTCDateTime
@@ -19,6 +19,7 @@ zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(mi
 moments = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=zones)  # noqa: DTZ001 -- Given a zone.
 
 
+@settings(deadline=None)
 @given(moments, zones)
 def test_a_moment_is_one_number_in_every_zone(moment: datetime, zone: timezone) -> None:
     number = microseconds(moment)
@@ -38,6 +39,7 @@ def test_a_moment_without_a_zone_is_none() -> None:
         microseconds(datetime(2026, 1, 1))  # noqa: DTZ001 -- That is the mistake.
 
 
+@settings(deadline=None)
 @given(moments)
 def test_sqlite_holds_the_text_that_sqlalchemy_writes(moment: datetime) -> None:
     theirs = sa.DateTime().dialect_impl(SQLITE).bind_processor(SQLITE)
@@ -50,6 +52,7 @@ def test_sqlite_holds_the_text_that_sqlalchemy_writes(moment: datetime) -> None:
     assert read(ours(moment)) == moment
 
 
+@settings(deadline=None)
 @given(moments)
 def test_postgresql_gives_moments_in_utc(moment: datetime) -> None:
     read = UTCDateTime().result_processor(POSTGRESQL, None)

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twofold.backup_codes.codec import ALPHABET, SYMBOLS, canonical, digests, generate, older_spellings, printed
@@ -22,6 +22,7 @@ def test_a_code_carries_125_bits() -> None:
 
 
 @pytest.mark.requirement("R41")
+@settings(deadline=None)
 @given(codes)
 def test_what_is_printed_reads_back(code: str) -> None:
     assert canonical(printed(code)) == code
@@ -30,6 +31,7 @@ def test_what_is_printed_reads_back(code: str) -> None:
 
 
 @pytest.mark.requirement("R41")
+@settings(deadline=None)
 @given(codes)
 def test_look_alikes_are_read_as_what_they_look_like(code: str) -> None:
     confused = code.replace("0", "o").replace("1", "l")
@@ -38,6 +40,7 @@ def test_look_alikes_are_read_as_what_they_look_like(code: str) -> None:
 
 
 @pytest.mark.requirement("R12", "R41")
+@settings(deadline=None)
 @given(codes)
 def test_letters_and_digits_of_another_width_are_the_same(code: str) -> None:
     wide = "".join(chr(ord(symbol) + 0xFEE0) for symbol in code)
@@ -45,6 +48,7 @@ def test_letters_and_digits_of_another_width_are_the_same(code: str) -> None:
 
 
 @pytest.mark.requirement("R41")
+@settings(deadline=None)
 @given(codes, st.integers(1, 99))
 def test_a_line_of_a_list_is_the_code_on_it(code: str, number: int) -> None:
     for line in (
@@ -72,6 +76,7 @@ def test_what_stands_in_and_around_a_code_is_no_part_of_it(around: str, between:
         assert canonical(around.format(code.replace("-", between))) == code.replace("-", "")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_anything_else_is_no_code(text: str) -> None:
     read = canonical(text)

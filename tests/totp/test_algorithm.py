@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twofold.totp.algorithm import (
@@ -84,6 +84,7 @@ def test_a_code_is_accepted_within_the_window_and_not_beyond(window: int) -> Non
         assert matched == (1000 if abs(step - 1000) <= window else None)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**40), st.sampled_from(["SHA1", "SHA256", "SHA512"]), st.integers(6, 8))
 def test_every_code_has_its_form_and_matches_its_step(step: int, algorithm: str, digits: int) -> None:
     parameters = Parameters(algorithm, digits)  # type: ignore[arg-type]
