@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import flask
@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from examples.notebook import people
-from tests.people import Phone
+from tests.people import Clock, Phone
 from tests.visitors import PASSWORD, Ada
 from tests.web.notebooks import Notebook, open_notebook
 from twofold.errors import ConfigurationError
@@ -316,3 +316,18 @@ def test_only_a_page_is_a_way_back(odd: Callable[..., Notebook], asked_for: str,
     ada.browser.client.get(f"https://testserver{asked_for}", headers={"accept": accept})
     ada.browser.get("/mfa/challenge")
     assert ada.browser.post("/mfa/challenge", code=ada.code()).headers["location"] == leads_to
+
+
+@pytest.mark.backends("sqlite")
+def test_each_framework_asks_the_host_for_the_language(open_notebook: Callable[..., Notebook]) -> None:
+    mfa = open_notebook("starlette").mfa
+    app, other = FastAPI(), flask.Flask(__name__)
+    on_fastapi.mount(app, mfa, user=lambda _: None, sign_in=lambda _, __: None, language=lambda _: "de")
+    app.add_middleware(SessionMiddleware, secret_key="k" * 32)
+    other.config["SECRET_KEY"] = "k" * 32
+    on_flask.mount(other, mfa, user=lambda: None, sign_in=lambda _: None, language=lambda _: "de")
+    for made in (app, other):
+        answer = (
+            Notebook(made, sa.create_engine("sqlite://"), mfa, Clock(datetime.now(UTC))).client().get("/mfa/challenge")
+        )
+        assert answer.headers["content-language"] == "de"

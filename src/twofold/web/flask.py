@@ -91,7 +91,8 @@ def mount(
     )
     look = Look(stylesheet, templates, translations, logo, favicon, links)
     site = binding.site(mfa, doorkeeper, blocking.here, look=look, destinations=destinations)
-    bound = Binding(site, Sessions(doorkeeper, blocking.here), Speech(look.languages, language, timezone))
+    speech = Speech(look.languages, blocking.here, language, timezone)
+    bound = Binding(site, Sessions(doorkeeper, blocking.here), speech)
     mounted = wsgi.Mounted(doorkeeper, bound, prefix)
     app.register_blueprint(mounted.blueprint())
     app.extensions[wsgi.EXTENSION] = mounted
