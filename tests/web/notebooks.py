@@ -97,10 +97,10 @@ def open_notebook(databases: Sources, backend: str) -> Iterator[Callable[..., No
         settings = Settings(**given)
         upgrade(engine, settings)
 
-        def open_(framework: str) -> Notebook:
+        def open_(framework: str, *, has_tls: bool = True) -> Notebook:
             mfa = MFA(engine, settings, clock=clock)
             module = importlib.import_module(f"examples.notebook.on_{framework}")
-            return Notebook(module.build(engine, mfa), engine, mfa, clock)
+            return Notebook(module.build(engine, mfa, has_tls=has_tls), engine, mfa, clock)
 
         yield open_
 

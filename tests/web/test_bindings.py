@@ -52,7 +52,8 @@ def test_the_whole_story(notebook: Notebook) -> None:
     assert ada.sign_in().headers["location"] == "/"
     assert is_in(ada)
     assert ada.browser.get("/export").headers["location"] == "/mfa/reverify?next=asked"
-    ada.browser.get("/mfa/reverify?next=asked")
+    form = ada.browser.get("/mfa/reverify?next=asked").text
+    assert 'action="/mfa/reverify?next=asked"' in form
     assert ada.browser.post("/mfa/reverify?next=asked", code=ada.code()).headers["location"] == "/export"
     assert ada.browser.get("/export").text == "water the plants"
     notebook.clock.forward(minutes=6)

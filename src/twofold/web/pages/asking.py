@@ -26,7 +26,7 @@ def code_page(template: str, site: Site, visit: Visit, status: Status | None) ->
             "is_backup_code": visit.query.get("with") == "backup-code",
             "has_backup_codes": status is None or status.backup_codes_remaining > 0,
             "digits": site.settings.digits if status is None else status.digits,
-            "next": destination if destination in {"security", "setup", *site.destinations} else "security",
+            "next": destination if destination in {"security", "setup", "asked", *site.destinations} else "security",
             "device_lifetime": site.settings.device_lifetime if site.settings.device_limit else None,
             "is_trusting": "trust_device" in visit.form,
             "problem": None,
