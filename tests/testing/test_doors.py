@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.testclient import TestClient
@@ -15,6 +15,8 @@ from tests.testing.company import MAKES, Company, People
 from twofold.testing import doors
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from twofold.testing.doors import Doors
 
 PUBLIC: Final = ["GET /", "GET /login", "POST /login", "POST /logout", "GET /callback", "POST /reset"]
@@ -156,6 +158,35 @@ def test_a_route_that_fails_was_reached_and_one_that_is_busy_says_nothing() -> N
     assert found.of("GET /gone").is_unknown
     assert found.untried == ("MOUNT /files",)
     assert "OPENS LookupError" in str(found)
+
+
+def test_a_token_is_tried_on_routes_that_take_no_session() -> None:
+    """An interface for programs has guards of its own, and nobody's session opens it."""
+    token = "a-token-for-the-password"
+
+    async def page(request: Request) -> Response:
+        return Response(status_code=200 if request.cookies.get("session") else 401)
+
+    async def programs(request: Request) -> Response:
+        return Response(status_code=200 if request.headers.get("authorization") == f"Bearer {token}" else 401)
+
+    async def gives(_: Request) -> Response:
+        return JSONResponse({"token": token})
+
+    routes = [Route("/page", page), Route("/api/me", programs), Route("/api/token", gives, methods=["POST"])]
+    app = Starlette(routes=routes)
+
+    def fresh() -> TestClient:
+        return TestClient(app, cookies={"session": "ada"})
+
+    found = doors.walk(
+        app,
+        nobody=lambda: TestClient(app),
+        fresh=fresh,
+        gives_out={"a token": lambda client: client.post("/api/token")},
+    )
+    assert found.of("GET /api/me").opens_to == set()
+    assert found.ways["a token"].opened == ("GET /api/me with its token",)
 
 
 def test_where_nothing_opens_to_a_fresh_session_alone_nothing_is_claimed() -> None:

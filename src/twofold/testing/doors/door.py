@@ -37,6 +37,11 @@ class Answer:
         """Whether what is behind the guards was reached. A failure is behind them, and so is a mistake in the form."""
         return not (self.asks or self.status in _SHUT | _NOTHING_LEARNT | _NOT_THERE)
 
+    @property
+    def refuses(self) -> bool:
+        """Whether a guard said no, so that the route is there and wants somebody."""
+        return self.asks or self.status in _SHUT
+
     def __str__(self) -> str:
         words = self.failed or str(self.status)
         if self.asks:

@@ -104,7 +104,8 @@ def walk(
 
     `gives_out` holds, by a name, functions of a client that get something with right credentials and without a second
     factor: a login, a token, a reset of the password, the answer of a provider. They return the response, or several.
-    The cookies and tokens in it are tried on every GET that opens to `fresh` and to neither `nobody` nor `waiting`.
+    The cookies and tokens in it are tried on every GET that opens to neither `nobody` nor `waiting`,
+    and opens to `fresh` or refuses `nobody`: what wants a token of its own opens to no session.
     """
     made = {"nobody": nobody, "waiting": waiting, "trusted": trusted, "stale": stale, "fresh": fresh}
     sessions = {name: make for name, make in made.items() if make is not None}
@@ -136,8 +137,8 @@ def _sent_to(name: str, sends: Mapping[str, _Sent]) -> _Sent:
 
 
 def _tells(door: Door) -> bool:
-    """Whether what opens the door must have been a session."""
-    return "fresh" in door.opens_to and not door.opens_to & _FAR
+    """Whether what opens the door must have been a session, or a token of a kind that no session is."""
+    return not door.opens_to & _FAR and ("fresh" in door.opens_to or door.answers["nobody"].refuses)
 
 
 def _tried(
