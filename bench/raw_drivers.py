@@ -174,7 +174,7 @@ def own_verification() -> Callable[[], object]:
     row = (*account, keyring.mac("state", account.message()))
     engine.dialect.dbapi = psycopg
     connection = _Connection(
-        engine=engine, dialect=engine.dialect, _has_events=False, invalidated=False, autocommit=True
+        engine=engine, dialect=engine.dialect, _has_events=False, _echo=False, invalidated=False, autocommit=True
     )
     connection.connection = connection.dbapi_connection = connection.driver_connection = connection
     connection.get_execution_options, connection.in_transaction = dict, bool
