@@ -11,7 +11,7 @@ Tests: `tests/hosts/test_in_memory.py`.
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -21,6 +21,7 @@ from twofold.errors import ConfigurationError, DatabaseUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     import sqlalchemy as sa
 
@@ -31,18 +32,23 @@ class Taken(DatabaseUnavailable):
 
 _LOCK = threading.Lock()
 _TAKEN: WeakSet[sa.Pool] = WeakSet()
+_OF_ONE = (StaticPool, SingletonThreadPool)
+_OF_SEVERAL = nullcontext()
+
+
+def alone(engine: sa.Engine) -> AbstractContextManager[None]:
+    """Keep this engine's one connection for the length of the block; nothing where it has several.
+
+    To enter raises ConfigurationError where a transaction of the host's is open on it, Taken where one of Twofold's is.
+    """
+    if engine.dialect.name != "sqlite" or not isinstance(engine.pool, _OF_ONE):
+        return _OF_SEVERAL
+    return _kept(engine)
 
 
 @contextmanager
-def alone(engine: sa.Engine) -> Iterator[None]:
-    """Keep this engine's one connection for the length of the block; nothing where it has several.
-
-    Raises ConfigurationError where a transaction of the host's is open on it, Taken where one of Twofold's is.
-    """
+def _kept(engine: sa.Engine) -> Iterator[None]:
     pool = engine.pool
-    if engine.dialect.name != "sqlite" or not isinstance(pool, StaticPool | SingletonThreadPool):
-        yield
-        return
     with _LOCK:
         if pool in _TAKEN and is_for_all(engine):
             raise Taken("Another operation is under way on the one connection of this engine; try again.")
