@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from twofold import base64url
 from twofold.confidential import Confidential
 from twofold.errors import ConfigurationError, MissingKey, Tampered, WrongKey
 from twofold.moments import microseconds
@@ -85,11 +86,11 @@ def encoded(values: Iterable[Any]) -> list[str]:
     """Encode each of these values by itself."""
     written: list[str] = []
     for part in values:
-        # Nearly all of every row is of five types, which are told apart faster by identity than by a match.
-        kind = type(part)
+        # Nearly all of every row is of five types, which are told apart faster by identity than by a match; and most of
+        # it is None.
         if part is None:
             written.append("n")
-        elif kind is str:
+        elif (kind := type(part)) is str:
             written.append(f"s{len(part)}:{part}")
         elif kind is int:
             written.append(_SMALL.get(part) or f"i{part}")
@@ -177,7 +178,7 @@ class Keyring(Confidential):
         """
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._sealing[self.active].encrypt(nonce, plaintext, _bound(self.active, context))
-        return f"{self.prefixes[self.active]}{base64.urlsafe_b64encode(nonce + sealed).decode().rstrip('=')}"
+        return f"{self.prefixes[self.active]}{base64url.written(nonce + sealed)}"
 
     def open(self, value: str, context: bytes) -> bytes:
         """Decrypt a sealed value.
@@ -187,7 +188,7 @@ class Keyring(Confidential):
         """
         kid, body = self._split(value, "secrets")
         try:
-            raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+            raw = base64url.read(body)
             return self._sealing[kid].decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bound(kid, context))
         except (InvalidTag, ValueError):
             raise Tampered from None

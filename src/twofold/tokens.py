@@ -8,12 +8,12 @@ Tests: `tests/test_stored_forms.py`, `tests/attacks/test_cryptography.py`.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 from uuid import UUID
 
+from twofold import base64url
 from twofold.errors import MissingKey, Tampered
 from twofold.moments import microseconds, moment_at
 
@@ -113,7 +113,7 @@ def read_tombstone(keyring: Keyring, text: object) -> Tombstone | None:
 def _sign(keyring: Keyring, purpose: Purpose, *fields: str | int) -> str:
     # None of the fields has a comma but the last one, the user id.
     payload = ",".join(map(str, fields))
-    body = base64.urlsafe_b64encode(payload.encode()).decode().rstrip("=")
+    body = base64url.written(payload.encode())
     # Key ids may hold dots and cookies may not hold every mark; the tilde serves in cookies, forms and headers alike.
     prefix, _, mac = keyring.mac(purpose, body.encode()).rpartition(":")
     return f"{prefix.replace(':', '~')}~{body}~{mac}"
@@ -127,7 +127,7 @@ def _unsign(keyring: Keyring, purpose: Purpose, text: object, build: Callable[..
             try:
                 if not keyring.check(purpose, body.encode(), f"{version}:{kid}:{check}:{mac}"):
                     return None
-                payload = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode()
+                payload = base64url.read(body).decode()
                 values = payload.split(",", fields - 1)
                 # The signature holds, but another release may have written other fields.
                 return build(*values) if len(values) == fields else None

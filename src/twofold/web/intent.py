@@ -5,12 +5,12 @@ It holds no secret and opens nothing: without a right code nothing of it is done
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from twofold import base64url
 from twofold.errors import MissingKey, Tampered
 from twofold.keyring import canonical
 from twofold.moments import microseconds
@@ -40,7 +40,7 @@ class Intent:
         if any(len(value) > _LONGEST_VALUE for value in (*self.values.values(), *self.form.values())):
             return None
         held = [self.path, dict(self.values), dict(self.form), self.epoch, microseconds(now)]
-        body = base64.urlsafe_b64encode(json.dumps(held).encode()).decode().rstrip("=")
+        body = base64url.written(json.dumps(held).encode())
         return f"{body}.{keyring.mac('forms', canonical('intent', realm, session_id, body))}"
 
 
@@ -54,7 +54,7 @@ def read(keyring: Keyring, token: str, session_id: str, *, realm: str, now: date
             return None
     except (MissingKey, Tampered):
         return None
-    path, values, form, epoch, made_at = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    path, values, form, epoch, made_at = json.loads(base64url.read(body))
     if microseconds(now) - made_at > LIFETIME / timedelta(microseconds=1):
         return None
     return Intent(path, values, form, epoch)
