@@ -86,3 +86,11 @@ def test_what_asyncpg_gives_for_infinity_is_a_moment_too() -> None:
     assert read is not None
     for end in (datetime(1, 1, 1), datetime(9999, 12, 31)):  # noqa: DTZ001 -- So it gives them.
         assert read(end) == end.replace(tzinfo=UTC)
+
+
+@given(moments)
+def test_sqlite_reads_the_text_of_others_with_a_zone_behind_it(moment: datetime) -> None:
+    read = UTCDateTime().dialect_impl(SQLITE).result_processor(SQLITE, None)
+    assert read is not None
+    assert read(moment.isoformat(" ")) == moment
+    assert read(str(moment.date())) == datetime(moment.year, moment.month, moment.day, tzinfo=UTC)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -63,8 +64,14 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> _ResultProcessorType[datetime] | None:
-        """Read UTC, in one step on PostgreSQL, whose drivers give a moment in the zone of the session."""
-        return _in_utc if dialect.name == "postgresql" else super().result_processor(dialect, coltype)
+        """Read UTC, in one step on PostgreSQL, whose drivers give a moment of the session's zone, and on SQLite."""
+        match dialect.name:
+            case "postgresql":
+                return _in_utc
+            case "sqlite":
+                return _of_text
+            case _:
+                return super().result_processor(dialect, coltype)
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
         """Read UTC."""
@@ -89,11 +96,25 @@ def _aware(value: datetime | None) -> datetime | None:
     return value
 
 
+# One write has the same moment in several columns, and most of a row's moments are written as they were read.
+@lru_cache(maxsize=256)
 def _as_text(value: datetime | None) -> str | None:
     """The text that SQLAlchemy's own type for SQLite writes and reads."""
     if _aware(value) is None or value is None:
         return None
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def _of_text(value: str | None) -> datetime | None:
+    """Read such a text; others may have written a zone behind it."""
+    if value is None:
+        return None
+    try:
+        # A zone is read faster than it is set.
+        moment = datetime.fromisoformat(value + "+00:00")
+    except ValueError:
+        moment = datetime.fromisoformat(value)
+    return _in_utc(moment)
 
 
 Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
