@@ -68,8 +68,9 @@ class Budget(NamedTuple):
 
         No clock makes it drain before its time: a moment that is still to come has drained nothing.
         """
-        since = timedelta(0) if at is None else max(now - at, timedelta(0))
-        return max(0, level - self._drained(since))
+        if level == 0 or at is None:
+            return level
+        return max(0, level - self._drained(max(now - at, timedelta(0))))
 
     def is_full(self, level: int) -> bool:
         """Whether the second vessel, which holds so much now, has no room for another failure."""
@@ -117,7 +118,7 @@ class Budget(NamedTuple):
         """The state after one more failure: both vessels hold it, and the wait for it begins."""
         failures = account.failed_attempts + 1
         wait = self.wait(failures)
-        return account._replace(
+        return account.changed(
             failed_attempts=failures,
             last_failed_at=now,
             locked_until=now + wait if wait else None,
@@ -130,10 +131,13 @@ class Budget(NamedTuple):
 
         It is no longer than the settings say now, whatever they said when it began, and whatever a clock wrote.
         """
-        until, begun, wait = account.locked_until, account.last_failed_at, self.wait(account.failed_attempts)
-        if until is not None and begun is not None:
+        until, begun = account.locked_until, account.last_failed_at
+        if until is None:
+            return None
+        wait = self.wait(account.failed_attempts)
+        if begun is not None:
             until = min(until, begun + wait)
-        if until is None or until <= now:
+        if until <= now:
             return None
         return max(min(until - now, wait), timedelta(seconds=1))
 
@@ -142,10 +146,11 @@ class Budget(NamedTuple):
 
         Else a wait would not end, and nothing drain, until that clock was right. The same state where there are none.
         """
-        moments = (account.last_failed_at, account.failure_level_at)
-        if not any(is_of_the_future(moment, now) for moment in moments):
+        if not is_ahead(account, now):
             return account
-        failed_at, level_at = (moment and min(moment, now) for moment in moments)
+        failed_at, level_at = (
+            moment and min(moment, now) for moment in (account.last_failed_at, account.failure_level_at)
+        )
         until = account.locked_until and min(account.locked_until, now + self.wait(account.failed_attempts))
         return account.changed(last_failed_at=failed_at, failure_level_at=level_at, locked_until=until)
 
@@ -153,6 +158,11 @@ class Budget(NamedTuple):
 def _chance(attempts: float, digits: int, window: int, older_codes: int) -> float:
     """What so many attempts come to, each of which may hit a code of the app and a backup code alike."""
     return min(1.0, attempts * (2 * window + 1) / float(10**digits) + attempts * older_codes / float(10**SHORTEST))
+
+
+def is_ahead(account: Account, now: datetime) -> bool:
+    """Whether a moment of the budget is still to come: a clock stood ahead when it was written."""
+    return is_of_the_future(account.last_failed_at, now) or is_of_the_future(account.failure_level_at, now)
 
 
 def succeeded(account: Account) -> Account:

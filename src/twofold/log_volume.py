@@ -9,6 +9,7 @@ Tests: `tests/attacks/test_volume_of_the_log.py`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -34,11 +35,11 @@ def noted(work: Attempt, account: Account, fact: Fact) -> tuple[Account, Fact | 
     now = work.now if last is None or is_of_the_future(last, work.now) else max(last, work.now)
     # A last line that is still to come was written by a clock that stood ahead; a new day begins.
     if last is None or last > now or last.date() != now.date():
-        return account._replace(lines_today=1, lines_day=now), fact
+        return account.changed(lines_today=1, lines_day=now), fact
     number = account.lines_today + 1
     if number <= SINGLE:
-        return account._replace(lines_today=number, lines_day=now), fact
+        return account.changed(lines_today=number, lines_day=now), fact
     if now - last < _HOUR:
-        return account._replace(lines_today=number), None
+        return account.changed(lines_today=number), None
     details = {**fact.details, "gathered": number}
-    return account._replace(lines_today=number, lines_day=now), fact._replace(details=details)
+    return account.changed(lines_today=number, lines_day=now), replace(fact, details=details)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from twofold.account import store
 from twofold.account.attempt import Fact
-from twofold.budget import Budget
+from twofold.budget import Budget, is_ahead
 from twofold.errors import Reason, Rejected
 from twofold.kinds import Kind, Status
 from twofold.log_volume import noted
@@ -79,7 +79,7 @@ def refuse(
         fact = None if told in before else fact
     if reason in _TOLD_ONCE or reason is Reason.CLOCK_WENT_BACK:
         jump = _name(account, Reason.CLOCK_WENT_BACK)
-        after = after._replace(told_refusal=_AND.join([*(one for one in before if one == jump != told), told]))
+        after = after.changed(told_refusal=_AND.join([*(one for one in before if one == jump != told), told]))
     if fact is not None and not is_counted:
         after, fact = noted(work, after, fact)
     saved = store.save(work, account, after, fact, request)
@@ -94,10 +94,10 @@ def _name(account: Account, reason: Reason, about: object = None) -> str:
 
 def clock_set_right(work: Attempt, account: Account, request: Any = None) -> Account:
     """Tell that a clock stood ahead when the budget was last written, and set it right; the state after that."""
-    right = Budget.of(work.settings).set_right(account, work.now)
-    if right is account:
+    if not is_ahead(account, work.now):
         return account
     work.need_lock()
+    right = Budget.of(work.settings).set_right(account, work.now)
     moments = (account.last_failed_at, account.failure_level_at)
     ahead = max(moment for moment in moments if moment is not None) - work.now
     fact = Fact(Kind.CLOCK_SET_RIGHT, Status.ALARM, {"ahead": round(ahead.total_seconds())})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from twofold.account import chain
 from twofold.account.lock_wait import execute
 from twofold.errors import MFAError
 from twofold.kinds import Kind, Status
@@ -49,13 +50,19 @@ class NeedsLock(Retry):
     """More has to be read or written than this attempt can do without a transaction that locks the row."""
 
 
-class Fact(NamedTuple):
+@dataclass(frozen=True)
+class Fact:
     """What an operation tells the audit log."""
 
     kind: Kind
     status: Status = Status.SUCCESS
-    details: Mapping[str, Any] = MappingProxyType({})
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
     device_fingerprint: str | None = None
+
+    @cached_property
+    def text(self) -> str | None:
+        """The details as the column holds them; a fact that is told often is kept, and written once."""
+        return chain.details_text(self.details)
 
 
 class Evidence(NamedTuple):

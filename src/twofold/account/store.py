@@ -109,7 +109,7 @@ def _save_quietly(work: Attempt, seen: Account, after: Account) -> Account:
     """Write a state without a line. Raises Conflict where the row is no longer `seen`."""
     if work.is_settled:
         raise NeedsLock
-    after = _cleared(after, work.now)._replace(version=seen.version + 1)
+    after = _cleared(after, work.now).changed(version=seen.version + 1)
     known = work.proven if work.proven and work.proven[0] is seen else None
     state_mac = work.keyring.mac("state", after.message(known))
     work.evidence = Evidence(after.user_id, "row", after.version, state_mac)
@@ -248,7 +248,7 @@ def build_update(work: Attempt, seen: Account | None, after: Account, fact: Fact
         before + 1,
         str(fact.kind),
         str(fact.status),
-        chain.details_text(fact.details),
+        fact.text,
         origin.ip_address,
         origin.user_agent,
         fact.device_fingerprint,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from twofold import proof as proofs
@@ -58,10 +59,13 @@ def challenge(
     return Challenge(user_id, tokens.write_challenge(work.keyring, signed), answers, expires_at)
 
 
+_CHALLENGED = Fact(Kind.CHALLENGED)
+
+
 def _asked(untrusted: Untrusted | None) -> Fact:
     """The line of a challenge; where the browser brought a token, it says why that was not enough."""
     if untrusted is None:
-        return Fact(Kind.CHALLENGED)
+        return _CHALLENGED
     device, details = untrusted.device, {"untrusted": untrusted.why}
     if device is None:
         return Fact(Kind.CHALLENGED, details=details)
@@ -169,6 +173,11 @@ def _prove(
     # Of an answer to a challenge is kept what knows it again, should its own be lost (`repeat`).
     known = answered.written(work.keyring, account.user_id, challenge, answer.factor, code)
     after = after.changed(last_answer=known if occasion == "login" else None)
-    fact = Fact(Kind.CODE_ACCEPTED, details={"factor": answer.factor, "occasion": occasion})
-    saved = store.save(work, account, after, fact, request, change)
+    saved = store.save(work, account, after, _accepted(answer.factor, occasion), request, change)
     return proofs.issue(work, user_id, saved, answer.factor)
+
+
+@lru_cache
+def _accepted(factor: Factor, occasion: Occasion) -> Fact:
+    """The line of a code that was accepted. There are few, so that each is written as JSON once."""
+    return Fact(Kind.CODE_ACCEPTED, details={"factor": factor, "occasion": occasion})
