@@ -155,7 +155,7 @@ def test_what_is_sent_is_what_core_would_send(driven: Driven, migrated: Database
         compared = 0
         for statement in statements(schema, migrated.backend):
             given = values(statement, clock)
-            text = statement._text(connection)
+            text = statement._text(connection.dialect)
             savepoint = connection.begin_nested()
             event.listen(connection.engine, "before_cursor_execute", seen)
             # What is sent is what counts: most of these values fit no row.

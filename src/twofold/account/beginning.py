@@ -66,9 +66,10 @@ def _has_begun(connection: sa.Connection) -> bool:
 
 def _has_begun_in_driver(connection: sa.Connection) -> bool:
     pooled: Any = connection.connection
-    # psycopg knows what the server has begun; the adapter of asyncpg begins it.
-    info = getattr(pooled.driver_connection, "info", None)
-    has_driver = info.transaction_status != _IDLE if info else getattr(pooled.dbapi_connection, "_transaction", None)
+    driver = pooled.driver_connection
+    # psycopg knows what the server has begun, and libpq beneath it says so at once; the adapter of asyncpg begins it.
+    known = getattr(driver, "pgconn", None) or getattr(driver, "info", None)
+    has_driver = known.transaction_status != _IDLE if known else getattr(pooled.dbapi_connection, "_transaction", None)
     return bool(has_driver)
 
 

@@ -36,7 +36,8 @@ def connecting(engine: sa.Engine, size: int) -> Connect:
     """
     if size == 0 or engine.dialect.name == "sqlite":
         return engine.connect
-    own = _of(engine).setdefault(size, _Pools(size))
+    pools = _of(engine)
+    own = pools.get(size) or pools.setdefault(size, _Pools(size))
 
     def connect() -> sa.Connection:
         pool = own.pool_for(engine)

@@ -7,9 +7,9 @@ executes it where somebody listens to the statements of the engine or logs them,
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from sqlalchemy.exc import DBAPIError, StatementError
 
@@ -25,6 +25,8 @@ C = TypeVar("C", bound="sa.Executable")
 
 # The drivers that the tests hold to the same results as Core.
 _DRIVERS = frozenset({"aiosqlite", "asyncmy", "asyncpg", "psycopg", "pymysql", "pysqlite"})
+# For so many engines the words of a statement are kept.
+_MANY_ENGINES = 64
 
 
 class Statement(Generic[C]):
@@ -33,13 +35,14 @@ class Statement(Generic[C]):
     def __init__(self, core: C, names: Iterable[str]) -> None:
         self.core = core
         self.names = tuple(names)
-        self._texts: WeakKeyDictionary[sa.Dialect, _Text] = WeakKeyDictionary()
+        # Each engine has a dialect of its own, and there may be one for each tenant.
+        self._text = lru_cache(_MANY_ENGINES)(partial(_Text, core, self.names))
 
     def first(self, connection: sa.Connection, values: tuple[Any, ...]) -> Sequence[Any] | None:
         """Execute; the first row, or None."""
         if _has_listeners(connection):
             return execute(connection, self.core, self.named(values)).first()
-        text = self._text(connection)
+        text = self._text(connection.dialect)
         cursor = _sent(connection, text, values)
         try:
             # SQLite reads rows while they are fetched, so an error of reading comes here and not from execute.
@@ -54,7 +57,7 @@ class Statement(Generic[C]):
         """Execute; every row."""
         if _has_listeners(connection):
             return execute(connection, self.core, self.named(values)).all()
-        text = self._text(connection)
+        text = self._text(connection.dialect)
         cursor = _sent(connection, text, values)
         try:
             rows = cursor.fetchall()
@@ -68,7 +71,7 @@ class Statement(Generic[C]):
         """Execute; how many rows were written."""
         if _has_listeners(connection):
             return execute(connection, self.core, self.named(values)).rowcount
-        cursor = _sent(connection, self._text(connection), values)
+        cursor = _sent(connection, self._text(connection.dialect), values)
         try:
             return cursor.rowcount
         finally:
@@ -77,13 +80,6 @@ class Statement(Generic[C]):
     def named(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """The values as Core takes them."""
         return dict(zip(self.names, values, strict=True))
-
-    def _text(self, connection: sa.Connection) -> _Text:
-        dialect = connection.dialect
-        text = self._texts.get(dialect)
-        if text is None:
-            text = self._texts[dialect] = _Text(self.core, self.names, dialect)
-        return text
 
 
 class _Text:
@@ -178,7 +174,8 @@ def needs_transaction(connection: sa.Connection) -> bool:
 
     In autocommit, where each statement is a transaction, a `SET LOCAL` ends with its own statement.
     """
-    engine, pool = connection.engine, cast("Any", connection.engine.pool.dispatch)
+    engine = connection.engine
+    pool: Any = engine.pool.dispatch
     if pool.checkout or pool.checkin or pool.reset:
         return True
     called: Any = connection.dialect.dispatch

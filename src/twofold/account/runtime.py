@@ -95,7 +95,7 @@ class Runtime:
     ) -> Attempt:
         """Begin one attempt on a connection."""
         is_told = is_callers or self.on_connection is not None
-        schema = self._schema(connection, is_told=is_told)
+        schema = self._schema(connection, is_told=is_told, in_transaction=in_transaction)
         now = self.clock()
         if now.tzinfo is None:
             raise ConfigurationError("The clock gives a moment without a time zone.")
@@ -113,14 +113,14 @@ class Runtime:
             told=None if self.hook is None else [],
         )
 
-    def _schema(self, connection: sa.Connection, *, is_told: bool) -> Schema:
+    def _schema(self, connection: sa.Connection, *, is_told: bool, in_transaction: bool) -> Schema:
         """The live tables, read once for each schema in which the host lets statements run.
 
         Where the host may have changed the search path, it is asked for what is current: a tenant without tables of
-        its own would find another one's further along.
+        its own would find another one's further along. Where it may have, there is a transaction (`hears_host`).
         """
         where = place.translated(connection, None)
-        is_open = where is None and connection.dialect.name == "postgresql"
+        is_open = in_transaction and where is None and connection.dialect.name == "postgresql"
         if is_open and (is_told or needs_transaction(connection)):
             where = place.ours(connection)
         if (found := self.schemas.get(where)) is None:
