@@ -78,6 +78,7 @@ HOST_FAILED = Line(
 NOT_AVAILABLE = Line(
     "not_available", ERROR, "%s %s is not available: %s%s", ("method", "path", "error", "problem"), "twofold.web"
 )
+ACCOUNT_GONE = Line("account_gone", WARNING, "A sign-in was ended: %s", ("problem",), "twofold.web")
 HOST_HEADER = Line(
     "host_header",
     WARNING,

@@ -225,6 +225,23 @@ def test_an_account_that_is_gone_is_signed_out(odd: Callable[..., Notebook]) -> 
 
 
 @pytest.mark.backends("sqlite")
+def test_an_address_writes_no_line_of_its_own(odd: Callable[..., Notebook], caplog: pytest.LogCaptureFixture) -> None:
+    host = odd()
+    people.register(host.engine, "bob@example.com", PASSWORD)
+    browser = host.ada().browser
+    browser.get(f"/in/{BOB}")
+    time.sleep(2.1)
+    with host.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE user_mfa_secrets RENAME TO elsewhere")
+    assert browser.client.get("/a%0ACRITICAL%20b", headers=PROGRAM).status_code == 503
+    written = [record.getMessage() for record in caplog.records if record.name == "twofold.web"]
+    assert written
+    assert not any("\n" in line for line in written)
+    with host.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO user_mfa_secrets")
+
+
+@pytest.mark.backends("sqlite")
 def test_a_sign_out_that_does_not_sign_out_opens_nothing_and_locks_nobody_out(odd: Callable[..., Notebook]) -> None:
     host = odd(sign_out=lambda session: session.pop("something", None))
     ada = enrolled(host)

@@ -8,13 +8,12 @@ Tests: `tests/web/test_doorkeeper.py`, `tests/web/test_bindings.py`.
 
 from __future__ import annotations
 
-import logging
 import secrets
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
-from twofold import tokens
+from twofold import lines, tokens
 from twofold.errors import ConfigurationError, Stale, UnknownUser
 from twofold.moments import microseconds, moment_at
 from twofold.outcomes import Challenge, spelled
@@ -41,8 +40,6 @@ ResponseT_contra = TypeVar("ResponseT_contra", contravariant=True)
 _KEY = "twofold"
 _LONGEST_WAY = 1024
 """Of a way back: a browser throws away a session whose cookie is longer than 4096 bytes."""
-
-_log = logging.getLogger("twofold.web")
 
 
 class Application(Protocol[RequestT_contra]):
@@ -136,7 +133,7 @@ class Doorkeeper(Generic[RequestT]):
         try:
             return await self._seen(request, wanted)
         except UnknownUser as problem:
-            _log.warning("Somebody was signed out: %s", problem)
+            lines.ACCOUNT_GONE.write(str(problem))
             await self._end(request)
             return Arrival(None)
 

@@ -102,7 +102,7 @@ class Mounted:
         """Answer while it is not known who may get in: nobody does."""
         method = request.scope.get("method", "WEBSOCKET")
         if not held.reads_pages(request.headers):
-            lines.NOT_AVAILABLE.write(method, request.scope["path"], type(problem).__name__, "")
+            lines.NOT_AVAILABLE.write(method, quote(request.scope["path"]), type(problem).__name__, "")
             page = held.closed(request.headers)
             return Response(page.body, page.status, dict(page.headers))
         visit = replace(asgi.visit_of(self.bound, request, ""), base=self.base(request))

@@ -206,7 +206,7 @@ class Mounted:
 
     def _closed(self, request: Request, problem: Exception) -> Response:
         if not held.reads_pages(headers_of(request)):
-            lines.NOT_AVAILABLE.write(request.method, request.path, type(problem).__name__, "")
+            lines.NOT_AVAILABLE.write(request.method, quote(request.path), type(problem).__name__, "")
             return respond(held.closed(headers_of(request)))
         visit = replace(self._visit(request, ""), base=self.base(request))
         return blocking.run(self.bound.closed(request.method, asked_for(request), request, visit, problem, respond))
