@@ -146,7 +146,7 @@ def test_the_mount_of_the_readme_holds_a_login(
     mfa = MFA(engine, Settings(), clock=clock)
     mfa.totp.confirm(ada, TOTP(mfa.totp.begin(ada, account_name="ada@example.com").secret).at(clock.now))
     client = TestClient(app, headers={"accept": "text/html"}, follow_redirects=False)
-    assert client.get("/in").text == '"done"'
+    assert client.get("/in").headers["location"] == "/mfa/challenge"
     assert client.get("/mfa/security").headers["location"] == "/mfa/challenge"
 
 
