@@ -82,6 +82,26 @@ def test_codes_made_anew_are_shown_in_the_place_of_the_old_ones(mfa: MFA, made: 
     assert made.shown(mfa, PHONE) is None
 
 
+def test_a_form_that_comes_twice_makes_codes_once(mfa: MFA, made: Made, clock: Clock) -> None:
+    clock.forward(seconds=60)
+    verified = log_in(mfa, made.user_id, made.phone.code())
+    # The codes of the set-up are none that were asked for anew.
+    codes = mfa.backup_codes.regenerate(verified, session=LAPTOP)
+    assert codes != made.codes
+    clock.forward(seconds=30)
+    assert mfa.backup_codes.regenerate(verified, session=LAPTOP) == codes
+    assert kinds(mfa, made.user_id).count("backup_codes_regenerated") == 1
+    clock.forward(seconds=1)
+    later = mfa.backup_codes.regenerate(verified, session=LAPTOP)
+    assert later != codes
+    # Another session, none, and one that has kept them, ask for others.
+    assert mfa.backup_codes.regenerate(verified, session=PHONE) != later
+    assert mfa.backup_codes.keep(made.user_id, session=PHONE)
+    last = mfa.backup_codes.regenerate(verified, session=PHONE)
+    assert mfa.backup_codes.regenerate(verified) != last
+    assert kinds(mfa, made.user_id).count("backup_codes_regenerated") == 5
+
+
 def test_without_a_session_nothing_is_kept_for_anybody(mfa: MFA, enrolled: Enrolment, sql: Sql) -> None:
     assert column(sql, enrolled.user_id) is None
     assert mfa.backup_codes.shown(enrolled.user_id, session=LAPTOP) is None

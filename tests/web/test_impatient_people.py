@@ -73,6 +73,7 @@ def test_somebody_who_sends_everything_twice_loses_nothing(
         page.check("input[name=kept]")
         twice(page, "/backup-codes/kept", way)
         expect(page).to_have_url(re.compile("/mfa/security"))
+        clock.forward(seconds=1)
         page.goto(f"{url}/mfa/backup-codes/regenerate")
         twice(page, "/backup-codes/regenerate", way)
         expect(page).to_have_url(f"{url}/mfa/backup-codes")

@@ -6,6 +6,7 @@ session: with another one they do not open.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from twofold.account import reading, shown, store
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from twofold.account.row import Account
     from twofold.outcomes import UserId
 
+_TWICE = timedelta(seconds=30)
+
 
 def sealed(work: Attempt, account: Account, codes: Sequence[str], session: str | None) -> Account:
     """The state in which this session may see these codes again. The same state where there is none."""
@@ -42,8 +45,22 @@ def shown_again(work: Attempt, user_id: UserId, *, session: str) -> ShownCodes |
     yet of newer codes, is refused with DatabaseUnavailable. Raises UnknownUser.
     """
     account = reading.find_current(work, user_id)
-    held = None if account is None else shown.read(account)
-    if account is None or held is None or not held.is_live(work.now):
+    return None if account is None else _shown(work, account, session)
+
+
+def made_just_now(work: Attempt, account: Account, session: str | None) -> tuple[str, ...] | None:
+    """The codes that `regenerate` made for this very session within half a minute: one form came twice; else None."""
+    held = None if session is None else shown.read(account)
+    # A set-up makes codes in the moment in which it is confirmed; those are none that were asked for anew.
+    if session is None or held is None or held.made_at == account.enabled_at or work.now - held.made_at > _TWICE:
+        return None
+    again = _shown(work, account, session)
+    return None if again is None else again.codes
+
+
+def _shown(work: Attempt, account: Account, session: str) -> ShownCodes | None:
+    held = shown.read(account)
+    if held is None or not held.is_live(work.now):
         return None
     codes = _opened(work, account, held, session)
     live = None if codes is None else _live(work, account)
