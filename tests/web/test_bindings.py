@@ -121,7 +121,9 @@ def test_a_program_reads_what_is_missing(notebook: Notebook) -> None:
 
 
 @pytest.mark.backends("sqlite")
-def test_while_the_database_is_away_nobody_is_let_in(ada: Ada, notebook: Notebook) -> None:
+def test_while_the_database_is_away_nobody_is_let_in(
+    ada: Ada, notebook: Notebook, caplog: pytest.LogCaptureFixture
+) -> None:
     time.sleep(2.1)
     with notebook.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE user_mfa_secrets RENAME TO elsewhere")
@@ -130,6 +132,10 @@ def test_while_the_database_is_away_nobody_is_let_in(ada: Ada, notebook: Noteboo
     assert "We will be back soon" in answer.text
     problem = ada.browser.client.get("/", headers=PROGRAM)
     assert (problem.status_code, problem.json()["reason"]) == (503, "unavailable")
+    # What the operator reads names the cause, whoever asked.
+    causes = [vars(record).get("twofold_problem") for record in caplog.records if record.name == "twofold.web"]
+    assert len(causes) == 2
+    assert all("twofold db verify" in str(cause) for cause in causes), causes
     with notebook.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO user_mfa_secrets")
 

@@ -20,7 +20,7 @@ from twofold.errors import (
     Stale,
     UnknownUser,
 )
-from twofold.web import addresses, forms, languages, onward, refusals
+from twofold.web import addresses, forms, languages, onward, problems, refusals
 from twofold.web.languages import gettext as _
 from twofold.web.page import HEADERS, Page, error, redirect
 from twofold.web.pages import backup_codes, login, security, setup, step_up
@@ -206,8 +206,7 @@ def _explain(site: Site, route: AnyRoute, visit: Visit, problem: MFAError) -> Pa
 
 def _outage(method: str, path: str, again: str, problem: Exception) -> Page:
     """An outage lets nobody through, ours or the host's, and says so with a way to try again."""
-    told = f": {problem}" if isinstance(problem, MFAError) else ""
-    lines.NOT_AVAILABLE.write(method, path, type(problem).__name__, told)
+    lines.NOT_AVAILABLE.write(method, path, type(problem).__name__, problems.sentence(problem))
     action = (_("Try again"), again)
     return error(503, _("We will be back soon"), refusals.outage(problem), action=action, retry=30)
 

@@ -129,6 +129,11 @@ def of_class(kind: type[MFAError]) -> Kind:
     return next(ERRORS[base] for base in kind.__mro__ if base in ERRORS)
 
 
+def sentence(error: Exception) -> str:
+    """What the log says of an error behind its name: our own sentence, which holds no secret; of others nothing."""
+    return f": {error}" if isinstance(error, MFAError) else ""
+
+
 def _rejected(rejected: Rejected) -> Kind:
     problem = REASONS[rejected.reason]
     return WAITING if rejected.retry_after is not None and problem.status != WAITING.status else problem

@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from twofold import lines
 from twofold.errors import ConfigurationError
-from twofold.web import asgi, held
+from twofold.web import asgi, held, problems
 from twofold.web.doorkeeper import Arrival, Held
 from twofold.web.visit import Waiting
 
@@ -102,7 +102,9 @@ class Mounted:
         """Answer while it is not known who may get in: nobody does."""
         method = request.scope.get("method", "WEBSOCKET")
         if not held.reads_pages(request.headers):
-            lines.NOT_AVAILABLE.write(method, quote(request.scope["path"]), type(problem).__name__, "")
+            lines.NOT_AVAILABLE.write(
+                method, quote(request.scope["path"]), type(problem).__name__, problems.sentence(problem)
+            )
             page = held.closed(request.headers)
             return Response(page.body, page.status, dict(page.headers))
         visit = replace(asgi.visit_of(self.bound, request, ""), base=self.base(request))

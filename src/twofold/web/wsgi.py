@@ -18,7 +18,7 @@ from twofold import lines
 from twofold import request as origins
 from twofold.errors import ConfigurationError, MFAError
 from twofold.trusted_devices import cookie as device_cookie
-from twofold.web import assets, binding, blocking, cookies, forms, gate, held
+from twofold.web import assets, binding, blocking, cookies, forms, gate, held, problems
 from twofold.web.api import door
 from twofold.web.api.operations import OPERATIONS, Operation
 from twofold.web.doorkeeper import Arrival, Held
@@ -206,7 +206,9 @@ class Mounted:
 
     def _closed(self, request: Request, problem: Exception) -> Response:
         if not held.reads_pages(headers_of(request)):
-            lines.NOT_AVAILABLE.write(request.method, quote(request.path), type(problem).__name__, "")
+            lines.NOT_AVAILABLE.write(
+                request.method, quote(request.path), type(problem).__name__, problems.sentence(problem)
+            )
             return respond(held.closed(headers_of(request)))
         visit = replace(self._visit(request, ""), base=self.base(request))
         return blocking.run(self.bound.closed(request.method, asked_for(request), request, visit, problem, respond))

@@ -163,8 +163,7 @@ def _is_bearer(session: Session) -> bool:
 
 
 def _tell(operation: Operation, error: Exception) -> None:
-    told = f": {error}" if isinstance(error, MFAError) else ""
-    lines.NOT_AVAILABLE.write(operation.method, operation.path, type(error).__name__, told)
+    lines.NOT_AVAILABLE.write(operation.method, operation.path, type(error).__name__, problems.sentence(error))
 
 
 def _finished(visit: Visit, page: Page) -> Page:
