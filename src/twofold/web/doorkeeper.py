@@ -11,27 +11,27 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeVar
 
 from twofold import lines, tokens
 from twofold.errors import ConfigurationError, Stale, UnknownUser
 from twofold.moments import microseconds, moment_at
 from twofold.outcomes import Challenge, spelled
-from twofold.web import forms
+from twofold.web import binding, forms
 from twofold.web import mark as marks
+from twofold.web.epochs import Epochs
 from twofold.web.look import is_of_this_site
 from twofold.web.mark import Mark
 from twofold.web.visit import SignedIn, User, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, MutableMapping
     from datetime import datetime
 
     from twofold.keyring import Keyring
-    from twofold.mfa import AsyncMFA
+    from twofold.mfa import MFA, AsyncMFA
     from twofold.outcomes import DeviceToken, UserId, Verified
     from twofold.settings import Settings
-    from twofold.web.epochs import Epochs
 
 RequestT = TypeVar("RequestT")
 RequestT_contra = TypeVar("RequestT_contra", contravariant=True)
@@ -122,6 +122,37 @@ class Doorkeeper(Generic[RequestT]):
     arrivals: Callable[[RequestT], Arrival]
     login_url: str
     home_url: str
+
+    @classmethod
+    def of(
+        cls,
+        mfa: MFA | AsyncMFA,
+        in_thread: Callable[..., Awaitable[Any]],
+        application: Application[RequestT],
+        arrivals: Callable[[RequestT], Arrival],
+        *,
+        login_url: str,
+        home_url: str,
+    ) -> Self:
+        """Stand at the door of one application. `in_thread` runs what blocks, and `arrivals` keeps what was seen."""
+        runtime, awaited = binding.runtime_of(mfa), binding.awaited(mfa, in_thread)
+        return cls(
+            mfa=awaited,
+            settings=runtime.settings,
+            keyring=runtime.keyring,
+            clock=runtime.clock,
+            epochs=Epochs(awaited),
+            application=application,
+            arrivals=arrivals,
+            login_url=login_url,
+            home_url=home_url,
+        )
+
+    def leads_to(self, seen: Arrival, base: str) -> str:
+        """Where somebody goes on after the password; `base` is the path of the pages."""
+        if isinstance(seen.session, Waiting):
+            return f"{base}/challenge"
+        return (seen.mark.onward if seen.mark else None) or self.home_url
 
     async def arrive(self, request: RequestT, wanted: str | None) -> Arrival:
         """Look at a request before anything answers it. `wanted` is where it leads, if a person can be led back there.

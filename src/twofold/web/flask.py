@@ -20,7 +20,6 @@ from twofold.mfa import MFA
 from twofold.web import binding, blocking, held, wsgi
 from twofold.web.binding import Binding
 from twofold.web.doorkeeper import Doorkeeper, Held, Visitor, check_age
-from twofold.web.epochs import Epochs
 from twofold.web.look import Link, Look
 from twofold.web.sessions import Sessions
 from twofold.web.speech import Speech
@@ -76,19 +75,8 @@ def mount(
     if not isinstance(mfa, MFA):
         raise ConfigurationError("Flask blocks: give an MFA over an Engine, not an AsyncMFA.")
     binding.check_prefix(prefix)
-    runtime = binding.runtime_of(mfa)
-    awaited = binding.awaited(mfa, blocking.here)
-    doorkeeper = Doorkeeper(
-        mfa=awaited,
-        settings=runtime.settings,
-        keyring=runtime.keyring,
-        clock=runtime.clock,
-        epochs=Epochs(awaited),
-        application=_application(app, mfa, user, sign_in, sign_out, name),
-        arrivals=wsgi.arrival,
-        login_url=login_url,
-        home_url=home_url,
-    )
+    application = _application(app, mfa, user, sign_in, sign_out, name)
+    doorkeeper = Doorkeeper.of(mfa, blocking.here, application, wsgi.arrival, login_url=login_url, home_url=home_url)
     look = Look(stylesheet, templates, translations, logo, favicon, links)
     site = binding.site(mfa, doorkeeper, blocking.here, look=look, destinations=destinations)
     speech = Speech(look.languages, blocking.here, language, timezone)
@@ -112,8 +100,7 @@ def after_password(user: User, onward: str | None = None) -> Response:
     seen = blocking.run(mounted.doorkeeper.after_password(request, user, onward))
     wsgi.arrived(request, seen)
     is_waiting = isinstance(seen.session, Waiting)
-    home = (seen.mark.onward if seen.mark else None) or mounted.doorkeeper.home_url
-    location = f"{mounted.base(request)}/challenge" if is_waiting else home
+    location = mounted.doorkeeper.leads_to(seen, mounted.base(request))
     if held.reads_pages(wsgi.headers_of(request)):
         return Response(status=303, headers={**_UNKEPT, "Location": location})
     answer = flask.jsonify({"is_waiting": is_waiting, "at": location})

@@ -23,7 +23,6 @@ from twofold.web import asgi, binding, held, watch
 from twofold.web.api import door
 from twofold.web.asgi import device_token, forget_device, form_token, keep_device, read_form
 from twofold.web.doorkeeper import Doorkeeper, Held, Visitor, check_age
-from twofold.web.epochs import Epochs
 from twofold.web.fallback import METHODS, Exact, Fallback
 from twofold.web.look import Link, Look
 from twofold.web.visit import User, Waiting
@@ -99,18 +98,9 @@ def mount(
     if app.middleware_stack is not None:
         raise ConfigurationError("The application has started; mount Twofold before.")
     binding.check_prefix(prefix)
-    runtime = binding.runtime_of(mfa)
-    awaited = binding.awaited(mfa, run_in_threadpool)
-    doorkeeper = Doorkeeper(
-        mfa=awaited,
-        settings=runtime.settings,
-        keyring=runtime.keyring,
-        clock=runtime.clock,
-        epochs=Epochs(awaited),
-        application=watch.Application(mfa, user, sign_in, sign_out),
-        arrivals=watch.arrival,
-        login_url=login_url,
-        home_url=home_url,
+    application = watch.Application(mfa, user, sign_in, sign_out)
+    doorkeeper = Doorkeeper.of(
+        mfa, run_in_threadpool, application, watch.arrival, login_url=login_url, home_url=home_url
     )
     look = Look(stylesheet, templates, translations, logo, favicon, links)
     bound = asgi.bind(mfa, doorkeeper, look, destinations=destinations, language=language, timezone=timezone)
@@ -147,8 +137,7 @@ async def after_password(request: Request, user: User, onward: str | None = None
     seen = await mounted.doorkeeper.after_password(request, user, onward)
     watch.arrived(request, seen)
     is_waiting = isinstance(seen.session, Waiting)
-    home = (seen.mark.onward if seen.mark else None) or mounted.doorkeeper.home_url
-    location = f"{mounted.base(request)}/challenge" if is_waiting else home
+    location = mounted.doorkeeper.leads_to(seen, mounted.base(request))
     if held.reads_pages(request.headers):
         return RedirectResponse(location, status_code=303, headers=_UNKEPT)
     return JSONResponse({"is_waiting": is_waiting, "at": location}, headers=_UNKEPT)
