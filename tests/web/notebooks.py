@@ -23,7 +23,7 @@ from twofold.keyring import generate_key
 from twofold.schema.commands import upgrade
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     import sqlalchemy as sa
     from starlette.requests import Request
@@ -44,6 +44,7 @@ class Notebook:
     mfa: MFA
     clock: Clock
     act: Callable[[Any], object] = dict
+    act_on: Callable[[Any], Awaitable[None]] | None = None
 
     def __post_init__(self) -> None:
         """Add another door of the application: at `/door`, `act` gets the session, and does with it what it likes."""
@@ -58,6 +59,8 @@ class Notebook:
 
             async def endpoint(request: Request) -> Response:
                 self.act(request.session)
+                if self.act_on is not None:
+                    await self.act_on(request)
                 return PlainTextResponse("done")
 
             self.app.router.routes.insert(0, Route("/door", endpoint))

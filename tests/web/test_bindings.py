@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.web.notebooks import ada, framework, is_in, notebook, open_notebook, sign_out
+from twofold.web import flask as flask_binding
+from twofold.web import starlette as starlette_binding
 
 if TYPE_CHECKING:
     from tests.visitors import Ada
@@ -88,6 +90,22 @@ def test_what_an_operator_does_ends_sessions_within_two_seconds(ada: Ada, notebo
     notebook.mfa.password_changed(1)
     time.sleep(2.1)
     assert not is_in(ada)
+
+
+@pytest.mark.backends("sqlite")
+def test_whoever_changes_the_password_goes_on_and_nobody_else(ada: Ada, notebook: Notebook) -> None:
+    thief = notebook.ada()
+    assert thief.sign_in().headers["location"] == "/mfa/challenge"
+    thief.browser.get("/mfa/challenge")
+    assert thief.browser.post("/mfa/challenge", code=ada.code()).headers["location"] == "/"
+    if hasattr(notebook.app, "wsgi_app"):
+        notebook.act = lambda _session: flask_binding.password_changed()
+    else:
+        notebook.act_on = starlette_binding.password_changed
+    assert ada.browser.get("/door").status_code == 200
+    assert is_in(ada)
+    assert not is_in(thief)
+    assert "password_changed" in {event.kind for event in notebook.mfa.events.recent(1)}
 
 
 @pytest.mark.backends("sqlite")

@@ -259,6 +259,16 @@ class Doorkeeper(Generic[RequestT]):
         if mark is not None and isinstance(session, SignedIn):
             self._keep(request, replace(mark, epoch=await self.epochs.changed_by(session.user_id, mark.session_id)))
 
+    async def password_changed(self, request: RequestT) -> None:
+        """Tell Twofold that the user of this session has another password. This session goes on, every other one ends.
+
+        Does nothing where nobody is signed in.
+        """
+        session = self.arrivals(request).session
+        if isinstance(session, SignedIn):
+            await self.mfa.password_changed(session.user_id, request=request)
+            await self.changed(request, None)
+
     async def log_out(self, request: RequestT, response: Any) -> None:
         """End the session, waiting or not."""
         del response

@@ -20,7 +20,7 @@ from twofold.web.asgi import device_token, forget_device, form_token, keep_devic
 from twofold.web.fallback import METHODS, Exact, Fallback
 from twofold.web.forms import BadForm
 from twofold.web.look import Link, Look
-from twofold.web.starlette import Visitor, after_password, mount
+from twofold.web.starlette import Visitor, after_password, mount, password_changed
 from twofold.web.visit import SignedIn, User, Waiting
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ __all__ = [
     "fresh",
     "keep_device",
     "mount",
+    "password_changed",
     "read_form",
     "required",
     "router",

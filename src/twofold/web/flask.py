@@ -32,7 +32,18 @@ if TYPE_CHECKING:
 
     View = Callable[..., Any]
 
-__all__ = ["Link", "User", "Visitor", "after_password", "enrolled", "fresh", "mount", "required", "visitor"]
+__all__ = [
+    "Link",
+    "User",
+    "Visitor",
+    "after_password",
+    "enrolled",
+    "fresh",
+    "mount",
+    "password_changed",
+    "required",
+    "visitor",
+]
 
 _VISITOR = "twofold.visitor"
 _UNKEPT = {"Cache-Control": "no-store"}
@@ -106,6 +117,15 @@ def after_password(user: User, onward: str | None = None) -> Response:
     answer = flask.jsonify({"is_waiting": is_waiting, "at": location})
     answer.headers.update(_UNKEPT)
     return answer
+
+
+def password_changed() -> None:
+    """Say, once it is committed, that whoever is signed in has another password.
+
+    All trust of devices and every other session of the user end; this session goes on. Raises what
+    `mfa.password_changed` raises, which is for the passwords of others: an administrator's reset, a link by mail.
+    """
+    blocking.run(wsgi.mounted().doorkeeper.password_changed(wsgi.this_request()))
 
 
 def required(view: View) -> View:

@@ -52,6 +52,7 @@ __all__ = [
     "fresh",
     "keep_device",
     "mount",
+    "password_changed",
     "read_form",
     "required",
     "visitor",
@@ -141,6 +142,15 @@ async def after_password(request: Request, user: User, onward: str | None = None
     if held.reads_pages(request.headers):
         return RedirectResponse(location, status_code=303, headers=_UNKEPT)
     return JSONResponse({"is_waiting": is_waiting, "at": location}, headers=_UNKEPT)
+
+
+async def password_changed(request: Request) -> None:
+    """Say, once it is committed, that whoever is signed in has another password.
+
+    All trust of devices and every other session of the user end; this session goes on. Raises what
+    `mfa.password_changed` raises, which is for the passwords of others: an administrator's reset, a link by mail.
+    """
+    await watch.mounted(request).doorkeeper.password_changed(request)
 
 
 async def let_in(
