@@ -69,10 +69,12 @@ def test_a_person_goes_through_all_of_it(
         expect(page.get_by_role("heading", name="Notebook of ada@example.com")).to_be_visible()
         page.locator("input[name=note]").fill("water the plants")
         page.get_by_role("button", name="Keep").click()
+        expect(page.locator("input[name=note]")).to_have_value("water the plants")
 
         # What asks for a second factor leads to its set-up.
         page.get_by_role("link", name="Take it away").click()
         page.locator("form[action$='/setup/begin'] button").click()
+        expect(page.locator("form[action$='/setup/confirm']")).to_be_visible()
         phone = Phone("".join(page.locator("#secret span").all_text_contents()), notebook.clock)
         send(page, phone.code(), has_script=has_script)
         expect(page.locator(".codes li")).to_have_count(10)
@@ -80,6 +82,7 @@ def test_a_person_goes_through_all_of_it(
 
         page.goto(url)
         page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url(f"{url}/login")
         sign_in(page, url)
         page.wait_for_url(f"{url}/mfa/challenge")
         page.goto(url)
@@ -91,6 +94,7 @@ def test_a_person_goes_through_all_of_it(
 
         # The browser is trusted; what asks for a code does so all the same, and comes back.
         page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url(f"{url}/login")
         sign_in(page, url)
         page.get_by_role("link", name="Take it away").click()
         page.wait_for_url(f"{url}/mfa/reverify?next=asked")
