@@ -7,11 +7,11 @@ Tests: `tests/web/test_doorkeeper.py`.
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from twofold import base64url
 from twofold.confidential import Confidential
 from twofold.errors import MissingKey, Tampered
 from twofold.keyring import canonical
@@ -57,7 +57,7 @@ class Mark(Confidential):
     def signed(self, keyring: Keyring, *, realm: str) -> str:
         """Sign it for one realm."""
         held = json.dumps(asdict(self), separators=(",", ":"))
-        body = base64.urlsafe_b64encode(held.encode()).decode().rstrip("=")
+        body = base64url.written(held.encode())
         return f"{body}.{keyring.mac('forms', canonical('mark', realm, body))}"
 
 
@@ -69,7 +69,7 @@ def read(keyring: Keyring, text: object, *, realm: str) -> Mark | None:
     try:
         if not keyring.check("forms", canonical("mark", realm, body), mac):
             return None
-        held = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        held = json.loads(base64url.read(body))
         return Mark(**held | {"amr": tuple(held["amr"])})
     except (KeyError, MissingKey, Tampered, TypeError, ValueError):
         return None
