@@ -8,7 +8,6 @@ Tests: `tests/web/test_bindings.py`.
 from __future__ import annotations
 
 import copy
-import inspect
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -21,6 +20,7 @@ from starlette.responses import Response
 from twofold import lines
 from twofold.errors import ConfigurationError
 from twofold.web import asgi, held, problems
+from twofold.web.called import called
 from twofold.web.doorkeeper import Arrival, Held
 from twofold.web.visit import Waiting
 
@@ -60,19 +60,19 @@ class Application:
 
     async def user(self, request: HTTPConnection) -> User | None:
         """Who is signed in."""
-        found: User | None = await _called(self.says_user, request)
+        found: User | None = await called(run_in_threadpool, self.says_user, request)
         return found
 
     async def sign_in(self, request: HTTPConnection, user_id: UserId) -> None:
         """Sign somebody in."""
-        await _called(self.signs_in, request, user_id)
+        await called(run_in_threadpool, self.signs_in, request, user_id)
 
     async def sign_out(self, request: HTTPConnection) -> None:
         """Sign out; without a function for it, the whole session is emptied."""
         if self.signs_out is None:
             request.session.clear()
         else:
-            await _called(self.signs_out, request)
+            await called(run_in_threadpool, self.signs_out, request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,10 +231,3 @@ def _copied(session: MutableMapping[str, Any]) -> dict[str, Any] | None:
         return copy.deepcopy(dict(session))
     except Exception:  # noqa: BLE001 - whatever a server keeps in its memory
         return None
-
-
-async def _called(function: Callable[..., Any], *of: Any) -> Any:
-    if inspect.iscoroutinefunction(function):
-        return await function(*of)
-    answer = await run_in_threadpool(function, *of)
-    return await answer if inspect.isawaitable(answer) else answer
