@@ -1,14 +1,14 @@
-"""The four tables as the library uses them.
+"""The four tables as the library uses them, and the fifth, for passkeys, where it is asked for.
 
-`tables(metadata)` adds them to a host's `MetaData`, so that its autogenerate sees them as its own. What the revision
-creates stands, frozen, in `twofold.schema.spec`; a test holds the two together.
+`tables(metadata)` adds them to a host's `MetaData`, so that its autogenerate sees them as its own. What the revisions
+create stands, frozen, in `twofold.schema.spec` and `twofold.schema.passkeys_spec`; a test holds them together.
 
 Tests: `tests/test_migrations.py`, `tests/hosts/test_users.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
 
 NAMES = ("user_mfa_secrets", "mfa_backup_codes", "mfa_device_trusts", "mfa_events")
+PASSKEYS = "mfa_passkeys"
 POSTGRESQL_INDEX = "ix_mfa_events_created_at_brin"
 """PostgreSQL alone has BRIN."""
 
@@ -151,12 +152,13 @@ class UsersColumn:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The four tables, by what they hold."""
+    """The tables, by what they hold. Iterating over them gives the four; `passkeys` is None where nobody asked."""
 
     secrets: sa.Table
     codes: sa.Table
     devices: sa.Table
     events: sa.Table
+    passkeys: sa.Table | None = None
 
     def __iter__(self) -> Iterator[sa.Table]:
         return iter((self.secrets, self.codes, self.devices, self.events))
@@ -165,13 +167,27 @@ class Tables:
 _FROM = "twofold.tables"
 _final: Any = sa.schema.conv
 """A name that no naming convention of the host's changes: the revision gives it."""
+_OPTIONS: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mariadb_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mariadb_charset": "utf8mb4",
+}
 
 
-def tables(metadata: sa.MetaData, users: str = "users.id", user_id_type: TypeEngine[Any] | None = None) -> Tables:
+def tables(
+    metadata: sa.MetaData,
+    users: str = "users.id",
+    user_id_type: TypeEngine[Any] | None = None,
+    *,
+    passkeys: bool = False,
+) -> Tables:
     """Add the four tables to `metadata` and return them; a second call returns the same ones.
 
+    With `passkeys` the fifth is added as well, also by a later call.
+
     `users` names the key of the users' table. `user_id` takes `user_id_type`, else the type of that column where the
-    table is in `metadata` already, else BIGINT. Where the four tables are, the search path decides, and not
+    table is in `metadata` already, else BIGINT. Where the tables are, the search path decides, and not
     `metadata.schema`. Raises ConfigurationError where `metadata` has tables of these names that are not such ones.
     """
     reference = UsersColumn.parse(users)
@@ -179,8 +195,10 @@ def tables(metadata: sa.MetaData, users: str = "users.id", user_id_type: TypeEng
         parent = metadata.tables.get(reference.table_key)
         user_id_type = None if parent is None else parent.c[reference.column].type
     if made := [metadata.tables[name] for name in NAMES if name in metadata.tables]:
-        return _same(made, reference, user_id_type)
-    return _build(metadata, reference, sa.BigInteger() if user_id_type is None else user_id_type)
+        four = _same(made, reference, user_id_type)
+    else:
+        four = _build(metadata, reference, sa.BigInteger() if user_id_type is None else user_id_type)
+    return replace(four, passkeys=_fifth(metadata, reference, four)) if passkeys else four
 
 
 def _same(made: list[sa.Table], reference: UsersColumn, user_id_type: TypeEngine[Any] | None) -> Tables:
@@ -199,25 +217,49 @@ def _same(made: list[sa.Table], reference: UsersColumn, user_id_type: TypeEngine
     return Tables(*made)
 
 
+def _fifth(metadata: sa.MetaData, reference: UsersColumn, four: Tables) -> sa.Table:
+    """The table of passkeys beside the four: that of an earlier call, else a new one."""
+    made = metadata.tables.get(PASSKEYS)
+    if made is None:
+        return _build_passkeys(metadata, reference, four.secrets.c.user_id.type)
+    if _FROM not in made.info:
+        raise ConfigurationError(f"The metadata has {PASSKEYS} already, not from twofold.tables().")
+    return made
+
+
+class _Frame:
+    """What all the tables have in common: their options, `id`, and the `user_id` that goes with its user."""
+
+    def __init__(self, metadata: sa.MetaData, reference: UsersColumn, user_id_type: TypeEngine[Any]) -> None:
+        self._metadata = metadata
+        self._reference = reference
+        self._user_id_type = user_id_type
+        conventions: Any = metadata.naming_convention
+        convention = str(conventions.get("fk") or conventions.get(sa.ForeignKeyConstraint))
+        # The revision leaves the name to the database. Where the host's convention asks for one, any will do.
+        self._name = "users" if "%(constraint_name)s" in convention else None
+
+    def table(self, name: str, *items: sa.schema.SchemaItem) -> sa.Table:
+        """Add a table with these columns, keys and indexes."""
+        cascade = sa.ForeignKey(str(self._reference), name=self._name, ondelete="CASCADE")
+        made = sa.Table(
+            name,
+            self._metadata,
+            sa.Column("id", Key, primary_key=True),
+            sa.Column("user_id", self._user_id_type, cascade, nullable=False),
+            *items,
+            schema=sa.BLANK_SCHEMA,
+            **_OPTIONS,
+        )
+        made.info[_FROM] = str(self._reference)
+        return made
+
+
 def _build(metadata: sa.MetaData, reference: UsersColumn, user_id_type: TypeEngine[Any]) -> Tables:
     """Add the four tables."""
-    options: dict[str, Any] = {f"{name}_engine": "InnoDB" for name in ("mysql", "mariadb")}
-    options |= {f"{name}_charset": "utf8mb4" for name in ("mysql", "mariadb")}
-    options["schema"] = sa.BLANK_SCHEMA
-    conventions: Any = metadata.naming_convention
-    convention = str(conventions.get("fk") or conventions.get(sa.ForeignKeyConstraint))
-
-    def user_id() -> sa.Column[Any]:
-        # The revision leaves the name to the database. Where the host's convention asks for one, any will do.
-        name = "users" if "%(constraint_name)s" in convention else None
-        cascade = sa.ForeignKey(str(reference), name=name, ondelete="CASCADE")
-        return sa.Column("user_id", user_id_type, cascade, nullable=False)
-
-    secrets = sa.Table(
+    frame = _Frame(metadata, reference, user_id_type)
+    secrets = frame.table(
         "user_mfa_secrets",
-        metadata,
-        sa.Column("id", Key, primary_key=True),
-        user_id(),
         sa.Column("secret", sa.String(255)),
         sa.Column("pending_secret", sa.String(255)),
         sa.Column("pending_at", UTCDateTime()),
@@ -257,13 +299,9 @@ def _build(metadata: sa.MetaData, reference: UsersColumn, user_id_type: TypeEngi
         sa.Column("disabled_at", UTCDateTime()),
         sa.UniqueConstraint("user_id", name=_final("uq_user_mfa_secrets_user_id")),
         sa.Index(_final("ix_user_mfa_secrets_user_id_is_enabled"), "user_id", "is_enabled"),
-        **options,
     )
-    codes = sa.Table(
+    codes = frame.table(
         "mfa_backup_codes",
-        metadata,
-        sa.Column("id", Key, primary_key=True),
-        user_id(),
         sa.Column("code_hash", sa.String(128), nullable=False),
         sa.Column("is_used", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("used_at", UTCDateTime()),
@@ -272,13 +310,9 @@ def _build(metadata: sa.MetaData, reference: UsersColumn, user_id_type: TypeEngi
         sa.UniqueConstraint("user_id", "code_hash", name=_final("uq_mfa_backup_codes_user_id_code_hash")),
         sa.Index(_final("ix_mfa_backup_codes_code_hash"), "code_hash"),
         sa.Index(_final("ix_mfa_backup_codes_user_id_is_used"), "user_id", "is_used"),
-        **options,
     )
-    devices = sa.Table(
+    devices = frame.table(
         "mfa_device_trusts",
-        metadata,
-        sa.Column("id", Key, primary_key=True),
-        user_id(),
         sa.Column("device_fingerprint", sa.String(128), nullable=False),
         sa.Column("device_name", sa.String(255)),
         sa.Column("browser", sa.String(64)),
@@ -297,13 +331,9 @@ def _build(metadata: sa.MetaData, reference: UsersColumn, user_id_type: TypeEngi
         sa.UniqueConstraint("trust_token", name=_final("uq_mfa_device_trusts_trust_token")),
         sa.Index(_final("ix_mfa_device_trusts_user_id_device_fingerprint"), "user_id", "device_fingerprint"),
         sa.Index(_final("ix_mfa_device_trusts_user_id_trusted_until"), "user_id", "trusted_until"),
-        **options,
     )
-    events = sa.Table(
+    events = frame.table(
         "mfa_events",
-        metadata,
-        sa.Column("id", Key, primary_key=True),
-        user_id(),
         sa.Column("seq", sa.BigInteger()),
         sa.Column("event_type", sa.String(64), nullable=False),
         sa.Column("event_status", sa.String(16), nullable=False),
@@ -315,12 +345,36 @@ def _build(metadata: sa.MetaData, reference: UsersColumn, user_id_type: TypeEngi
         sa.Column("mac", sa.String(128)),
         sa.UniqueConstraint("user_id", "seq", name=_final("uq_mfa_events_user_id_seq")),
         sa.Index(_final("ix_mfa_events_event_type_created_at"), "event_type", "created_at"),
-        **options,
     )
     # As an Index of the table it would be missing on every other database, in the eyes of Alembic's autogenerate.
     brin = sa.DDL(f"CREATE INDEX {POSTGRESQL_INDEX} ON %(fullname)s USING brin (created_at)")  # type: ignore[no-untyped-call]
     event.listen(events, "after_create", brin.execute_if(dialect="postgresql"))
-    made = Tables(secrets, codes, devices, events)
-    for table in made:
-        table.info[_FROM] = str(reference)
-    return made
+    return Tables(secrets, codes, devices, events)
+
+
+def _build_passkeys(metadata: sa.MetaData, reference: UsersColumn, user_id_type: TypeEngine[Any]) -> sa.Table:
+    """Add the fifth table."""
+    return _Frame(metadata, reference, user_id_type).table(
+        PASSKEYS,
+        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("credential_key", sa.String(128), nullable=False),
+        sa.Column("credential_id", sa.Text(), nullable=False),
+        sa.Column("public_key", sa.Text(), nullable=False),
+        sa.Column("user_handle", sa.String(64), nullable=False),
+        sa.Column("rp_id", sa.String(253), nullable=False),
+        sa.Column("algorithm", sa.Integer(), nullable=False),
+        sa.Column("sign_count", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
+        sa.Column("backup_eligible", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("backup_state", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("user_verified", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("transports", sa.String(128)),
+        sa.Column("aaguid", sa.String(36)),
+        sa.Column("attestation_format", sa.String(32)),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("last_used_at", UTCDateTime()),
+        sa.Column("suspended_at", UTCDateTime()),
+        sa.Column("revoked_at", UTCDateTime()),
+        sa.Column("revoked_reason", sa.String(255)),
+        sa.UniqueConstraint("credential_key", name=_final("uq_mfa_passkeys_credential_key")),
+        sa.Index(_final("ix_mfa_passkeys_user_id_revoked_at"), "user_id", "revoked_at"),
+    )

@@ -138,6 +138,29 @@ def test_an_application_factory_may_run_twice() -> None:
     assert twofold.tables(early) == chosen
 
 
+def test_the_table_of_passkeys_is_added_where_it_is_asked_for() -> None:
+    metadata = with_users()
+    four = twofold.tables(metadata)
+    assert four.passkeys is None
+    assert "mfa_passkeys" not in metadata.tables
+    five = twofold.tables(metadata, passkeys=True)
+    assert five.passkeys is metadata.tables["mfa_passkeys"]
+    assert tuple(five) == tuple(four)
+    assert twofold.tables(metadata, passkeys=True) == five
+    assert twofold.tables(metadata).passkeys is None
+    chosen = twofold.tables(sa.MetaData(), user_id_type=sa.String(40), passkeys=True).passkeys
+    assert chosen is not None
+    assert repr(chosen.c.user_id.type) == "String(length=40)"
+
+
+def test_another_table_of_the_name_is_refused_only_where_passkeys_are_asked_for() -> None:
+    metadata = with_users()
+    sa.Table("mfa_passkeys", metadata, sa.Column("id", sa.Integer(), primary_key=True))
+    assert twofold.tables(metadata).passkeys is None
+    with pytest.raises(ConfigurationError, match="mfa_passkeys already, not from"):
+        twofold.tables(metadata, passkeys=True)
+
+
 def test_a_second_call_that_asks_for_other_tables_is_refused() -> None:
     metadata = with_users()
     twofold.tables(metadata)

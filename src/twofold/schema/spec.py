@@ -31,7 +31,7 @@ Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 """SQLite numbers rows by itself only where the column is an INTEGER."""
 
 # A database whose default is another character set could not hold every name, and MyISAM has no foreign keys.
-_OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, Any] = {
     "mysql_engine": "InnoDB",
     "mariadb_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
@@ -46,7 +46,7 @@ def tables(users: sa.Column[Any]) -> tuple[sa.Table, ...]:
     def table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
         key = sa.Column("id", Key, primary_key=True)
         user_id = sa.Column("user_id", users.type, sa.ForeignKey(users, ondelete="CASCADE"), nullable=False)
-        return sa.Table(name, metadata, key, user_id, *columns, **_OPTIONS)
+        return sa.Table(name, metadata, key, user_id, *columns, **OPTIONS)
 
     return (
         table(

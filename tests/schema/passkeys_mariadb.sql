@@ -1,0 +1,28 @@
+CREATE TABLE mfa_passkeys (
+	id BIGINT NOT NULL AUTO_INCREMENT,
+	user_id BIGINT NOT NULL,
+	name VARCHAR(64) NOT NULL,
+	credential_key VARCHAR(128) NOT NULL,
+	credential_id TEXT NOT NULL,
+	public_key TEXT NOT NULL,
+	user_handle VARCHAR(64) NOT NULL,
+	rp_id VARCHAR(253) NOT NULL,
+	algorithm INTEGER NOT NULL,
+	sign_count BIGINT NOT NULL DEFAULT 0,
+	backup_eligible BOOL NOT NULL DEFAULT false,
+	backup_state BOOL NOT NULL DEFAULT false,
+	user_verified BOOL NOT NULL DEFAULT false,
+	transports VARCHAR(128),
+	aaguid VARCHAR(36),
+	attestation_format VARCHAR(32),
+	created_at DATETIME(6) NOT NULL,
+	last_used_at DATETIME(6),
+	suspended_at DATETIME(6),
+	revoked_at DATETIME(6),
+	revoked_reason VARCHAR(255),
+	PRIMARY KEY (id),
+	CONSTRAINT uq_mfa_passkeys_credential_key UNIQUE (credential_key),
+	FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
+	INDEX ix_mfa_passkeys_user_id_revoked_at (user_id, revoked_at)
+)ENGINE=InnoDB CHARSET=utf8mb4;
+
