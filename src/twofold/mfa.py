@@ -170,7 +170,7 @@ class MFA(_Login, Blocking):
 
     Connections come from a small pool of Twofold's own, with the driver, address, arguments and listeners of the engine
     (TWOFOLD_POOL_SIZE), so that a request that holds one of the engine's never waits for itself; `pool="host"` takes
-    them from the engine's. SQLite, and pools of another kind than QueuePool, are always shared.
+    them from the engine's. Pools of another kind than QueuePool are always shared.
 
     `on_connection` is called with the `Connection` of each transaction, before its first statement, and says there what
     the host's own transactions say: `SET LOCAL app.tenant`, a role, a search path. Every operation then runs in one

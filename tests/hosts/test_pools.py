@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool
 from tests.databases import ROOT
 from tests.people import Clock, Enrolment, add_user, challenged, enroll, plain_settings
 from twofold import MFA, AsyncMFA, DatabaseUnavailable
+from twofold.database import enforce_foreign_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from tests.databases import Database
 
 LOGINS = 40
-DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mysql+pymysql"}
-AWAITED = {"postgresql": ("postgresql+asyncpg", "postgresql+psycopg_async"), "mariadb": ("mysql+asyncmy",)}
+DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "mariadb": "mysql+pymysql"}
+AWAITED = {
+    "sqlite": ("sqlite+aiosqlite",),
+    "postgresql": ("postgresql+asyncpg", "postgresql+psycopg_async"),
+    "mariadb": ("mysql+asyncmy",),
+}
 COUNTED = {
     "postgresql": "SELECT count(*) - 1 FROM pg_stat_activity WHERE datname = current_database()",
     # One more has made the database.
@@ -39,6 +44,7 @@ on_servers = pytest.mark.backends("postgresql", "mariadb")
 def engine(migrated: Database) -> Iterator[sa.Engine]:
     """The engine of a host that leaves its pool as SQLAlchemy makes it."""
     engine = sa.create_engine(sa.make_url(migrated.url).set(drivername=DRIVERS[migrated.backend]), pool_timeout=20)
+    enforce_foreign_keys(engine)
     yield engine
     engine.dispose()
 
@@ -61,7 +67,6 @@ def crowd(mfa: MFA, database: Database, clock: Clock) -> list[Enrolment]:
     return [enroll(mfa, add_user(database, f"user{number}@example.com"), clock) for number in range(LOGINS)]
 
 
-@on_servers
 def test_forty_logins_at_once_that_each_hold_a_connection_of_the_host_are_answered(
     migrated: Database, engine: sa.Engine, keys: str, clock: Clock
 ) -> None:
@@ -86,7 +91,6 @@ def test_forty_logins_at_once_that_each_hold_a_connection_of_the_host_are_answer
     assert said == [True] * LOGINS
 
 
-@on_servers
 def test_forty_awaited_logins_that_each_hold_a_connection_of_the_host_are_answered(
     migrated: Database, keys: str, clock: Clock
 ) -> None:
@@ -94,6 +98,7 @@ def test_forty_awaited_logins_that_each_hold_a_connection_of_the_host_are_answer
 
     async def story(driver: str) -> list[object]:
         engine = create_async_engine(sa.make_url(migrated.url).set(drivername=driver), pool_timeout=20)
+        enforce_foreign_keys(engine)
         mfa = AsyncMFA(engine, plain_settings(keys=keys), clock=clock)
 
         async def request(enrolled: Enrolment) -> object:
@@ -109,7 +114,7 @@ def test_forty_awaited_logins_that_each_hold_a_connection_of_the_host_are_answer
     for driver in AWAITED[migrated.backend]:
         assert asyncio.run(story(driver)) == [True] * LOGINS
         clock.forward(seconds=60)
-        assert connections(migrated) == 0
+        assert migrated.backend == "sqlite" or connections(migrated) == 0
 
 
 @on_servers

@@ -32,9 +32,9 @@ _NAME = "_twofold_pools"
 def connecting(engine: sa.Engine, size: int) -> Connect:
     """What opens connections for this engine, at most `size` at a time; 0 shares the host's pool.
 
-    SQLite has one writer, whoever asks, and shares. Opening raises what SQLAlchemy raises.
+    Opening raises what SQLAlchemy raises.
     """
-    if size == 0 or engine.dialect.name == "sqlite":
+    if size == 0:
         return engine.connect
     pools = _of(engine)
     own = pools.get(size) or pools.setdefault(size, _Pools(size))
