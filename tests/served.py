@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from werkzeug.serving import make_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def served(app: Any) -> Iterator[str]:
-    """The application behind uvicorn, as talkative as it can be without its logs of every byte."""
+    """The application behind a server of its kind: a WSGI one in threads, or uvicorn.
+
+    uvicorn is as talkative as it can be without its logs of every byte.
+    """
+    if hasattr(app, "wsgi_app"):
+        with _in_threads(app) as url:
+            yield url
+        return
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(app, log_config=None, log_level="debug", access_log=True, lifespan="off")
         server = uvicorn.Server(config)
@@ -29,3 +37,16 @@ def served(app: Any) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+@contextlib.contextmanager
+def _in_threads(app: Any) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://localhost:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Page, expect
-from werkzeug.serving import make_server
 
 from tests.chrome import chrome
 from tests.people import Phone
@@ -17,28 +14,11 @@ from tests.visitors import PASSWORD
 from tests.web.notebooks import framework, open_notebook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.web.notebooks import Notebook
 
 __all__ = ["framework", "open_notebook"]
-
-
-@contextlib.contextmanager
-def listening(app: Any) -> Iterator[str]:
-    if not hasattr(app, "wsgi_app"):
-        with served(app) as url:
-            yield url
-        return
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://localhost:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def sign_in(page: Page, url: str) -> None:
@@ -62,7 +42,7 @@ def test_a_person_goes_through_all_of_it(
     open_notebook: Callable[..., Notebook], framework: str, *, has_script: bool
 ) -> None:
     notebook = open_notebook(framework, has_tls=False)
-    with listening(notebook.app) as url, chrome() as browser:
+    with served(notebook.app) as url, chrome() as browser:
         page = browser.new_context(java_script_enabled=has_script, locale="en-GB").new_page()
         page.set_default_timeout(10_000)
         sign_in(page, url)
