@@ -19,7 +19,7 @@ import pytest
 
 from tests.compiling import compile_once
 from tests.databases import BACKENDS, ROOT, Database, Sources
-from tests.servers import chromium, pgbouncer, pgbouncer_program
+from tests.servers import chromium, folder_in_memory, pgbouncer, pgbouncer_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,11 +83,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sources]:
-    """The running servers of this test process."""
-    sources = Sources(tmp_path_factory.mktemp("databases"))
-    yield sources
-    sources.close()
+def databases() -> Iterator[Sources]:
+    """The running servers of this test process, and its files."""
+    with folder_in_memory() as folder, contextlib.closing(Sources(folder)) as sources:
+        yield sources
 
 
 @pytest.fixture

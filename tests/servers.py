@@ -99,6 +99,11 @@ def _folder(parent: str | None = None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def folder_in_memory() -> contextlib.AbstractContextManager[Path]:
+    """Make a folder where nothing waits for a disk, if the machine has such a place, for the length of the block."""
+    return _folder(_memory())
+
+
 def _run(command: Sequence[str], folder: Path) -> None:
     # MariaDB's installer deletes what it finds of temporary tables, and /tmp has those of the others.
     environment = _ENVIRONMENT | {"TMPDIR": str(folder)}
