@@ -2,6 +2,8 @@
 PY ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
+# What is compiled once serves every process that the tests and the sample start.
+export PYTHONDONTWRITEBYTECODE :=
 .PHONY: help run test check format bench adopt-bench lock clean
 
 help: ## list these targets
@@ -10,7 +12,7 @@ help: ## list these targets
 run: .venv/.ready ## the sample application with Twofold, on http://localhost:8000
 	@$(BIN)/python -m examples.sample
 
-test: .venv/.ready ## the whole suite, on SQLite, PostgreSQL and MariaDB
+test: .venv/.ready ## the suite, on SQLite, PostgreSQL and MariaDB
 	@$(BIN)/python -m pytest
 
 .PHONY: quick

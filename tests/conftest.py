@@ -1,7 +1,8 @@
 """Real databases for every test that asks: `database` is empty, `migrated` has the revision.
 
 A test that takes one of the two runs on SQLite, PostgreSQL and MariaDB; `@pytest.mark.backends("postgresql")` narrows
-that. Each test process starts a server when its first test asks for it, so the whole suite pays about two seconds.
+that. In the suite the awaited face has one of them in each test, by turns, and where `@pytest.mark.every_driver` stands
+all of them. Each test process starts a server when its first test asks for it, which takes about two seconds.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ import pytest
 
 from tests.compiling import compile_once
 from tests.databases import BACKENDS, ROOT, Database, Sources
+from tests.length import IS_WHOLE
 from tests.servers import chromium, folder_in_memory, pgbouncer, pgbouncer_program
 
 if TYPE_CHECKING:
@@ -62,24 +65,43 @@ gc.set_threshold(50_000, 20, 100)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test on every database, or on those that its `backends` mark names."""
     if "backend" in metafunc.fixturenames:
-        mark = metafunc.definition.get_closest_marker("backends")
-        named = mark.args if mark else BACKENDS
-        metafunc.parametrize("backend", [name for name in named if name in BACKENDS])
+        metafunc.parametrize("backend", _backends(metafunc.definition))
+
+
+def _backends(item: pytest.Item) -> list[str]:
+    """The databases of this machine that a test is for."""
+    mark = item.get_closest_marker("backends")
+    return [name for name in (mark.args if mark else BACKENDS) if name in BACKENDS]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for MariaDB or PgBouncer alone where there is none; the last lines of the run tell."""
+    """Leave out what is for MariaDB or PgBouncer alone where there is none; the last lines of the run tell.
+
+    And, in the suite, two of three databases for the awaited face: what it decides, the other face decides in the same
+    code, and each driver has a third of the tests.
+    """
 
     def runs(item: pytest.Item) -> bool:
         if "pooler" in getattr(item, "fixturenames", ()) and pgbouncer_program() is None:
             return False
-        mark = item.get_closest_marker("backends")
-        return mark is None or any(name in BACKENDS for name in mark.args)
+        return bool(_backends(item)) and (IS_WHOLE or _has_its_turn(item))
 
     left_out = [item for item in items if not runs(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if runs(item)]
+
+
+def _has_its_turn(item: pytest.Item) -> bool:
+    """Whether this is the database on which the awaited face is shown by this test."""
+    given: dict[str, object] = (
+        item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    )
+    backend = given.get("backend")
+    if given.get("face") != "awaited" or not isinstance(backend, str) or item.get_closest_marker("every_driver"):
+        return True
+    turns = _backends(item)
+    return turns[zlib.crc32(item.nodeid.replace(backend, "").encode()) % len(turns)] == backend
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """The people and things of the tests: ada, her phone, her browser, a clock that is set by hand.
 
-Every test that takes `mfa` runs on each database and through both faces, so nothing is shown for one alone.
+A test that takes `mfa` runs on each database and through both faces, so nothing is shown for one alone.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from examples.sample import tables
 from examples.sample.app import build
 from tests.atlas import LANGUAGES, STATES, Person, World
 from tests.chrome import chrome, come_to_rest
+from tests.length import IS_WHOLE
 from tests.people import Clock, plain_settings
 from tests.served import served
 from twofold import MFA
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     from tests.databases import Sources
 
-IS_LONG = int(os.environ.get("TWOFOLD_ATTACK_LENGTH", "1")) > 1
 # The longest address that there is, and no place in it to break a line at.
 LONGEST = f"ada{{number}}.{'x' * 50}@{'.'.join(['x' * 60] * 3)}.example"
 LIMIT = 8 * 1024
@@ -47,7 +47,7 @@ LOOKS: dict[str, tuple[Literal["light", "dark"], Literal["none", "active"], int]
     "light-1280": ("light", "none", 1280),
     "dark-320": ("dark", "none", 320),
 }
-if IS_LONG:
+if IS_WHOLE:
     LOOKS |= {
         "light-320": ("light", "none", 320),
         "dark-1280": ("dark", "none", 1280),
@@ -59,7 +59,7 @@ NAMED = list(STATES)
 MET = [
     (name, language)
     for place, name in enumerate(NAMED)
-    for language in (LANGUAGES if IS_LONG else (LANGUAGES[place % len(LANGUAGES)],))
+    for language in (LANGUAGES if IS_WHOLE else (LANGUAGES[place % len(LANGUAGES)],))
 ]
 
 

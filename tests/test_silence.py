@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tests.databases import Database
     from tests.people import Clock
 
+pytestmark = pytest.mark.every_driver
+
 BACKENDS = pytest.mark.backends("postgresql", "mariadb")
 # psycopg takes no less than two seconds for a connection.
 _BRIEF = "?connect_timeout=2&read_timeout=1"

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from tests.databases import Database
     from twofold.account.attempt import Attempt
 
+pytestmark = pytest.mark.every_driver
+
 
 @pytest.fixture
 def face() -> str:

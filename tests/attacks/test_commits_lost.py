@@ -18,9 +18,9 @@ from tests.attacks.acts import ACTS, Act, refusal
 from tests.attacks.crowd import WAYS, call, outcomes
 from tests.attacks.cutting import Cut, Refuse, cutting
 from tests.attacks.host import Host, browser
-from tests.attacks.length import LENGTH
 from tests.attacks.losing import AWAITED, DEADLINE, DRIVERS, Losers, LosingSQLite, lost_at
 from tests.databases import BACKENDS
+from tests.length import LENGTH
 from tests.people import FIREFOX, challenged, enroll, kinds, log_in, plain_settings
 from twofold import Challenge, Cleared, DatabaseUnavailable, MFAError
 from twofold.cli.program import app
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from tests.databases import Database, Sources
     from tests.people import Clock
     from twofold import MFA
+
+pytestmark = pytest.mark.every_driver
 
 UNKNOWN: Final = "it is not known whether the code was used"
 DRIVERS_HERE: Final = [driver for driver, backend in DRIVERS.items() if backend in BACKENDS]

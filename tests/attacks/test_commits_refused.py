@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from tests.attacks.acts import ACTS, Act, refusal
 from tests.attacks.crowd import WAYS, call, outcomes
 from tests.attacks.host import Host, browser
-from tests.attacks.length import LENGTH
 from tests.attacks.outages import hosted
 from tests.attacks.refusing import ALWAYS, DEADLINE, REASONS, Stage, staged
+from tests.length import LENGTH
 from tests.people import Clock, Enrolment, challenged, kinds, plain_settings
 from twofold import MFA, DatabaseUnavailable
 from twofold.cli.program import app
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from tests.attacks.scenes import Scene
     from tests.databases import Database, Sources
+
+pytestmark = pytest.mark.every_driver
 
 FEW: Final = ("verify", "verify_wrongly", "verify_on_paper", "challenge_of_a_device", "trust")
 # A statement that commits alone is refused, and not a COMMIT.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.attacks.length import LENGTH
 from tests.attacks.load import load
 from tests.attacks.reckoning import reckon
+from tests.length import LENGTH
 from tests.people import Clock, enroll
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ import psycopg
 import pytest
 
 from tests import servers
-from tests.attacks.length import LENGTH
 from tests.attacks.load import load
 from tests.attacks.reckoning import reckon
 from tests.databases import MariaDBServer, PostgreSQLServer
+from tests.length import LENGTH
 from tests.people import Clock, add_user, enroll, plain_settings
 from twofold import MFA
 

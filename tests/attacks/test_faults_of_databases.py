@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.databases import Database
     from tests.people import Clock
 
+pytestmark = pytest.mark.every_driver
+
 
 @pytest.mark.requirement("R64", "R101")
 @pytest.mark.parametrize("outage", OUTAGES)

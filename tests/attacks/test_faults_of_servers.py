@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.databases import Database
     from tests.people import Clock
 
+pytestmark = pytest.mark.every_driver
+
 SOURCES: Final[dict[str, Callable[[str], PostgreSQLServer | MariaDBServer]]] = {
     "postgresql": PostgreSQLServer,
     "mariadb": MariaDBServer,

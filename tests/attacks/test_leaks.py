@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tests.attacks.witness import Heard
     from tests.databases import Database
 
+pytestmark = pytest.mark.every_driver
+
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 KEYS = "k1:" + base64.b64encode(hashlib.sha256(b"a key").digest()).decode()
 URI = f"otpauth://totp/Acme:ada%40example.com?secret={SECRET}&issuer=Acme"

@@ -22,6 +22,8 @@ from twofold.confidential import Confidential
 from twofold.keyring import Keyring
 from twofold.web import fastapi, page, visit
 
+pytestmark = pytest.mark.every_driver
+
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 KEYS = "k1:" + base64.b64encode(hashlib.sha256(b"a key").digest()).decode()
 URI = f"otpauth://totp/Acme:ada%40example.com?secret={SECRET}&issuer=Acme"

@@ -8,8 +8,8 @@ import pytest
 
 from tests.attacks.faults import FAULTS
 from tests.attacks.hunting import hunt
-from tests.attacks.length import LENGTH
 from tests.attacks.worlds import Worlds
+from tests.length import LENGTH
 
 if TYPE_CHECKING:
     from tests.databases import Sources

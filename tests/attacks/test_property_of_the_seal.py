@@ -8,15 +8,17 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.attacks.length import LENGTH
 from tests.attacks.seal_machine import Machine
 from tests.attacks.worlds import Worlds
 from tests.fuzz.strange import often
+from tests.length import LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.databases import Database
+
+pytestmark = pytest.mark.every_driver
 
 
 @pytest.fixture

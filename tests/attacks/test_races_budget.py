@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.attacks.crowd import Crowd, call, outcomes
-from tests.attacks.length import LENGTH
+from tests.length import LENGTH
 from tests.people import Clock, Enrolment, Phone, challenged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from twofold import MFA
+
+pytestmark = pytest.mark.every_driver
 
 GUESSES = 200
 

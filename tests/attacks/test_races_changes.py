@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.attacks.crowd import Crowd, call, outcomes
-from tests.attacks.length import LENGTH
+from tests.length import LENGTH
 from tests.people import Clock, Enrolment, Phone, Sql, challenged, enroll, kinds
 from twofold import MFA, AlreadyEnrolled
 

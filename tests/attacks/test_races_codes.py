@@ -7,9 +7,11 @@ from collections import Counter
 import pytest
 
 from tests.attacks.crowd import Call, Crowd, call, outcomes
-from tests.attacks.length import LENGTH
+from tests.length import LENGTH
 from tests.people import Clock, Enrolment, Sql, challenged
 from twofold import MFA, Request
+
+pytestmark = pytest.mark.every_driver
 
 REFUSALS = {"code_already_used", "waiting", "challenge_expired"}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.attacks.crowd import Crowd, call, outcomes
-from tests.attacks.length import LENGTH
+from tests.length import LENGTH
 from tests.people import FIREFOX, Clock, Enrolment, kinds
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.attacks.crowd import Crowd, call, outcomes
-from tests.attacks.length import LENGTH
+from tests.length import LENGTH
 
 if TYPE_CHECKING:
     from tests.people import Clock, Enrolment

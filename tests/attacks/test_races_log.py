@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.attacks.crowd import Crowd, call, outcomes
-from tests.attacks.length import LENGTH
 from tests.attacks.reckoning import whole_log
+from tests.length import LENGTH
 from tests.people import Clock, Enrolment, Phone, add_user, challenged, kinds
 from twofold import MFA, Request
 

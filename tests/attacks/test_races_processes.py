@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.attacks.crowd import WAYS, Call, call, outcomes
-from tests.attacks.length import LENGTH
 from tests.attacks.processes import PATIENCE, started
+from tests.length import LENGTH
 from tests.people import Clock, Enrolment, challenged, plain_settings
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.attacks.length import LENGTH
 from tests.attacks.tenants import WAYS, Door, Street, Tenant, here, policies, roles, schemas
 from tests.hosts.at_once import DRIVERS, at_once
+from tests.length import LENGTH
 from tests.people import Phone, challenged
 from twofold import MFA, Reason, Rejected, Stale, UnknownUser
 

@@ -15,8 +15,8 @@ import pytest
 from tests.attacks.crowd import Crowd, call, outcomes
 from tests.attacks.intruder import CODES, DEVICES, EVENTS, Intruder, alarms, refusal
 from tests.attacks.keeper import Keeper
-from tests.attacks.length import LENGTH
 from tests.databases import ROOT
+from tests.length import LENGTH
 from tests.people import FIREFOX, Clock, Enrolment, add_user, enroll, kinds, log_in, plain_settings
 from tests.upkeep.test_legacy import adopt_all, leave
 from twofold import MFA, DatabaseUnavailable, Reason, Rejected, Tampered

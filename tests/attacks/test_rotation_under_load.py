@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.attacks.crowd import Crowd, call, outcomes
-from tests.attacks.length import LENGTH
+from tests.length import LENGTH
 from tests.people import Clock, Open, add_user, enroll, log_in
 from twofold import Rejected
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
     from tests.databases import Database
+
+pytestmark = pytest.mark.every_driver
 
 USERS = 6
 

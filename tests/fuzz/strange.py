@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hypothesis import HealthCheck, example, settings
 from hypothesis import strategies as st
 
-from tests.attacks.length import LENGTH
+from tests.length import LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

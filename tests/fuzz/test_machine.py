@@ -9,15 +9,17 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.attacks.length import LENGTH
 from tests.fuzz.machine import Machine
 from tests.fuzz.strange import often
+from tests.length import LENGTH
 from tests.people import Clock, Open, add_user
 
 if TYPE_CHECKING:
     from tests.databases import Database
     from tests.fuzz.model import Policy
     from twofold import MFA
+
+pytestmark = pytest.mark.every_driver
 
 
 @pytest.mark.requirement("R7", "R8", "R24", "R25", "R36", "R44", "R78", "R97", "R102")

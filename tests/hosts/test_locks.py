@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tests.databases import Database
     from tests.test_costs import Told
 
+pytestmark = pytest.mark.every_driver
+
 # MariaDB is known by either name, and its own bound is 50 s. SQLAlchemy's driver of SQLite waits five seconds.
 DRIVERS = {
     "sqlite": ("sqlite+pysqlite", {"timeout": 1}),

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from tests.databases import Database
 
+pytestmark = pytest.mark.every_driver
+
 LOGINS = 40
 DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "mariadb": "mysql+pymysql"}
 AWAITED = {

@@ -20,6 +20,8 @@ from twofold.schema import commands, spec
 if TYPE_CHECKING:
     from tests.databases import Database
 
+pytestmark = pytest.mark.every_driver
+
 ADA = UUID("0190a7c8-d6e0-4f2b-8a3c-000000000001")
 # How the host writes the column, how its statements write ada's id, and what it gives to Twofold.
 KEYS: dict[str, tuple[str, str, Any]] = {
