@@ -18,7 +18,7 @@ from twofold.schema.commands import upgrade
 def main() -> None:
     """Serve the notebook on http://localhost:8000 until Ctrl-C. Nothing is kept."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("framework", choices=["fastapi", "starlette", "flask", "flask_login"])
+    parser.add_argument("framework", choices=["fastapi", "fastapi_bearer", "starlette", "flask", "flask_login"])
     parser.add_argument("--port", type=int, default=8000)
     chosen = parser.parse_args()
     engine = create_engine(f"sqlite:///{tempfile.mkdtemp()}/notebook.db")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from twofold.schema.commands import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+    from types import ModuleType
 
     import sqlalchemy as sa
     from starlette.requests import Request
@@ -44,7 +46,7 @@ class Notebook:
     mfa: MFA
     clock: Clock
     act: Callable[[Any], object] = dict
-    act_on: Callable[[Any], Awaitable[None]] | None = None
+    act_on: Callable[[Any], Awaitable[object]] | None = None
 
     def __post_init__(self) -> None:
         """Add another door of the application: at `/door`, `act` gets the session, and does with it what it likes."""
@@ -121,6 +123,15 @@ def ada(notebook: Notebook) -> Ada:
     ada.enroll()
     ada.keep_codes()
     return ada
+
+
+def lines_taken(module: ModuleType) -> list[str]:
+    """The lines of an application that are there for Twofold."""
+    source = inspect.getsource(module)
+    block = source.partition("# Twofold\n")[2].partition("# end\n")[0]
+    lines = [line for line in block.splitlines() if line.strip()]
+    lines += [line for line in source.splitlines() if line.startswith("from twofold.web")]
+    return lines + [line for line in source.splitlines() if "fresh()" in line or "after_password(" in line]
 
 
 def sign_out(ada: Ada) -> None:

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.web.notebooks import ada, framework, is_in, notebook, open_notebook, sign_out
+from tests.web.notebooks import ada, framework, is_in, lines_taken, notebook, open_notebook, sign_out
 from twofold.web import flask as flask_binding
 from twofold.web import starlette as starlette_binding
 
@@ -159,11 +158,7 @@ def test_while_the_database_is_away_nobody_is_let_in(
 
 
 def test_it_takes_few_lines(framework: str) -> None:
-    source = inspect.getsource(importlib.import_module(f"examples.notebook.on_{framework}"))
-    block = source.partition("# Twofold\n")[2].partition("# end\n")[0]
-    lines = [line for line in block.splitlines() if line.strip()]
-    lines += [line for line in source.splitlines() if line.startswith("from twofold.web")]
-    lines += [line for line in source.splitlines() if "fresh()" in line]
+    lines = lines_taken(importlib.import_module(f"examples.notebook.on_{framework}"))
     assert len(lines) <= 15, lines
 
 

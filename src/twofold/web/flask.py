@@ -19,7 +19,8 @@ from twofold.errors import ConfigurationError
 from twofold.mfa import MFA
 from twofold.web import binding, blocking, held, wsgi
 from twofold.web.binding import Binding
-from twofold.web.doorkeeper import Doorkeeper, Held, Visitor, check_age
+from twofold.web.doorkeeper import Held, Visitor, check_age
+from twofold.web.in_session import InSession
 from twofold.web.look import Link, Look
 from twofold.web.sessions import Sessions
 from twofold.web.speech import Speech
@@ -87,7 +88,9 @@ def mount(
         raise ConfigurationError("Flask blocks: give an MFA over an Engine, not an AsyncMFA.")
     binding.check_prefix(prefix)
     application = _application(app, mfa, user, sign_in, sign_out, name)
-    doorkeeper = Doorkeeper.of(mfa, blocking.here, application, wsgi.arrival, login_url=login_url, home_url=home_url)
+    doorkeeper = InSession[Request].of(
+        mfa, blocking.here, application, wsgi.arrival, login_url=login_url, home_url=home_url
+    )
     look = Look(stylesheet, templates, translations, logo, favicon, links)
     site = binding.site(mfa, doorkeeper, blocking.here, look=look, destinations=destinations)
     speech = Speech(look.languages, blocking.here, language, timezone)
@@ -125,7 +128,7 @@ def password_changed() -> None:
     All trust of devices and every other session of the user end; this session goes on. Raises what
     `mfa.password_changed` raises, which is for the passwords of others: an administrator's reset, a link by mail.
     """
-    blocking.run(wsgi.mounted().doorkeeper.password_changed(wsgi.this_request()))
+    blocking.run(wsgi.mounted().doorkeeper.password_changed(wsgi.this_request(), None))
 
 
 def required(view: View) -> View:

@@ -9,14 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from twofold.web import problems
-from twofold.web.api import door
-from twofold.web.page import redirect
+from twofold.web.api import answers, door, models
+from twofold.web.page import Page, redirect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from twofold.outcomes import Challenge
     from twofold.web.doorkeeper import Held, Missing
-    from twofold.web.page import Page
 
 _AT: Mapping[Missing, str] = {"challenge": "/challenge", "setup": "/setup", "step_up": "/reverify?next=asked"}
 _KINDS: Mapping[Missing, problems.Kind] = {
@@ -43,6 +43,23 @@ def answer(held: Held, *, base: str, login_url: str, headers: Mapping[str, str])
         location = login_url if held.missing == "login" else f"{base}{_AT[held.missing]}"
         return replace(redirect(location), headers={"Location": location, "Cache-Control": "no-store"})
     return door.hold(_KINDS[held.missing], headers, max_age=held.max_age)
+
+
+def asked(challenge: Challenge, *, base: str) -> Page:
+    """Say to a program that its password was right, what the code is to be sent with, and where to."""
+    kind = problems.LOGIN_WAITS
+    document = models.Asked(
+        type=kind.type,
+        title=kind.title,
+        status=kind.status,
+        reason=kind.reason,
+        challenge=challenge.token,
+        factors=list(challenge.factors),
+        expires_at=challenge.expires_at,
+        at=f"{base}{door.PREFIX}/challenge",
+    )
+    headers = {**answers.HEADERS, "Content-Type": "application/problem+json"}
+    return Page(status=kind.status, document=document, headers=headers).written()
 
 
 def closed(headers: Mapping[str, str]) -> Page:

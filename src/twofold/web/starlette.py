@@ -16,14 +16,18 @@ from urllib.parse import urlsplit
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from twofold.errors import ConfigurationError
+from twofold.outcomes import Challenge
 from twofold.web import asgi, binding, held, watch
 from twofold.web.api import door
 from twofold.web.asgi import device_token, forget_device, form_token, keep_device, read_form
-from twofold.web.doorkeeper import Doorkeeper, Held, Visitor, check_age
+from twofold.web.doorkeeper import Held, Visitor, check_age
 from twofold.web.fallback import METHODS, Exact, Fallback
+from twofold.web.in_session import InSession
+from twofold.web.in_token import InToken
 from twofold.web.look import Link, Look
 from twofold.web.visit import User, Waiting
 
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 
     from twofold.mfa import MFA, AsyncMFA
     from twofold.web.outside import Outside
+    from twofold.web.sessions import Given
 
     Endpoint = Callable[[Request], Any]
 
@@ -67,8 +72,10 @@ def mount(
     mfa: MFA | AsyncMFA,
     *,
     user: Callable[[Any], User | Awaitable[User | None] | None],
-    sign_in: Callable[[Any, Any], Awaitable[None] | None],
+    sign_in: Callable[[Any, Any], Awaitable[None] | None] | None = None,
     sign_out: Callable[[Any], Awaitable[None] | None] | None = None,
+    issue: Callable[[Any, Any, Any, str], Awaitable[Given] | Given] | None = None,
+    cookie: str | None = None,
     prefix: str = "/mfa",
     login_url: str = "/login",
     home_url: str = "/",
@@ -90,18 +97,23 @@ def mount(
     again where an answer changed the session: what an application answers to a sign-in that is held, a page or JSON,
     never leaves.
 
-    The application needs a `SessionMiddleware`, of Starlette or a like one that keeps sessions on the server. What else
-    can be passed is described at `twofold.web.fastapi.router`. Raises ConfigurationError for an application that has
-    been mounted or has started, and for a prefix that is no path.
+    Sessions need a `SessionMiddleware`, of Starlette or a like one that keeps sessions on the server.
+
+    An application that gives out tokens of its own says `issue` in place of `sign_in`: `issue(request, response,
+    user_id, mark)` makes one with `mark` inside, and returns what a program gets, as `{"access_token": ...}`, or puts
+    it into a cookie of `response`, whose name `cookie` says. `user` gives the mark back, as `User(id, name, mark)`. The
+    token of somebody with a second factor opens nothing without a mark that says that it was given.
+
+    What else can be passed is described at `twofold.web.fastapi.router`. Raises ConfigurationError for an application
+    that has been mounted or has started, for a prefix that is no path, and where it is not said how to sign in.
     """
     if any(isinstance(made.cls, type) and issubclass(made.cls, watch.Watch) for made in app.user_middleware):
         raise ConfigurationError("Twofold is mounted here already; a second door is made by a router and a host.")
     if app.middleware_stack is not None:
         raise ConfigurationError("The application has started; mount Twofold before.")
     binding.check_prefix(prefix)
-    application = watch.Application(mfa, user, sign_in, sign_out)
-    doorkeeper = Doorkeeper.of(
-        mfa, run_in_threadpool, application, watch.arrival, login_url=login_url, home_url=home_url
+    doorkeeper = _doorkeeper(
+        mfa, user, sign_in, sign_out, issue, cookie, {"login_url": login_url, "home_url": home_url}
     )
     look = Look(stylesheet, templates, translations, logo, favicon, links)
     bound = asgi.bind(mfa, doorkeeper, look, destinations=destinations, language=language, timezone=timezone)
@@ -119,6 +131,27 @@ def mount(
     app.user_middleware.append(Middleware(watch.Watch, mounted=watch.Mounted(doorkeeper, bound, prefix)))
 
 
+def _doorkeeper(
+    mfa: MFA | AsyncMFA,
+    user: Callable[[Any], Any],
+    sign_in: Callable[[Any, Any], Any] | None,
+    sign_out: Callable[[Any], Any] | None,
+    issue: Callable[[Any, Any, Any, str], Any] | None,
+    cookie: str | None,
+    places: Mapping[str, str],
+) -> InSession[HTTPConnection] | InToken[HTTPConnection]:
+    if sign_in is not None and issue is None and cookie is None:
+        kept = watch.Sessions(mfa, user, sign_in, sign_out)
+        return InSession[HTTPConnection].of(mfa, run_in_threadpool, kept, watch.arrival, **places)
+    if issue is not None and sign_in is None and sign_out is None:
+        given = watch.Tokens(mfa, user, issue, cookie)
+        return InToken[HTTPConnection].of(mfa, run_in_threadpool, given, watch.arrival, **places)
+    raise ConfigurationError(
+        "Say how somebody is signed in: sign_in= for the session of a middleware, with sign_out= if need be; or issue= "
+        "for tokens of your own, with cookie= if a browser keeps them in one."
+    )
+
+
 @functools.singledispatch
 def add_operations(app: Starlette, bound: binding.Binding[Request, Response], prefix: str) -> None:
     """Put the JSON door below `{prefix}/api`. A framework that describes itself registers a way of its own."""
@@ -133,24 +166,59 @@ async def after_password(request: Request, user: User, onward: str | None = None
 
     A login that signs in by itself is held all the same; this says at once what comes. `onward`, a path of this site,
     is where it leads in the end. A browser is led on; a program reads in JSON whether it `is_waiting`, and where to go.
+    Of an application that gives out tokens it reads the token, or the problem `login_waits`, with the `challenge` to
+    answer.
     """
     mounted = watch.mounted(request)
+    is_page = held.reads_pages(request.headers)
+    if isinstance(mounted.doorkeeper, InToken):
+        return await _given(request, mounted, mounted.doorkeeper, user, onward, is_page=is_page)
     seen = await mounted.doorkeeper.after_password(request, user, onward)
     watch.arrived(request, seen)
     is_waiting = isinstance(seen.session, Waiting)
     location = mounted.doorkeeper.leads_to(seen, mounted.base(request))
-    if held.reads_pages(request.headers):
+    if is_page:
         return RedirectResponse(location, status_code=303, headers=_UNKEPT)
     return JSONResponse({"is_waiting": is_waiting, "at": location}, headers=_UNKEPT)
 
 
-async def password_changed(request: Request) -> None:
+async def _given(
+    request: Request,
+    mounted: watch.Mounted,
+    doorkeeper: InToken[HTTPConnection],
+    user: User,
+    onward: str | None,
+    *,
+    is_page: bool,
+) -> Response:
+    """Answer with the token that the application gives out, or ask for the code."""
+    is_page = is_page and doorkeeper.application.cookie is not None
+    kept = watch.given(request)
+    after = await doorkeeper.after_password(request, kept, user, onward, may_wait=is_page)
+    watch.arrived(request, after.seen)
+    base, answer = mounted.base(request), after.answer
+    device = None if isinstance(answer, Challenge) else answer.device
+    if doorkeeper.application.cookie is not None:
+        asgi.keep_device(request, kept, device)
+    if is_page:
+        return RedirectResponse(doorkeeper.leads_to(after.seen, base), status_code=303, headers=_UNKEPT)
+    if isinstance(answer, Challenge):
+        page = held.asked(answer, base=base)
+        return Response(page.body, page.status, dict(page.headers))
+    given = dict(after.given or {})
+    if device is not None and doorkeeper.application.cookie is None:
+        given["device_token"] = device.token
+    return JSONResponse(given, headers=_UNKEPT)
+
+
+async def password_changed(request: Request) -> Given:
     """Say, once it is committed, that whoever is signed in has another password.
 
-    All trust of devices and every other session of the user end; this session goes on. Raises what
-    `mfa.password_changed` raises, which is for the passwords of others: an administrator's reset, a link by mail.
+    All trust of devices and every other session of the user end; this session goes on. What is returned is for a
+    program whose token ends, too: what `issue` gave for it. Raises what `mfa.password_changed` raises, which is for the
+    passwords of others: an administrator's reset, a link by mail.
     """
-    await watch.mounted(request).doorkeeper.password_changed(request)
+    return await watch.mounted(request).doorkeeper.password_changed(request, watch.given(request))
 
 
 async def let_in(

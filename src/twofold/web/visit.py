@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Whom the host has signed in: the value that `users.id` holds, and the name that the person signs in by."""
+    """Whom the host has signed in: the value that `users.id` holds, and the name that the person signs in by.
+
+    `mark` is what the host's token holds of Twofold, where the host gives out tokens: what `issue` was given for it.
+    """
 
     id: UserId
     name: str
+    mark: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

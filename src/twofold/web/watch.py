@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
@@ -22,6 +23,7 @@ from twofold.errors import ConfigurationError
 from twofold.web import asgi, held, problems
 from twofold.web.called import called
 from twofold.web.doorkeeper import Arrival, Held
+from twofold.web.in_session import InSession
 from twofold.web.visit import Waiting
 
 if TYPE_CHECKING:
@@ -32,36 +34,50 @@ if TYPE_CHECKING:
     from twofold.mfa import MFA, AsyncMFA
     from twofold.outcomes import UserId
     from twofold.web.binding import Binding
-    from twofold.web.doorkeeper import Doorkeeper
+    from twofold.web.in_token import InToken
+    from twofold.web.sessions import Given
     from twofold.web.visit import User
 
 _ARRIVAL = "twofold.arrival"
 _BEFORE = "twofold.before"
+_GIVEN = "twofold.given"
+_KEPT = "twofold.kept"
 _MOUNTED = "twofold.mounted"
 _ROOT = "twofold.root"
 
 
 @dataclass(frozen=True, slots=True)
-class Application:
-    """What the application says and does, whichever way its functions are written."""
+class _Asked:
+    """What the application says, whichever way its functions are written."""
 
     mfa: MFA | AsyncMFA
     says_user: Callable[[Any], Any]
+
+    def device_token(self, request: HTTPConnection, user_id: UserId) -> str | None:
+        """The token of a trusted device, from its cookie, or from the header of a program that keeps it itself."""
+        return request.headers.get("twofold-device") or asgi.device_token(self.mfa, request, user_id)
+
+    async def user(self, request: HTTPConnection) -> User | None:
+        """Who is signed in. A function of the host's that refuses a request by itself says that nobody is."""
+        try:
+            found: User | None = await called(run_in_threadpool, self.says_user, request)
+        except HTTPException as refused:
+            if refused.status_code not in {401, 403}:
+                raise
+            return None
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions(_Asked):
+    """An application whose sessions a middleware keeps."""
+
     signs_in: Callable[[Any, Any], Any]
     signs_out: Callable[[Any], Any] | None
 
     def session(self, request: HTTPConnection) -> MutableMapping[str, Any]:
         """The session that a middleware brings."""
         return request.session
-
-    def device_token(self, request: HTTPConnection, user_id: UserId) -> str | None:
-        """The token of a trusted device, from its cookie."""
-        return asgi.device_token(self.mfa, request, user_id)
-
-    async def user(self, request: HTTPConnection) -> User | None:
-        """Who is signed in."""
-        found: User | None = await called(run_in_threadpool, self.says_user, request)
-        return found
 
     async def sign_in(self, request: HTTPConnection, user_id: UserId) -> None:
         """Sign somebody in."""
@@ -76,10 +92,41 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens(_Asked):
+    """An application that gives out tokens, and in a browser keeps them in a `cookie`."""
+
+    issues: Callable[[Any, Any, Any, str], Any]
+    cookie: str | None
+
+    def session(self, request: HTTPConnection) -> MutableMapping[str, Any]:
+        """What is kept for this request alone."""
+        kept: dict[str, Any] = request.scope.setdefault(_KEPT, {})
+        return kept
+
+    def credential(self, request: HTTPConnection) -> str | None:
+        """The token, from the header or from its cookie."""
+        return request.headers.get("authorization") or request.cookies.get(self.cookie or "")
+
+    def is_bearer(self, request: HTTPConnection) -> bool:
+        """Whether it came in the header; a browser sends the passwords of another scheme by itself."""
+        return request.headers.get("authorization", "").lower().startswith("bearer ")
+
+    async def issue(self, request: HTTPConnection, response: Response, user_id: UserId, mark: str) -> Given:
+        """Make a token."""
+        given: Given = await called(run_in_threadpool, self.issues, request, response, user_id, mark)
+        return given
+
+    def take_away(self, response: Response) -> None:
+        """Take the cookie away, which stands for the whole site."""
+        if self.cookie is not None:
+            response.delete_cookie(self.cookie, secure=self.cookie.startswith("__"))
+
+
+@dataclass(frozen=True, slots=True)
 class Mounted:
     """What was mounted, and where."""
 
-    doorkeeper: Doorkeeper[HTTPConnection]
+    doorkeeper: InSession[HTTPConnection] | InToken[HTTPConnection]
     bound: Binding[Request, Response]
     prefix: str
 
@@ -91,6 +138,11 @@ class Mounted:
         """Whether a request is for a page of ours, which answers for itself."""
         below: str = request.scope["path"].removeprefix(request.scope[_ROOT])
         return below == self.prefix or below.startswith(f"{self.prefix}/")
+
+    def is_login(self, request: HTTPConnection) -> bool:
+        """Whether a request is for the page where one signs in, which is for whoever has come with an old token."""
+        below: str = request.scope["path"].removeprefix(request.scope[_ROOT])
+        return below == self.doorkeeper.login_url
 
     def led_on(self, request: HTTPConnection, missing: Held) -> Response:
         """Lead on to what is missing, or say it to a program."""
@@ -123,7 +175,15 @@ def arrived(request: HTTPConnection, seen: Arrival) -> None:
     The application may have looked up who is signed in once for all of this request, and so is not asked of what we
     know better.
     """
-    request.scope[_ARRIVAL], request.scope[_BEFORE] = seen, _copied(request.session)
+    request.scope[_ARRIVAL] = seen
+    if isinstance(mounted(request).doorkeeper, InSession):
+        request.scope[_BEFORE] = _copied(request.session)
+
+
+def given(request: HTTPConnection) -> Response:
+    """What goes along with the answer of the application: the cookies that are put into this."""
+    found: Response = request.scope[_GIVEN]
+    return found
 
 
 def mounted(request: HTTPConnection) -> Mounted:
@@ -153,27 +213,30 @@ class Watch:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        if "session" not in scope:
+        keeper = self._mounted.doorkeeper
+        if isinstance(keeper, InSession) and "session" not in scope:
             raise ConfigurationError("There is no session: app.add_middleware(SessionMiddleware, secret_key=...).")
         is_http = scope["type"] == "http"
         request = Request(scope, receive) if is_http else HTTPConnection(scope)
-        scope[_MOUNTED], scope[_ARRIVAL] = self._mounted, Arrival(None)
+        scope[_MOUNTED], scope[_ARRIVAL], scope[_GIVEN] = self._mounted, Arrival(None), Response()
         # An application that is mounted in this one puts its own place there.
         scope[_ROOT] = scope.get("root_path", "")
         is_ours = self._mounted.is_ours(request)
         try:
             leads_back = not is_ours and held.leads_back(scope.get("method", ""), request.headers)
             wanted = asked_for(request) if leads_back else None
-            seen = await self._mounted.doorkeeper.arrive(request, wanted)
+            seen = await keeper.arrive(request, wanted)
         except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is let in
             await (await self._mounted.closed(request, problem))(scope, receive, send)
             return
         arrived(request, seen)
         answered = _Answer(self._mounted, request, receive, send) if is_http else send
-        if seen.is_held and not is_ours:
-            await self._mounted.led_on(request, Held("challenge"))(scope, receive, answered)
-        else:
+        if seen.missing is None or is_ours:
             await self._app(scope, receive, answered)
+        elif not isinstance(keeper, InSession) and self._mounted.is_login(request):
+            await self._app(_of_nobody(scope, keeper.application.cookie), receive, answered)
+        else:
+            await self._mounted.led_on(request, Held(seen.missing))(scope, receive, answered)
 
 
 class _Answer:
@@ -193,7 +256,8 @@ class _Answer:
             try:
                 instead = await self._look(MutableHeaders(raw=message["headers"]), message["status"])
             except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is let in
-                self._request.session.clear()
+                if _BEFORE in self._request.scope:
+                    self._request.session.clear()
                 instead = await self._mounted.closed(self._request, problem)
             if instead is not None:
                 self._is_replaced = True
@@ -204,8 +268,9 @@ class _Answer:
     async def _look(self, headers: MutableHeaders, status: int) -> Response | None:
         """Look at one answer, and return what is answered instead."""
         request, leads_to = self._request, headers.get("location") if 300 <= status < 400 else None
-        # Our pages have marked the session themselves.
-        has_changed = not self._is_ours and dict(request.session) != request.scope[_BEFORE]
+        # Our pages have marked the session themselves, and a token says by itself how far it goes.
+        is_looked_at = not self._is_ours and _BEFORE in request.scope
+        has_changed = is_looked_at and dict(request.session) != request.scope[_BEFORE]
         if has_changed:
             arrived(request, await self._mounted.doorkeeper.arrive(request, leads_to))
         seen = arrival(request)
@@ -214,15 +279,27 @@ class _Answer:
             instead = self._mounted.led_on(request, Held("challenge"))
             instead.raw_headers.extend(field for field in headers.raw if field[0].lower() == b"set-cookie")
             return instead
-        if seen.device is not None:
-            kept = Response()
-            asgi.keep_device(request, kept, seen.device)
-            headers.raw.extend(field for field in kept.raw_headers if field[0] == b"set-cookie")
+        kept = given(request)
+        asgi.keep_device(request, kept, seen.device)
+        if cookies := [field for field in kept.raw_headers if field[0] == b"set-cookie"]:
+            headers.raw.extend(cookies)
             headers["cache-control"] = "no-store"
         is_led_to_login = leads_to is not None and urlsplit(leads_to).path == self._mounted.doorkeeper.login_url
         if isinstance(seen.session, Waiting) and is_led_to_login and not self._is_ours:
             headers["location"] = f"{self._mounted.base(request)}/challenge"
         return None
+
+
+def _of_nobody(scope: Scope, cookie: str | None) -> Scope:
+    """A request without the token that it brought."""
+    headers: list[tuple[bytes, bytes]] = []
+    for name, value in scope["headers"]:
+        if name == b"cookie" and cookie is not None:
+            others = [one for one in value.split(b";") if not one.strip().startswith(f"{cookie}=".encode())]
+            headers.append((name, b";".join(others)))
+        elif name != b"authorization":
+            headers.append((name, value))
+    return {**scope, "headers": headers}
 
 
 def _copied(session: MutableMapping[str, Any]) -> dict[str, Any] | None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from twofold.mfa import MFA
     from twofold.outcomes import UserId
     from twofold.web.binding import Binding
-    from twofold.web.doorkeeper import Doorkeeper
+    from twofold.web.in_session import InSession
     from twofold.web.page import Page
 
     View = Callable[..., Any]
@@ -82,7 +82,7 @@ class Application:
 class Mounted:
     """What was mounted, and where."""
 
-    doorkeeper: Doorkeeper[Request]
+    doorkeeper: InSession[Request]
     bound: Binding[Request, Response]
     prefix: str
 

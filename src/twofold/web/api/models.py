@@ -238,3 +238,12 @@ class Problem(Answered):
     def written(self) -> str:
         """The body, with what there is to say and nothing else."""
         return self.model_dump_json(exclude_none=True)
+
+
+class Asked(Problem):
+    """A password was right, and the code is to be sent to `at`, with the `challenge`."""
+
+    challenge: str
+    factors: list[str]
+    expires_at: datetime
+    at: str
