@@ -179,6 +179,33 @@ def test_each_application_of_the_frameworks_page_runs_by_itself(
     assert client.get("/mfa/challenge").status_code == 200
 
 
+def test_the_application_with_tokens_asks_for_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from starlette.testclient import TestClient
+
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "shop"}
+    run("docs/frameworks.md", 3, names)
+    mfa = MFA(names["engine"], names["settings"])
+    with names["engine"].begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO users (id, subject, created_at) VALUES (1, 'ada@example.com', '2026-01-01 00:00:00')"
+        )
+    client = TestClient(names["app"], base_url="https://testserver")
+    form = {"username": "ada@example.com", "password": "correct horse"}
+    before = {"authorization": f"Bearer {client.post('/token', data=form).json()['access_token']}"}
+    assert client.get("/me", headers=before).json() == 1
+    phone = TOTP(mfa.totp.begin(1, account_name="ada@example.com").secret)
+    enrolled = mfa.totp.confirm(1, phone.now())
+    waiting = client.post("/token", data=form)
+    assert (waiting.status_code, waiting.json()["reason"]) == (403, "login_waits")
+    sent = {"challenge": waiting.json()["challenge"], "code": enrolled.backup_codes[0]}
+    token = client.post(waiting.json()["at"], json=sent).json()["session"]["access_token"]
+    assert client.get("/export", headers={"authorization": f"Bearer {token}"}).json() == {
+        "everything of": "ada@example.com"
+    }
+    assert 500 < len(names["read"](token)["twofold"]) < 1000
+
+
 def test_the_pages_page_mounts_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from fastapi import FastAPI
     from starlette.testclient import TestClient
