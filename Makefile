@@ -12,7 +12,7 @@ help: ## list these targets
 run: .venv/.ready ## the sample application with Twofold, on http://localhost:8000
 	@$(BIN)/python -m examples.sample
 
-test: .venv/.ready ## the suite, on SQLite, PostgreSQL and MariaDB
+test: .venv/.ready .venv/typescript/.ready ## the suite, on SQLite, PostgreSQL and MariaDB
 	@$(BIN)/python -m pytest
 
 .PHONY: quick
@@ -67,6 +67,10 @@ lock: .venv/.ready ## pin the newest versions that pyproject.toml admits
 
 clean: ## remove the virtual environment and the embedded databases
 	rm -rf .venv .venv-boot var
+
+# The compiler of the client in TypeScript. Without it the tests go on, and say what they left out.
+.venv/typescript/.ready: tests/typescript/package-lock.json | .venv/.ready
+	@$(BIN)/python -m tests.typescript
 
 # What installs the rest is held to the hashes of the same lock.
 # uv reads no pip configuration: where an index is set for pip alone, pip itself does the same work, more slowly.

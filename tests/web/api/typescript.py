@@ -71,7 +71,8 @@ _END = """\
     if (isApp && this.proof !== null) headers["Twofold-Proof"] = this.proof;
     if (!isApp && this.#csrf !== null) headers["X-CSRF-Token"] = this.#csrf;
     const asked = Object.entries(sent.query ?? {}).filter(([, value]) => value !== undefined);
-    const query = asked.length === 0 ? "" : `?${new URLSearchParams(asked.map(([name, value]) => [name, `${value}`]))}`;
+    const pairs = asked.map(([name, value]): [string, string] => [name, `${value}`]);
+    const query = pairs.length === 0 ? "" : `?${new URLSearchParams(pairs)}`;
     const init: RequestInit = { method, headers, credentials: isApp ? "omit" : "same-origin" };
     if (sent.body !== undefined) init.body = JSON.stringify(sent.body);
     const response = await (this.#options.fetch ?? fetch)(`${this.#base}/api${path}${query}`, init);
