@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PAGE = ROOT / "docs" / "observing.md"
 _BEGIN, _END = "<!-- lines -->\n", "<!-- /lines -->\n"
 # What a migration says is for whoever runs it.
-_OF_MIGRATIONS = ("migrations/", "schema/add_mfa_tables.py")
+_OF_MIGRATIONS = ("migrations/", "schema/making.py")
 
 
 def table() -> str:

@@ -26,6 +26,7 @@ from tests.schema.snapshot import snapshot
 from twofold.database import create_engine
 from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError, SchemaDrift
 from twofold.schema import commands, spec
+from twofold.schema.history import FOUR, History
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,17 +59,17 @@ def alembic(*arguments: str, folder: Path, url: str | None = None) -> tuple[int,
     return process.returncode, output + errors
 
 
-def packaged(*x: str) -> Config:
+def packaged(*x: str, history: History = FOUR) -> Config:
     """The migrations as they come with the package, without an alembic.ini; `x` are the arguments of -x."""
     config = Config(output_buffer=StringIO(), cmd_opts=Namespace(x=list(x)))
-    config.set_main_option("script_location", "twofold:migrations")
+    config.set_main_option("script_location", history.scripts)
     config.set_main_option("path_separator", "os")
     return config
 
 
-def offline(url: str, *x: str) -> str:
+def offline(url: str, *x: str, history: History = FOUR) -> str:
     """What `alembic upgrade head --sql` writes for a database."""
-    config = packaged(*x)
+    config = packaged(*x, history=history)
     config.attributes["settings"] = Settings(database_url=SecretStr(url))
     command.upgrade(config, "head", sql=True)
     assert isinstance(config.output_buffer, StringIO)

@@ -14,7 +14,8 @@ from tests.schema.rows import contents, unchanged
 from tests.schema.snapshot import snapshot
 from twofold import MFA
 from twofold.errors import SchemaDrift
-from twofold.schema import adoption, commands, history, spec
+from twofold.schema import adoption, commands, spec
+from twofold.schema.history import FOUR, HOSTS
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
@@ -62,27 +63,27 @@ def test_a_blind_stamp_is_found_planned_repaired_and_can_be_taken_back(database:
 
 
 def test_a_stamp_in_the_hosts_own_history_moves_to_ours(database: Database) -> None:
-    happen(database, stamped=history.HOSTS)
+    happen(database, stamped=HOSTS)
     with database.engine().begin() as connection:
-        connection.exec_driver_sql(f"INSERT INTO {history.HOSTS} VALUES ('the hosts own')")
+        connection.exec_driver_sql(f"INSERT INTO {HOSTS} VALUES ('the hosts own')")
     engine = database.engine()
     assert adoption.plan(engine, SETTINGS).elsewhere == (spec.REVISION,)
     adoption.apply(engine, SETTINGS, allow=["heavy"])
     assert adoption.plan(engine, SETTINGS).is_done
     with engine.connect() as connection:
-        left = connection.exec_driver_sql(f"SELECT version_num FROM {history.HOSTS}").scalars().all()
+        left = connection.exec_driver_sql(f"SELECT version_num FROM {HOSTS}").scalars().all()
     assert left == ["the hosts own"]
     assert commands.current(engine) == spec.REVISION
 
 
 def test_a_host_whose_history_has_the_tables_keeps_it(database: Database) -> None:
-    happen(database, stamped=history.HOSTS)
+    happen(database, stamped=HOSTS)
     engine = database.engine()
     adoption.apply(engine, SETTINGS, allow=["heavy"], leave_history=True)
     assert commands.current(engine) is None
     assert adoption.plan(engine, SETTINGS, leave_history=True).is_done
     with engine.connect() as connection:
-        assert history.elsewhere(connection) == (spec.REVISION,)
+        assert FOUR.elsewhere(connection) == (spec.REVISION,)
 
 
 def test_what_comes_after_the_structure_finds_it_ready_and_unrecorded(database: Database) -> None:
@@ -148,7 +149,7 @@ def test_rows_that_stand_in_the_way_are_shown_and_left_alone(
 
 @pytest.mark.backends("postgresql")
 def test_people_read_what_differs_what_is_done_about_it_and_are_asked_once(database: Database) -> None:
-    happen(database, stamped=history.HOSTS)
+    happen(database, stamped=HOSTS)
     shell = Shell({"database_url": database.url})
     plan = shell("db", "adopt").out
     for said in (

@@ -12,8 +12,9 @@ from tests.schema.drifts import DRIFTS, Drift
 from tests.schema.incident import happen, models, older, stamp
 from tests.schema.rows import contents, fill, unchanged
 from tests.schema.snapshot import snapshot
-from twofold.schema import adoption, commands, history, spec
+from twofold.schema import adoption, commands, spec
 from twofold.schema.conformity.findings import Verdict
+from twofold.schema.history import FOUR, HOSTS
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def conforms(
 def test_the_script_of_the_incident_leads_another_copy_to_the_revision(
     copies: Callable[[Callable[[Database], None]], tuple[Database, Database]],
 ) -> None:
-    asked, other = copies(lambda database: happen(database, rows=50, stamped=history.HOSTS))
+    asked, other = copies(lambda database: happen(database, rows=50, stamped=HOSTS))
     untouched = snapshot(asked)
     written = Shell({"database_url": asked.url})("db", "adopt", "--sql")
     assert written.code == 0
@@ -68,7 +69,7 @@ def test_the_script_of_the_incident_leads_another_copy_to_the_revision(
     before = contents(other)
     conforms(other, before, run(written.out, other))
     with other.engine().connect() as connection:
-        assert history.elsewhere(connection) == ()
+        assert FOUR.elsewhere(connection) == ()
 
 
 def test_people_come_along_after_the_script_with_rights_on_rows_alone(

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
-from twofold.schema import catalog, place, spec
+from twofold.schema import catalog, place
+from twofold.schema.history import OURS
 from twofold.schema.users.referenced import obstacle
 from twofold.schema.users.users import parent
 from twofold.settings import users_parts
@@ -131,4 +132,4 @@ def _tables(connection: sa.Connection) -> list[_Table]:
             named = {"schema": connection.scalar(sa.text("SELECT database()"))}
             rows = connection.execute(_MARIADB, named)
     found = (_Table(None if row.here else str(row.schema), str(row.name), bool(row.is_ours)) for row in rows)
-    return [table for table in found if table.name not in spec.NAMES]
+    return [table for table in found if table.name not in OURS]

@@ -10,20 +10,29 @@ import sqlalchemy as sa
 
 from twofold.errors import ConfigurationError
 from twofold.metadata import POSTGRESQL_INDEX, UsersColumn
-from twofold.schema import spec
+from twofold.schema.history import EVERY, FOUR, OURS, PASSKEYS, History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-FILE_NAME = f"{spec.REVISION}_add_mfa_tables.py"
-_TEXT = '''"""Add MFA tables for two-factor authentication.
+FILE_NAME = f"{FOUR.revision}_add_mfa_tables.py"
+_WRITTEN = {
+    FOUR.revision: (FILE_NAME, "add_mfa_tables", "Add MFA tables for two-factor authentication."),
+    PASSKEYS.revision: (
+        f"{PASSKEYS.revision}_add_the_table_of_passkeys.py",
+        "add_passkeys_table",
+        "Add the table of passkeys.",
+    ),
+}
+"""Of each history: the file that is written for it, the module that the file calls, and what the file is about."""
+_TEXT = '''"""{about}
 
 Revision ID: {revision}
 Revises: {after}
 """
 
-from twofold.schema import add_mfa_tables
+from twofold.schema import {module}
 
 revision = "{revision}"
 down_revision = {down_revision}
@@ -32,11 +41,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    add_mfa_tables.upgrade({users})
+    {module}.upgrade({users})
 
 
 def downgrade() -> None:
-    add_mfa_tables.downgrade()
+    {module}.downgrade()
 '''
 
 
@@ -45,12 +54,12 @@ def include_name(
 ) -> Callable[[str | None, str, Mapping[Any, str | None]], bool]:
     """Make the `include_name` of an env.py: autogenerate leaves alone what is Twofold's.
 
-    Give it your `target_metadata`. Twofold's version table is never seen, the four tables only where
-    `twofold.tables(metadata)` has made them yours; an index that PostgreSQL alone has is in no metadata.
+    Give it your `target_metadata`. Twofold's version tables are never seen, its other tables only
+    where `twofold.tables(metadata)` has made them yours; an index that PostgreSQL alone has is in no metadata.
     """
     sources = [metadata] if isinstance(metadata, sa.MetaData) else metadata or []
     yours = {name for source in sources for name in source.tables}
-    hidden = {"table": {spec.VERSION_TABLE, *spec.NAMES} - yours, "index": {POSTGRESQL_INDEX}}
+    hidden = {"table": {*(one.version_table for one in EVERY), *OURS} - yours, "index": {POSTGRESQL_INDEX}}
 
     def include(name: str | None, kind: str, parents: Mapping[Any, str | None]) -> bool:
         return parents.get("schema_name") is not None or name not in hidden.get(kind, ())
@@ -58,21 +67,24 @@ def include_name(
     return include
 
 
-def write_revision(folder: Path, after: str, users: str) -> Path:
-    """Write revision 769e76ff65d7 into a host's history behind `after`, its newest one, and return the file.
+def write_revision(folder: Path, after: str, users: str, *, history: History = FOUR) -> Path:
+    """Write the revision of a history into a host's own behind `after`, its newest one, and return the file.
 
     `after` may be `head`, or `base` in an empty folder. The host's revisions are read and not run. Raises
     ConfigurationError, with nothing written, where the history would fork or a file is in the way.
     """
     UsersColumn.parse(users)
-    behind = _behind(folder, after)
+    behind = _behind(folder, after, history.revision)
+    name, module, about = _WRITTEN[history.revision]
     text = _TEXT.format(
-        revision=spec.REVISION,
+        about=about,
+        module=module,
+        revision=history.revision,
         after=behind or "nothing",
         down_revision="None" if behind is None else json.dumps(behind),
         users=json.dumps(users),
     )
-    file = folder / FILE_NAME
+    file = folder / name
     try:
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
@@ -83,13 +95,13 @@ def write_revision(folder: Path, after: str, users: str) -> Path:
     return file
 
 
-def _behind(folder: Path, after: str) -> str | None:
+def _behind(folder: Path, after: str, revision: str) -> str | None:
     """The revision that the new one follows; None for none."""
     if not folder.is_dir():
         raise ConfigurationError(f"There is no folder {folder}; name the one that holds your revisions.")
     history = dict(_history(folder))
-    if spec.REVISION in history:
-        raise ConfigurationError(f"Revision {spec.REVISION} is in {folder} already.")
+    if revision in history:
+        raise ConfigurationError(f"Revision {revision} is in {folder} already.")
     if not history:
         if after == "base":
             return None

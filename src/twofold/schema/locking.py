@@ -9,13 +9,14 @@ from __future__ import annotations
 import random
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from twofold.errors import DatabaseUnavailable
-from twofold.schema import place, spec
+from twofold.schema import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,16 +29,17 @@ _POSTGRESQL_KEY = int.from_bytes(b"twofold", "big")
 _BUSY = {"55P03", "40P01", 1205, 1213, "SQLITE_BUSY"}
 
 
-def take(connection: sa.Connection, work: Callable[[], None]) -> None:
+def take(connection: sa.Connection, work: Callable[[], None], version_table: str | None = None) -> None:
     """Do the work alone, all of it or nothing. Raises LockTimeout when the turn does not come within a minute.
 
     MariaDB commits at every DDL statement, so what was done there before a failure stays; what is done is whole tables,
-    and the next run goes on from them. A connection that is in a transaction already keeps its own rules.
+    and the next run goes on from them; a `version_table` that the work has made goes again. A connection that is in a
+    transaction already keeps its own rules.
     """
     if connection.in_transaction():
         return work()
     turns = {"postgresql": _postgresql, "sqlite": _sqlite}
-    turn = turns.get(connection.dialect.name, _mariadb)
+    turn = turns.get(connection.dialect.name, partial(_mariadb, version_table=version_table))
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -140,22 +142,24 @@ def _mariadb_lock() -> sa.ColumnElement[Any]:
 
 
 @contextmanager
-def _mariadb(connection: sa.Connection) -> Iterator[None]:
+def _mariadb(connection: sa.Connection, version_table: str | None) -> Iterator[None]:
     lock = _mariadb_lock()
     with connection.begin():
         usual = connection.scalar(sa.text("SELECT @@SESSION.lock_wait_timeout"))
         if not connection.scalar(sa.select(sa.func.get_lock(lock, 0))):
             raise _NotYet
-        versions = sa.Table(spec.VERSION_TABLE, sa.MetaData(), schema=place.ours(connection))
-        had_versions = sa.inspect(connection).has_table(versions.name, versions.schema)
+        made = None
+        if version_table is not None:
+            versions = sa.Table(version_table, sa.MetaData(), schema=place.ours(connection))
+            made = None if sa.inspect(connection).has_table(versions.name, versions.schema) else versions
     try:
         with connection.begin():
             connection.exec_driver_sql(f"SET SESSION lock_wait_timeout = {_LOCK_WAIT['mariadb']}")
             yield
     except BaseException:
-        if not had_versions and connection.closed is False and not connection.invalidated:
+        if made is not None and connection.closed is False and not connection.invalidated:
             with connection.begin():
-                connection.execute(sa.schema.DropTable(versions, if_exists=True))
+                connection.execute(sa.schema.DropTable(made, if_exists=True))
         raise
     finally:
         if not connection.invalidated:

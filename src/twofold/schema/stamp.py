@@ -8,15 +8,18 @@ from alembic import context
 
 from twofold import lines
 from twofold.errors import SchemaDrift
-from twofold.schema import spec
 from twofold.schema.conformity.verifier import verify
 from twofold.schema.failures import refusal_as_command_error
+from twofold.schema.history import EVERY
 from twofold.schema.users.users import configured
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    import sqlalchemy as sa
     from alembic.runtime.migration import MigrationContext, MigrationInfo
+
+    from twofold.schema.history import History
 
 OVERRIDE = "twofold_unverified_stamp"
 
@@ -30,13 +33,19 @@ def refuse_unverified(
 ) -> None:
     """Veto `alembic stamp 769e76ff65d7` on tables that do not conform. For `on_version_apply` of an env.py.
 
+    The revision of the table of passkeys is asked of that table in the same way.
+
     `-x twofold_unverified_stamp=yes` overrides it, and is logged.
     """
-    if ctx.as_sql or not (step.is_stamp and step.is_upgrade and spec.REVISION in step.up_revision_ids):
+    if ctx.as_sql or ctx.connection is None or not (step.is_stamp and step.is_upgrade):
         return
-    if ctx.connection is None:
-        return
-    report = verify(ctx.connection, configured(context.config))
+    for history in EVERY:
+        if history.revision in step.up_revision_ids:
+            _refuse(ctx.connection, history)
+
+
+def _refuse(connection: sa.Connection, history: History) -> None:
+    report = verify(connection, configured(context.config), history)
     if report.conforms:
         return
     if context.get_x_argument(as_dictionary=True).get(OVERRIDE) == "yes":
@@ -46,5 +55,5 @@ def refuse_unverified(
     try:
         report.raise_if_drifted()
     except SchemaDrift as drift:
-        message = f"Revision {spec.REVISION} was not recorded. {drift}"
+        message = f"Revision {history.revision} was not recorded. {drift}"
         raise SchemaDrift(message, drift.differences) from None

@@ -79,6 +79,7 @@ def _of_the_database(terminal: Terminal, *, has_keys: bool) -> Iterator[Check]:
     yield from _checked("users", lambda: tables.users(terminal))
     conforming = tuple(_checked("schema", lambda: tables.schema(terminal)))
     yield from conforming
+    yield from _checked("passkeys", lambda: tables.passkeys(terminal))
     yield from _checked("row security", lambda: tables.row_security(terminal))
     if not _are_well(conforming, "schema"):
         return

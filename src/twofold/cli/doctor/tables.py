@@ -10,8 +10,9 @@ from twofold.account import hiding
 from twofold.cli.doctor.check import Check
 from twofold.cli.shown import counted
 from twofold.metadata import UsersColumn
-from twofold.schema import commands, founding, history, place, spec
+from twofold.schema import commands, founding, place, spec
 from twofold.schema.failures import as_mfa_errors
+from twofold.schema.history import EVERY, FOUR, HOSTS, OURS, PASSKEYS
 from twofold.schema.users.referenced import obstacle
 from twofold.schema.users.users import as_spelled, parent
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _NAMED = 3
 _OWN_USERS = {"id", "subject", "created_at"}
-_OURS = {"users", "alembic_version", spec.VERSION_TABLE, *spec.NAMES}
+_OURS = {"users", HOSTS, *(one.version_table for one in EVERY), *OURS}
 _ANEW = f"DELETE FROM {spec.VERSION_TABLE}; then twofold db upgrade"  # noqa: S608 -- Shown, not executed.
 
 
@@ -67,7 +68,7 @@ def schema(terminal: Terminal) -> Iterator[Check]:
         yield Check("schema", "ok", "The four tables conform to the revision.")
         return
     with as_mfa_errors(), terminal.engine.connect() as connection:
-        is_recorded = spec.REVISION in history.every(connection)
+        is_recorded = spec.REVISION in FOUR.every(connection)
     if report.nothing_there:
         # Alembic skips a revision that is recorded as applied, so the record has to go first.
         step = _ANEW if is_recorded else "twofold db upgrade"
@@ -82,8 +83,8 @@ def schema(terminal: Terminal) -> Iterator[Check]:
 def revision(terminal: Terminal) -> Iterator[Check]:
     """Check that the recorded revision is the one that the tables conform to."""
     with as_mfa_errors(), terminal.engine.connect() as connection:
-        found, elsewhere = history.every(connection), history.elsewhere(connection)
-    unknown = [one for one in found if one not in {spec.REVISION, spec.USERS_REVISION}]
+        found, elsewhere = FOUR.every(connection), FOUR.elsewhere(connection)
+    unknown = [one for one in found if one not in FOUR.revisions]
     if len(found) > 1:
         message = f"{spec.VERSION_TABLE} has {len(found)} rows, and a history has one: {', '.join(found)}."
         yield Check("revision", "wrong", message, _ANEW)
@@ -93,11 +94,35 @@ def revision(terminal: Terminal) -> Iterator[Check]:
     elif spec.REVISION in found:
         yield Check("revision", "ok", f"Revision {spec.REVISION} is recorded.")
     elif spec.REVISION in elsewhere:
-        yield Check("revision", "ok", f"Revision {spec.REVISION} is recorded in your own {history.HOSTS}.")
+        yield Check("revision", "ok", f"Revision {spec.REVISION} is recorded in your own {HOSTS}.")
     else:
         message = f"The tables conform to revision {spec.REVISION}, which {spec.VERSION_TABLE} does not record."
         step = "twofold db upgrade, unless your own history made them (docs/hosts.md)"
         yield Check("revision", "note", message, step)
+
+
+def passkeys(terminal: Terminal) -> Iterator[Check]:
+    """Check the table of passkeys and its recorded revision, where the database has either; it need not."""
+    report = commands.verify(terminal.engine, terminal.settings, history=PASSKEYS)
+    with as_mfa_errors(), terminal.engine.connect() as connection:
+        is_recorded = PASSKEYS.revision in (*PASSKEYS.every(connection), *PASSKEYS.elsewhere(connection))
+    if report.conforms:
+        message = "The table of passkeys conforms to its revision."
+        if is_recorded:
+            yield Check("passkeys", "ok", message)
+        else:
+            step = f"{PASSKEYS.twofold('upgrade')}, unless your own history made it (docs/hosts.md)"
+            yield Check("passkeys", "note", f"{message} {PASSKEYS.version_table} does not record it.", step)
+    elif not commands.has(terminal.engine, PASSKEYS):
+        # A table of this name may be the application's own.
+        return
+    elif report.nothing_there:
+        step = f"DELETE FROM {PASSKEYS.version_table}; then {PASSKEYS.twofold('upgrade')}"  # noqa: S608 -- Shown, not executed.
+        yield Check("passkeys", "wrong", "The table of passkeys is recorded and not there.", step)
+    else:
+        number = counted(len(report.drift), "difference")
+        message = f"The table of passkeys differs from its revision: {number}."
+        yield Check("passkeys", "wrong", message, PASSKEYS.twofold("verify"))
 
 
 def row_security(terminal: Terminal) -> Iterator[Check]:

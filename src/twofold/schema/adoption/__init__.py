@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 
 from twofold import pooler
 from twofold.errors import ConfigurationError, SchemaDrift
-from twofold.schema import commands, history, locking, spec
+from twofold.schema import commands, locking
 from twofold.schema.adoption.perform import perform, prepare
 from twofold.schema.adoption.planner import TRIES, of_before, survey
 from twofold.schema.adoption.progress import watched
 from twofold.schema.adoption.script import place, written
 from twofold.schema.failures import as_mfa_errors
+from twofold.schema.history import FOUR, History, leave
 from twofold.schema.plan.plan import HEAVY
 from twofold.schema.sight import Moved, Sight, reading, steady
 
@@ -47,9 +48,12 @@ class Refused(SchemaDrift):
     """The plan cannot be carried out whole, so nothing was changed; `plan` says why."""
 
     def __init__(self, plan: Plan) -> None:
+        of = plan.history
         asked = (f"{step}: needs {' '.join(f'--allow {kind}' for kind in step.kinds)}" for step in plan.refused)
         differences = [*map(str, plan.blocked), *asked]
-        super().__init__("The tables were not adopted; nothing was changed.", differences)
+        super().__init__(
+            f"{of.about.capitalize()} {of.agree('were', 'was')} not adopted; nothing was changed.", differences
+        )
         self.plan = plan
 
 
@@ -85,7 +89,14 @@ def kinds(named: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def plan(engine: sa.Engine, settings: Settings, *, allow: Iterable[str] = (), leave_history: bool = False) -> Plan:
+def plan(
+    engine: sa.Engine,
+    settings: Settings,
+    *,
+    allow: Iterable[str] = (),
+    leave_history: bool = False,
+    history: History = FOUR,
+) -> Plan:
     """What `apply` would do. Reads the catalog, and a bounded number of rows; changes nothing.
 
     What only trying tells is tried on an empty temporary table, or on SQLite in memory.
@@ -93,21 +104,25 @@ def plan(engine: sa.Engine, settings: Settings, *, allow: Iterable[str] = (), le
     `leave_history` says that the host's own Alembic history has the tables, so that nothing is recorded or moved.
     """
     with as_mfa_errors(), reading(engine) as connection:
-        return survey(connection, settings, kinds(allow), leave_history=leave_history)
+        return survey(connection, settings, kinds(allow), leave_history=leave_history, history=history)
 
 
-def script(engine: sa.Engine, settings: Settings, *, leave_history: bool = False) -> tuple[Plan, str]:
+def script(
+    engine: sa.Engine, settings: Settings, *, leave_history: bool = False, history: History = FOUR
+) -> tuple[Plan, str]:
     """The plan, and the script of it for psql, mariadb or sqlite3, with every heavy step. Changes nothing.
 
     Raises Refused where somebody has to decide first, ConfigurationError where the database is empty.
     """
     with as_mfa_errors(), reading(engine) as connection:
-        found = survey(connection, settings, frozenset(HEAVY), leave_history=leave_history, for_another_role=True)
+        every = frozenset(HEAVY)
+        found = survey(connection, settings, every, leave_history=leave_history, for_another_role=True, history=history)
         if found.blocked:
             raise Refused(found)
         if found.is_for_upgrade:
             raise ConfigurationError(
-                "The database is empty, so there is nothing to adopt: `alembic upgrade head --sql` writes its script."
+                "The database is empty, so there is nothing to adopt: "
+                f"`{history.alembic('upgrade head --sql')}` writes its script."
             )
         return found, written(found, place(connection))
 
@@ -120,6 +135,7 @@ def apply(
     leave_history: bool = False,
     on_progress: Callable[[Progress], None] = _silent,
     after_structure: Sequence[Callable[[sa.Engine, Settings], None]] = (),
+    history: History = FOUR,
 ) -> Adopted:
     """Carry the plan out, one step in one transaction, and record the revision.
 
@@ -136,7 +152,7 @@ def apply(
     allowed = kinds(allow)
 
     def planned(connection: sa.Connection) -> Plan:
-        found = survey(connection, settings, allowed, leave_history=leave_history)
+        found = survey(connection, settings, allowed, leave_history=leave_history, history=history)
         if found.blocked or found.refused:
             raise Refused(found)
         return found
@@ -203,13 +219,13 @@ def _structure(
 
 def _record(engine: sa.Engine, settings: Settings, found: Plan) -> Report:
     """The ordinary upgrade verifies and records; what was recorded before is verified all the same."""
-    report = None
-    if found.records and found.recorded != spec.REVISION:
-        report = commands.upgrade(engine, settings)
+    report, history = None, found.history
+    if found.records and found.recorded != history.revision:
+        report = commands.upgrade(engine, settings, history=history)
     if report is None:
-        report = commands.verify(engine, settings)
+        report = commands.verify(engine, settings, history=history)
         report.raise_if_drifted()
     if found.elsewhere:
         with as_mfa_errors(), engine.begin() as connection:
-            history.leave(connection, found.elsewhere)
+            leave(connection, found.elsewhere)
     return report

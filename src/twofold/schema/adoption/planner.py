@@ -11,11 +11,12 @@ from sqlalchemy.exc import NoResultFound
 
 from twofold.errors import ConfigurationError
 from twofold.metadata import UsersColumn
-from twofold.schema import founding, history, place, spec
+from twofold.schema import founding, place, spec
 from twofold.schema.adoption import mariadb, postgresql, preflight, rights, sqlite
 from twofold.schema.conformity import verifier
 from twofold.schema.conformity.findings import Finding, Verdict
 from twofold.schema.dependants import find
+from twofold.schema.history import FOUR, HOSTS, History
 from twofold.schema.plan.plan import Blocker, Change, Lock, Plan, Size, Step, Subject
 from twofold.schema.users.referenced import obstacle
 from twofold.schema.users.users import as_spelled, column, live_type
@@ -59,10 +60,12 @@ def survey(
     *,
     leave_history: bool = False,
     for_another_role: bool = False,
+    history: History = FOUR,
 ) -> Plan:
-    """Everything that lies between this database and the revision. Reads the catalog, and a bounded number of rows.
+    """Everything that lies between this database and the revision of a history.
 
-    What is for another role to carry out does not ask for the rights of this one.
+    Reads the catalog, and a bounded number of rows. What is for another role to carry out does not ask for the rights
+    of this one.
     """
     named = UsersColumn.parse(settings.users)
     if place.translated(connection, None) is not None:
@@ -71,17 +74,23 @@ def survey(
             "database, is theirs, in the place of a schema_translate_map."
         )
     planned = partial(
-        _survey, connection, named, allowed, leave_history=leave_history, for_another_role=for_another_role
+        _survey,
+        connection,
+        named,
+        allowed,
+        leave_history=leave_history,
+        for_another_role=for_another_role,
+        history=history,
     )
     for _ in range(TRIES - 1):
-        relations = verifier.read(connection)
+        relations = verifier.read(connection, history)
         # What was there when the tables were read may be gone, where somebody else changes them.
         with suppress(NoResultFound):
             found = planned(relations)
             # And what is blocked may have been tried on a table that is another one by now.
-            if not found.blocked or verifier.read(connection) == relations:
+            if not found.blocked or verifier.read(connection, history) == relations:
                 return found
-    return planned(verifier.read(connection))
+    return planned(verifier.read(connection, history))
 
 
 def _survey(
@@ -92,31 +101,34 @@ def _survey(
     *,
     leave_history: bool,
     for_another_role: bool,
+    history: History,
 ) -> Plan:
     parent = users_table(connection, named)
     users = as_spelled(named, parent)
-    report = verifier.judge(users, parent, relations, connection.dialect.name)
+    report = verifier.judge(users, parent, relations, connection.dialect.name, history)
     in_the_way = obstacle(users, parent, connection.dialect.name)
     is_fresh = report.nothing_there and _is_founded(connection, named, parent)
     recorded = history.recorded(connection)
     # The ordinary upgrade makes what an empty database lacks, users included, unless it takes it for done.
-    drift = () if is_fresh and recorded != spec.REVISION else report.drift
+    drift = () if is_fresh and recorded != history.revision else report.drift
     steps_of_users: dict[str, str] = {}
     if in_the_way:
         remedy = founding.remedy(connection, named) if parent is None else in_the_way.step
         steps_of_users = {users.table_key: remedy}
-    blocked = [_blocker(finding, steps_of_users) for finding in drift if finding.verdict is Verdict.BLOCKED]
-    steps = list(_repairs(connection, users, parent, relations, drift))
+    remedies = {**_REMEDIES, **history.remedies}
+    blocked = [_blocker(finding, steps_of_users, remedies) for finding in drift if finding.verdict is Verdict.BLOCKED]
+    blocked += _beneath(connection, history)
+    steps = list(_repairs(connection, users, parent, relations, drift, history))
     elsewhere = () if leave_history else history.elsewhere(connection)
-    written = [] if leave_history or recorded == spec.REVISION else [spec.VERSION_TABLE]
-    written += [history.HOSTS] if elsewhere else []
+    written = [] if leave_history or recorded == history.revision else [history.version_table]
+    written += [HOSTS] if elsewhere else []
     if not for_another_role:
         blocked += rights.missing(connection, users, parent, steps, written)
     blocked += dict.fromkeys(one for step in steps for one in preflight.ask(connection, step))
     blocked += dict.fromkeys(find.blocking(connection, steps))
-    if recorded != spec.REVISION or steps:
-        blocked += _foreign_clock(connection, users, relations)
-    sizes = {name: _size(connection, name) for name in spec.NAMES if name in report.present}
+    if recorded != history.revision or steps:
+        blocked += _foreign_clock(connection, users, relations, history)
+    sizes = {name: _size(connection, name) for name in history.names if name in report.present}
     return Plan(
         report,
         tuple(steps),
@@ -135,9 +147,18 @@ def _is_founded(connection: sa.Connection, users: UsersColumn, parent: Relation 
     return parent is None and str(users) == "users.id" and founding.is_empty(connection)
 
 
-def _blocker(finding: Finding, remedies: Mapping[str, str]) -> Blocker:
+def _beneath(connection: sa.Connection, history: History) -> Iterator[Blocker]:
+    """The tables of another history that come first."""
+    if (beneath := history.beneath) is None:
+        return
+    if absent := [name for name, relation in verifier.read(connection, beneath).items() if relation is None]:
+        problem = f"it comes after {', '.join(absent)}, and they are not there"
+        yield Blocker(history.names[0], "order", problem, f"Make them first: {beneath.twofold('upgrade')}")
+
+
+def _blocker(finding: Finding, of_tables: Mapping[str, str], of_kinds: Mapping[str, str]) -> Blocker:
     """A finding with its remedy: that of its table, where there is one, else that of its kind."""
-    remedy = remedies.get(finding.table) or _REMEDIES.get(finding.aspect, "Change it by hand.")
+    remedy = of_tables.get(finding.table) or of_kinds.get(finding.aspect, "Change it by hand.")
     return Blocker(finding.table, finding.what, f"{finding.found}, expected: {finding.expected}", remedy)
 
 
@@ -147,6 +168,7 @@ def _repairs(
     parent: Relation | None,
     relations: Mapping[str, Relation | None],
     drift: tuple[Finding, ...],
+    history: History,
 ) -> Iterator[Step]:
     # What cannot refer to the users yet is not asked who refers to none of them.
     foreign = {one.table for one in drift if one.subject == "user_id" and one.verdict is Verdict.BLOCKED}
@@ -157,7 +179,7 @@ def _repairs(
     ]
     if not repairable or obstacle(users, parent, connection.dialect.name) is not None:
         return
-    for expected in spec.tables(column(users, live_type(connection, users))):
+    for expected in history.tables(column(users, live_type(connection, users))):
         mine = tuple(finding for finding in repairable if finding.table == expected.name)
         relation = relations[expected.name]
         if relation is None:
@@ -188,12 +210,12 @@ def _missing_table(connection: sa.Connection, expected: sa.Table, users: UsersCo
 
 
 def _foreign_clock(
-    connection: sa.Connection, users: UsersColumn, relations: Mapping[str, Relation | None]
+    connection: sa.Connection, users: UsersColumn, relations: Mapping[str, Relation | None], history: History
 ) -> Iterator[Blocker]:
     """Where a column cannot say its zone, only its newest rows can."""
     if connection.dialect.name == "postgresql":
         return
-    for expected in spec.tables(column(users, sa.BigInteger())):
+    for expected in history.tables(column(users, sa.BigInteger())):
         relation = relations[expected.name]
         live = None if relation is None or "id" not in relation.columns else relation.columns.get("created_at")
         if relation is None or live is None or live.type.family != "moment":
@@ -207,7 +229,7 @@ def _foreign_clock(
 
 def _legacy_rows(connection: sa.Connection, relations: Mapping[str, Relation | None]) -> int:
     """How many users have a row that Twofold never wrote: all of them, where what it would write is not there yet."""
-    relation = relations[spec.NAMES[0]]
+    relation = relations.get(spec.NAMES[0])
     if relation is None or relation.kind != "table":
         return 0
     return of_before(connection, is_sealed=relation.columns.keys() >= {"state_mac", "event_count"})

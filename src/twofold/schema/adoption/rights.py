@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from twofold.schema import history
+from twofold.schema.history import is_there
 from twofold.schema.plan.plan import Blocker
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _postgresql(
             grant = f"ALTER TABLE {row.name} OWNER TO {connection.dialect.identifier_preparer.quote(row.me)}"
             problem = f"PostgreSQL lets only its owner change a table, and that is {row.owner}"
             yield Blocker(table, "rights", problem, f"Connect as {row.owner}, or give the table away ({grant};).")
-    there = {name for name in recorded_in if history.is_there(connection, name)}
+    there = {name for name in recorded_in if is_there(connection, name)}
     makes = any(statement.startswith(_MAKES) for step in steps for statement in step.statements)
     if makes or set(recorded_in) - there:
         for row in asked(_CREATES):
@@ -111,8 +111,8 @@ def _mariadb(connection: sa.Connection, steps: Sequence[Step], recorded_in: Sequ
     for step in steps:
         needed.setdefault(step.table, set()).update({"ALTER", "CREATE"} if step.kind == "table" else {"ALTER"})
     for name in recorded_in:
-        is_there = history.is_there(connection, name)
-        needed.setdefault(name, set()).update(_RECORDING if is_there else {"CREATE", "DROP", *_RECORDING})
+        exists = is_there(connection, name)
+        needed.setdefault(name, set()).update(_RECORDING if exists else {"CREATE", "DROP", *_RECORDING})
     for table, rights in needed.items():
         granted = set(connection.execute(_GRANTED, {"me": me, "table": table}).scalars())
         if lacks := ", ".join(sorted(rights - granted)):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from twofold.schema import history, spec
 from twofold.schema.adoption.perform import STRICT, UNLIMITED
 from twofold.schema.conformity.findings import Verdict
+from twofold.schema.history import HOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,10 +82,10 @@ def written(plan: Plan, where: Place) -> str:
 def _head(plan: Plan, where: Place) -> str:
     made = [step.table for step in plan.steps if step.kind == "table"]
     lines = [
-        f"From tables that exist to revision {spec.REVISION}: {len(plan.steps)} steps for {where.database}.",
+        f"From tables that exist to revision {plan.history.revision}: {len(plan.steps)} steps for {where.database}.",
         f"Run it with: {_RUNS[where.dialect]}",
         "It was written from the catalog of that moment. It stops at the first error, and what it did before stays:",
-        "write it anew then (twofold db adopt --sql), and run that one.",
+        f"write it anew then ({plan.history.twofold('adopt')} --sql), and run that one.",
     ]
     if where.dialect == "postgresql":
         lines.append("It has transactions of its own, so not with --single-transaction, and not through a pooler.")
@@ -181,20 +181,20 @@ def _guarded(step: Step) -> Iterator[str]:
 
 
 def _recorded(plan: Plan, dialect: str) -> Iterator[str]:
-    table = spec.VERSION_TABLE
+    table = plan.history.version_table
     key = f"version_num VARCHAR(32) NOT NULL, CONSTRAINT {table}_pkc PRIMARY KEY (version_num)"
     statements = [
         f"CREATE TABLE IF NOT EXISTS {table} ({key})",
         f"DELETE FROM {table}",  # noqa: S608 - our names, here and below.
-        f"INSERT INTO {table} (version_num) VALUES ('{spec.REVISION}')",  # noqa: S608
+        f"INSERT INTO {table} (version_num) VALUES ('{plan.history.revision}')",  # noqa: S608
     ]
-    statements += [f"DELETE FROM {history.HOSTS} WHERE version_num = '{one}'" for one in plan.elsewhere]  # noqa: S608
+    statements += [f"DELETE FROM {HOSTS} WHERE version_num = '{one}'" for one in plan.elsewhere]  # noqa: S608
     yield from _ended(statements) if dialect == "mariadb" else _in_transaction(dialect, *statements)
 
 
 def _after(plan: Plan) -> str:
     """What follows, with rights on rows alone."""
-    lines = ["Afterwards: twofold db verify"]
+    lines = [f"Afterwards: {plan.history.twofold('verify')}"]
     if plan.legacy_rows:
         lines.append(
             f"Then the rows of before, of {plan.legacy_rows} users, for whom nobody is let in until then: "

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 from twofold.errors import SchemaDrift
-from twofold.schema import spec
+from twofold.schema.history import FOUR, History, of
 
 Aspect = Literal[
     "table",
@@ -67,14 +67,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a database stands to the revision.
+    """How a database stands to the `revision` of a history.
 
-    `present` names those of the four tables whose names are taken, by a table or by anything else. `findings` holds the
+    `present` names those of its tables whose names are taken, by a table or by anything else. `findings` holds the
     tolerated differences too.
     """
 
     present: frozenset[str]
     findings: tuple[Finding, ...]
+    revision: str = FOUR.revision
+
+    @property
+    def history(self) -> History:
+        """The history of the revision."""
+        return of(self.revision)
 
     @property
     def drift(self) -> tuple[Finding, ...]:
@@ -83,13 +89,13 @@ class Report:
 
     @property
     def nothing_there(self) -> bool:
-        """None of the four tables exists."""
+        """None of the tables exists."""
         return not self.present
 
     @property
     def missing(self) -> tuple[str, ...]:
         """The tables that do not exist, in the order of creation."""
-        return tuple(name for name in spec.NAMES if name not in self.present)
+        return tuple(name for name in self.history.names if name not in self.present)
 
     @property
     def only_missing_tables(self) -> bool:
@@ -112,11 +118,16 @@ class Report:
         """Raise SchemaDrift with every difference, unless the database conforms."""
         if self.conforms:
             return
+        history = self.history
+        what = history.about.capitalize()
         if self.nothing_there:
-            message = "The tables do not exist; run `twofold db upgrade` or `alembic upgrade head`."
+            message = (
+                f"{what} {history.agree('do', 'does')} not exist; "
+                f"run `{history.twofold('upgrade')}` or `{history.alembic('upgrade head')}`."
+            )
         else:
             message = (
-                f"The tables differ from revision {spec.REVISION}; nothing was changed. "
-                "Run `twofold db adopt` to see what brings them there."
+                f"{what} {history.agree('differ', 'differs')} from revision {history.revision}; nothing was changed. "
+                f"Run `{history.twofold('adopt')}` to see what brings {history.agree('them', 'it')} there."
             )
         raise SchemaDrift(message, [str(finding) for finding in self.drift])

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from twofold.schema import catalog, place, spec
+from twofold.schema import catalog, place
 from twofold.schema.conformity import columns, indexes
 from twofold.schema.conformity.findings import Finding, Report, Verdict
+from twofold.schema.history import FOUR, History
 from twofold.schema.users.referenced import obstacle
 from twofold.schema.users.users import as_spelled, column
 from twofold.schema.users.users import parent as users_table
@@ -24,22 +25,39 @@ if TYPE_CHECKING:
     from twofold.schema.catalog.relation import Relation
 
 
-def verify(connection: sa.Connection, users: UsersColumn) -> Report:
-    """Compare the database with revision 769e76ff65d7."""
-    return judge(users, users_table(connection, users), read(connection), connection.dialect.name)
+def verify(connection: sa.Connection, users: UsersColumn, history: History = FOUR) -> Report:
+    """Compare the database with the revision of a history."""
+    found = read(connection, history)
+    return judge(users, users_table(connection, users), found, connection.dialect.name, history)
 
 
-def read(connection: sa.Connection) -> dict[str, Relation | None]:
-    """What stands under the four names, where ours are."""
+def read(connection: sa.Connection, history: History = FOUR) -> dict[str, Relation | None]:
+    """What stands under the names of a history, where ours are."""
     schema = place.ours(connection)
-    return {name: catalog.read(connection, name, schema) for name in spec.NAMES}
+    return {name: catalog.read(connection, name, schema) for name in history.names}
 
 
-def judge(users: UsersColumn, parent: Relation | None, found: Mapping[str, Relation | None], dialect: str) -> Report:
+def has(connection: sa.Connection, history: History) -> bool:
+    """Whether the database has the tables of a history that not every database has, or says that it does.
+
+    A table of the same name that lacks the mark is the application's own.
+    """
+    if history.every(connection):
+        return True
+    return any(one is not None and history.mark in one.columns for one in read(connection, history).values())
+
+
+def judge(
+    users: UsersColumn,
+    parent: Relation | None,
+    found: Mapping[str, Relation | None],
+    dialect: str,
+    history: History = FOUR,
+) -> Report:
     """Compare what was read with the revision. `parent` is the users table."""
     users = as_spelled(users, parent)
     findings = list(_users(users, parent, dialect))
-    for expected in spec.tables(column(users, sa.BigInteger())):
+    for expected in history.tables(column(users, sa.BigInteger())):
         relation = found[expected.name]
         if relation is None:
             findings.append(Finding(expected.name, "table", "", "missing", "present", Verdict.ADDITIVE))
@@ -47,7 +65,8 @@ def judge(users: UsersColumn, parent: Relation | None, found: Mapping[str, Relat
             findings.append(Finding(expected.name, "table", "", f"a {relation.kind}", "a table", Verdict.BLOCKED))
         else:
             findings += _table(expected, relation, parent, users, dialect)
-    return Report(frozenset(name for name, relation in found.items() if relation is not None), tuple(findings))
+    present = frozenset(name for name, relation in found.items() if relation is not None)
+    return Report(present, tuple(findings), history.revision)
 
 
 def _users(users: UsersColumn, parent: Relation | None, dialect: str) -> Iterator[Finding]:

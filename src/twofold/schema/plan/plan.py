@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 import sqlalchemy as sa
 
-from twofold.schema import spec
 from twofold.schema.conformity.findings import Finding, Report, Verdict
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
     from twofold.metadata import UsersColumn
     from twofold.schema.catalog.relation import Relation
+    from twofold.schema.history import History
 
 HEAVY = {
     "timestamps": "turn moments without a zone, or without fractions of a second, into UTC to the microsecond",
@@ -131,10 +131,10 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that lies between a database and the revision. Recomputed from the catalog, so never stored.
+    """All that lies between a database and the revision of a history. Recomputed from the catalog, so never stored.
 
-    `recorded` is the revision in Twofold's version table; `elsewhere` are revisions of Twofold that stand in the host's
-    own version table. `records` is False where the host's own history has the tables, and nothing is to be recorded.
+    `recorded` is the revision in its version table; `elsewhere` are revisions of it that stand in the host's own
+    version table. `records` is False where the host's own history has the tables, and nothing is to be recorded.
     `legacy_rows` are the users whose rows are of before Twofold; they are brought along after the structure.
     """
 
@@ -149,6 +149,11 @@ class Plan:
     legacy_rows: int = 0
 
     @property
+    def history(self) -> History:
+        """The history to whose revision it leads."""
+        return self.report.history
+
+    @property
     def refused(self) -> tuple[Step, ...]:
         """The heavy steps of which `--allow` does not name every kind."""
         heavy = (step for step in self.steps if step.verdict is Verdict.HEAVY)
@@ -157,7 +162,7 @@ class Plan:
     @property
     def is_recorded(self) -> bool:
         """The revision is recorded where it belongs, and nowhere else."""
-        return not self.records or (self.recorded == spec.REVISION and not self.elsewhere)
+        return not self.records or (self.recorded == self.history.revision and not self.elsewhere)
 
     @property
     def is_for_upgrade(self) -> bool:
@@ -176,7 +181,7 @@ class Plan:
 
     def carried_out(self, report: Report, legacy_rows: int) -> Plan:
         """The plan that is left when every step of this one was taken, and the revision recorded where it is to be."""
-        recorded = spec.REVISION if self.records else self.recorded
+        recorded = self.history.revision if self.records else self.recorded
         return replace(
             self, report=report, steps=(), blocked=(), recorded=recorded, elsewhere=(), legacy_rows=legacy_rows
         )

@@ -1,0 +1,1 @@
+"""The revisions, oldest first: b1f04c7d29ae."""
