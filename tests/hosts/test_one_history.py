@@ -13,6 +13,7 @@ from tests.hosts.conftest import OURS, Host
 from tests.people import Clock, enroll, log_in, plain_settings
 from twofold import MFA
 from twofold.schema import spec
+from twofold.schema.history import PASSKEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,3 +88,20 @@ def test_users_that_come_later_in_the_history_are_missed_in_a_sentence(host: Cal
     shop = host("one_history", users="people.id")
     shop.do(WRITE)
     assert "FAILED: There is no people.id in the database." in shop.refused("alembic upgrade head")
+
+
+def test_one_history_of_the_hosts_takes_it_behind_the_four(host: Callable[..., Host]) -> None:
+    shop = host("one_history", users="accounts.uuid")
+    assert "Next: alembic upgrade head" in shop.do(WRITE, f"{WRITE} --passkeys")
+    text = (shop.folder / "versions" / f"{PASSKEYS.revision}_add_the_table_of_passkeys.py").read_text()
+    assert f'down_revision = "{spec.REVISION}"' in text
+    assert 'add_passkeys_table.upgrade("accounts.uuid")' in text
+    assert "No new upgrade operations detected" in shop.do("alembic upgrade head", "alembic check")
+    assert shop.tables() == {"accounts", "alembic_version", *spec.NAMES, *PASSKEYS.names}
+    assert shop.recorded() == {PASSKEYS.revision}
+    said = shop.do("twofold db verify")
+    assert f"The table of passkeys conforms to revision {PASSKEYS.revision}, which" in said
+    shop.do("alembic downgrade -1")
+    assert shop.tables() == {"accounts", "alembic_version", *spec.NAMES}
+    shop.do("alembic downgrade -1")
+    assert shop.tables() == {"accounts", "alembic_version"}

@@ -14,6 +14,7 @@ from tests.hosts.conftest import OURS, Host
 from tests.people import plain_settings
 from twofold import ConfigurationError
 from twofold.schema import commands, spec
+from twofold.schema.history import PASSKEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,3 +186,23 @@ def test_tables_that_the_host_declared_itself_are_not_taken_for_ours_and_nothing
     partly.remove(twofold.tables(partly).events)
     with pytest.raises(ConfigurationError, match="user_mfa_secrets, mfa_backup_codes, mfa_device_trusts already"):
         twofold.tables(partly)
+
+
+def test_autogenerate_finds_no_difference_in_the_table_of_passkeys(migrated: Database) -> None:
+    commands.upgrade(migrated.engine(), plain_settings(), history=PASSKEYS)
+    metadata = with_users()
+    assert proposed(migrated, metadata, include_name=twofold.include_name(metadata)) == []
+    twofold.tables(metadata)
+    assert proposed(migrated, metadata, include_name=twofold.include_name(metadata)) == []
+    twofold.tables(metadata, passkeys=True)
+    assert proposed(migrated, metadata, include_name=twofold.include_name(metadata)) == []
+    with migrated.engine().begin() as connection:
+        connection.exec_driver_sql("DROP TABLE mfa_passkeys")
+    assert proposed(migrated, metadata, include_name=twofold.include_name(metadata)) == ["add_table mfa_passkeys"]
+
+
+def test_the_table_of_passkeys_that_create_all_makes_conforms(database: Database) -> None:
+    metadata = with_users()
+    twofold.tables(metadata, passkeys=True)
+    metadata.create_all(database.engine())
+    assert commands.verify(database.engine(), plain_settings(), history=PASSKEYS).findings == ()

@@ -11,19 +11,22 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
+from twofold.cli.chosen import Passkeys, chosen
 from twofold.cli.operator import Operator
 from twofold.cli.secrets import Brought, FernetKeys, bring, sentences, with_fernet_keys
 from twofold.cli.shown import Table, counted
 from twofold.cli.terminal import Doing, Terminal, command
 from twofold.errors import ConfigurationError, SchemaDrift
-from twofold.schema import adoption, locking, spec
+from twofold.schema import adoption, locking
 from twofold.schema.conformity.findings import Verdict
+from twofold.schema.history import FOUR
 from twofold.schema.plan.plan import HEAVY
 from twofold.schema.plan.waits import waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from twofold.schema.history import History
     from twofold.schema.plan.plan import Plan, Step
 
 PENDING, BLOCKED, LOCKED = 2, 3, 4
@@ -39,6 +42,7 @@ def register(app: typer.Typer) -> None:
         "twofold db adopt",
         "twofold db adopt --apply --allow timestamps --allow not-null",
         "twofold db adopt --sql > adopt.sql",
+        "twofold db adopt --passkeys",
     )(adopt)
 
 
@@ -66,6 +70,7 @@ def adopt(
         ),
     ] = "now",
     legacy_fernet_key_file: FernetKeys = None,
+    passkeys: Passkeys = False,
 ) -> None:
     """Show what brings existing tables to the revision: every difference, the SQL, the locks, the size of the tables.
 
@@ -75,15 +80,18 @@ def adopt(
     With --sql it is written as a script instead, for whoever may change tables where you may not.
 
     After the structure come the rows: secrets are sealed and raw cookies hashed, so that nobody enrols again.
+    Rows of passkeys that Twofold did not write cannot be: their owners register them once more.
 
     Exit 0: the tables conform and are recorded. Exit 2: there is something to do, or to allow. Exit 3: somebody has to
     decide. Exit 4: a lock did not come in time; run it again.
     """
-    allowed = _allowed(allow)
+    allowed, history = _allowed(allow), chosen(passkeys=passkeys)
     if sql:
-        _write(terminal, apply=apply, leave_history=leave_history)
+        _write(terminal, history, apply=apply, leave_history=leave_history)
         return
-    plan = adoption.plan(terminal.engine, terminal.settings, allow=allowed, leave_history=leave_history)
+    plan = adoption.plan(
+        terminal.engine, terminal.settings, allow=allowed, leave_history=leave_history, history=history
+    )
     brings = data == "now" and bool(plan.legacy_rows)
     is_done = plan.is_done and not brings
     if not apply or is_done or plan.blocked or plan.refused:
@@ -95,7 +103,7 @@ def adopt(
         terminal.answer(None, *_shown(plan))
     # Without keys nothing can be sealed, and that is better known before anything is changed.
     settings = with_fernet_keys(terminal.settings, legacy_fernet_key_file)
-    mfa = Operator(terminal.engine, settings) if data == "now" else None
+    mfa = Operator(terminal.engine, settings) if data == "now" and history is FOUR else None
     if mfa is not None:
         # Where a column is not there yet, no row of ours is either.
         with suppress(SchemaDrift):
@@ -109,6 +117,7 @@ def adopt(
                 allow=allowed,
                 leave_history=leave_history,
                 on_progress=tell,
+                history=history,
             )
     except locking.LockTimeout as error:
         terminal.note(f"error: {error}")
@@ -116,9 +125,12 @@ def adopt(
             terminal.answer({"error": "LockTimeout", "message": str(error)})
         raise typer.Exit(LOCKED) from None
     brought = Brought() if mfa is None else bring(terminal, mfa)
-    after = plan.carried_out(adopted.report, adoption.legacy_rows(terminal.engine))
-    people = [f"The tables conform to revision {spec.REVISION}, and it is recorded.", *sentences(brought)]
-    people += ["The rows are left for later. Next: twofold secrets import-legacy"] if mfa is None else []
+    legacy_rows = adoption.legacy_rows(terminal.engine) if history is FOUR else 0
+    after = plan.carried_out(adopted.report, legacy_rows)
+    people = [_done(history)]
+    if history is FOUR:
+        people += sentences(brought)
+        people += ["The rows are left for later. Next: twofold secrets import-legacy"] if mfa is None else []
     rows = {"adopted": brought.done, "left": brought.left}
     terminal.answer(_payload(after, adopted.steps) | {"rows": rows}, *people)
     if brought.left or brought.is_stopped:
@@ -132,12 +144,12 @@ def _allowed(kinds: list[str] | None) -> frozenset[str]:
         raise typer.BadParameter(str(error)) from None
 
 
-def _write(terminal: Terminal, *, apply: bool, leave_history: bool) -> None:
+def _write(terminal: Terminal, history: History, *, apply: bool, leave_history: bool) -> None:
     """The script and nothing else on standard output, so that it can go into a file."""
     if apply:
         raise typer.BadParameter("--sql writes and --apply does: one of the two.")
     try:
-        plan, script = adoption.script(terminal.engine, terminal.settings, leave_history=leave_history)
+        plan, script = adoption.script(terminal.engine, terminal.settings, leave_history=leave_history, history=history)
     except adoption.Refused as refusal:
         terminal.answer(_payload(refusal.plan, ()), *_shown(refusal.plan), "", _sentence(refusal.plan, brings=False))
         raise typer.Exit(BLOCKED) from None
@@ -184,7 +196,7 @@ def _shown(plan: Plan) -> Iterator[str | Table]:
         yield ""
         yield (
             f"Revision {', '.join(plan.elsewhere)} stands in your own alembic_version; your Alembic cannot find it. "
-            f"It moves to {spec.VERSION_TABLE}; then stamp your history with the revision that it is really at."
+            f"It moves to {plan.history.version_table}; then stamp your history with the revision that it is really at."
         )
 
 
@@ -222,7 +234,7 @@ def _question(plan: Plan, *, brings: bool) -> str:
     """What is about to happen, in one question."""
     parts = [f"carry out {counted(len(plan.steps), 'step')}"] if plan.steps else []
     if not plan.is_recorded:
-        parts.append(f"record revision {spec.REVISION}")
+        parts.append(f"record revision {plan.history.revision}")
     if brings:
         parts.append(f"seal {counted(plan.legacy_rows, 'row')} of before Twofold")
     first, *others = parts or ["verify once more"]
@@ -233,15 +245,18 @@ def _sentence(plan: Plan, *, brings: bool) -> str:
     if plan.blocked:
         return "Somebody has to decide about what is named above; until then nothing is changed."
     if plan.is_done and brings:
-        return (
-            f"The tables conform to revision {spec.REVISION}, and it is recorded. "
-            "Next, for the rows: twofold db adopt --apply"
-        )
+        return f"{_done(plan.history)} Next, for the rows: twofold db adopt --apply"
     if plan.is_done:
-        return f"The tables conform to revision {spec.REVISION}, and it is recorded."
+        return _done(plan.history)
     heavy = sorted({kind for step in plan.steps if step.verdict is Verdict.HEAVY for kind in step.kinds})
     lead = "Some steps are heavy, and have to be allowed" if plan.refused else "Nothing was changed yet"
-    return f"{lead}. Next: {' '.join(['twofold db adopt --apply', *(f'--allow {kind}' for kind in heavy)])}"
+    following = " ".join([f"{plan.history.twofold('adopt')} --apply", *(f"--allow {kind}" for kind in heavy)])
+    return f"{lead}. Next: {following}"
+
+
+def _done(history: History) -> str:
+    conform = history.agree("conform", "conforms")
+    return f"{history.about.capitalize()} {conform} to revision {history.revision}, and it is recorded."
 
 
 def _sizes(plan: Plan) -> Table:

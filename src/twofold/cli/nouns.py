@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 ABOUT = {
-    "db": "The four tables in your database. Which database: TWOFOLD_DATABASE_URL, which users: TWOFOLD_USERS.",
+    "db": "The tables in your database. Which database: TWOFOLD_DATABASE_URL, which users: TWOFOLD_USERS.",
     "keys": "The keys that seal secrets and sign rows. Read from TWOFOLD_KEYS, else from TWOFOLD_KEYS_FILE.",
     "users": (
         "One user's second factor. The id is what the users' table holds: an integer, a UUID, a text, or bytes in hex."

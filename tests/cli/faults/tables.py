@@ -167,3 +167,39 @@ def _(sick: Sick) -> None:
 )
 def _(sick: Sick) -> None:
     sick.sql("INSERT INTO alembic_version_twofold (version_num) VALUES ('6f65d833c956')")
+
+
+@FAULTS.add(
+    "a table of passkeys that differs",
+    "passkeys",
+    "wrong",
+    "The table of passkeys differs from its revision: 1 difference.",
+    "twofold db verify --passkeys",
+)
+def _(sick: Sick) -> None:
+    assert sick.shell("db", "upgrade", "--passkeys").code == 0
+    sick.sql("ALTER TABLE mfa_passkeys DROP COLUMN suspended_at")
+
+
+@FAULTS.add(
+    "a table of passkeys that is gone",
+    "passkeys",
+    "wrong",
+    "The table of passkeys is recorded and not there.",
+    "DELETE FROM alembic_version_twofold_passkeys; then twofold db upgrade --passkeys",
+)
+def _(sick: Sick) -> None:
+    assert sick.shell("db", "upgrade", "--passkeys").code == 0
+    sick.sql("DROP TABLE mfa_passkeys")
+
+
+@FAULTS.add(
+    "a table of passkeys that is not recorded",
+    "passkeys",
+    "note",
+    "The table of passkeys conforms to its revision. alembic_version_twofold_passkeys does not record it.",
+    "twofold db upgrade --passkeys",
+)
+def _(sick: Sick) -> None:
+    assert sick.shell("db", "upgrade", "--passkeys").code == 0
+    sick.sql("DELETE FROM alembic_version_twofold_passkeys")
