@@ -188,3 +188,40 @@ assert mfa.status.func.__name__ == "_observed"
 def test_where_no_sdk_is_set_up_no_span_is_opened(migrated: Database, keys: str, ada: int) -> None:
     command = [sys.executable, "-c", _UNHEARD, migrated.url, keys, str(ada)]
     subprocess.run(command, cwd=ROOT, check=True, timeout=60)
+
+
+_LATER = """
+import sys
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tests.people import plain_settings
+from twofold import MFA
+from twofold.database import create_engine
+
+mfa, user_id = MFA(create_engine(sys.argv[1]), plain_settings(keys=sys.argv[2])), int(sys.argv[3])
+spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
+mfa.status(user_id)
+if sys.argv[4] == "spans":
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    trace.set_tracer_provider(provider)
+    mfa.status(user_id)
+    assert [one.name for one in spans.get_finished_spans()] == ["twofold.status"]
+else:
+    metrics.set_meter_provider(MeterProvider([reader]))
+    mfa.status(user_id)
+    assert reader.get_metrics_data() is not None
+"""
+
+
+@pytest.mark.backends("sqlite")
+@pytest.mark.parametrize("what", ["spans", "counts"])
+def test_an_sdk_that_is_set_up_after_the_first_operation_is_heard(
+    migrated: Database, keys: str, ada: int, what: str
+) -> None:
+    command = [sys.executable, "-c", _LATER, migrated.url, keys, str(ada), what]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=60)

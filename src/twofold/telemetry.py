@@ -38,6 +38,8 @@ class Telemetry(NamedTuple):
     counter: Any
     failed: Any
     providers: tuple[Callable[[], object], ...]
+    traces: dict[str, Any]
+    meters: dict[str, Any]
 
 
 @cache
@@ -51,11 +53,15 @@ def telemetry() -> Telemetry | None:
         "twofold.operations", unit="{operation}", description="What came of the operations of Twofold."
     )
     providers = (trace.get_tracer_provider, metrics.get_meter_provider)
-    return Telemetry(trace.get_tracer("twofold"), counter, trace.Status(trace.StatusCode.ERROR), providers)
+    tracer, failed = trace.get_tracer("twofold"), trace.Status(trace.StatusCode.ERROR)
+    return Telemetry(tracer, counter, failed, providers, *(provider.__globals__ for provider in providers))
 
 
 def is_heard(found: Telemetry) -> bool:
     """Whether the host has set up an SDK: the package's own providers do nothing, and not even that for nothing."""
+    # Where none is set, the package reads the environment for each answer; one of other names is asked all the same.
+    if found.traces.get("_TRACER_PROVIDER", found) is None and found.meters.get("_METER_PROVIDER", found) is None:
+        return False
     return not all(type(provider()).__module__.startswith(_DOES_NOTHING) for provider in found.providers)
 
 
