@@ -64,8 +64,10 @@ def generate_deployment() -> str:
     return secrets.token_hex(8)
 
 
-# Most numbers of a row are small, and are looked up faster than they are written.
+# Most numbers of a row are small, and most texts are short: their encoding, and what stands before them, is looked up
+# faster than it is written.
 _SMALL = {number: f"i{number}" for number in range(256)}
+_SHORT = {length: f"s{length}:" for length in range(256)}
 
 
 def canonical(*parts: str | bool | bytes | float | datetime | UUID | None) -> bytes:
@@ -91,7 +93,7 @@ def encoded(values: Iterable[Any]) -> list[str]:
         if part is None:
             written.append("n")
         elif (kind := type(part)) is str:
-            written.append(f"s{len(part)}:{part}")
+            written.append((_SHORT.get(len(part)) or f"s{len(part)}:") + part)
         elif kind is int:
             written.append(_SMALL.get(part) or f"i{part}")
         elif kind is bool:
