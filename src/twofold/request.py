@@ -44,7 +44,7 @@ class Request:
         The address is read as Starlette and FastAPI, Flask and Werkzeug, Django, aiohttp, Sanic and Tornado have it.
         """
         if request is None:
-            return cls()
+            return _NOBODY
         if isinstance(request, cls):
             address, agent, location = request.ip_address, request.user_agent, request.location
         else:
@@ -60,6 +60,9 @@ class Request:
     def device_name(self) -> str:
         """What its owner would call it: `Firefox on Linux`."""
         return browsers.name(self.user_agent or "")
+
+
+_NOBODY = Request()
 
 
 def _address_of(request: Any) -> str | None:
