@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -42,27 +42,27 @@ _HELD = (
 )
 
 
-class _Answer(NamedTuple, Generic[R]):
-    """What an operation came to: a value, or a refusal to raise once it is committed."""
+class _Refused(NamedTuple):
+    """A refusal, to be raised once it is committed: an answer as any other."""
 
-    value: R | None = None
-    refusal: MFAError | None = None
+    error: MFAError
 
-    @classmethod
-    def of(cls, attempt: Attempt, call: Callable[[Attempt], R]) -> Self:
-        """Run the operation. An error that wrote nothing is no answer, and leaves at once."""
-        try:
-            return cls(value=call(attempt))
-        except MFAError as error:
-            if not attempt.is_saved:
-                raise
-            return cls(refusal=error)
 
-    def give(self) -> R:
-        """Return the value, or raise the refusal."""
-        if self.refusal is not None:
-            raise self.refusal
-        return cast("R", self.value)
+def _answered(attempt: Attempt, call: Callable[[Attempt], R]) -> R | _Refused:
+    """Run the operation. An error that wrote nothing is no answer, and leaves at once."""
+    try:
+        return call(attempt)
+    except MFAError as error:
+        if not attempt.is_saved:
+            raise
+        return _Refused(error)
+
+
+def _given(answer: R | _Refused) -> R:
+    """Return the value, or raise the refusal."""
+    if isinstance(answer, _Refused):
+        raise answer.error
+    return answer
 
 
 def run_in_own_transaction(
@@ -95,7 +95,7 @@ def run_in_own_transaction(
                 answer = _attempted(
                     runtime, connection, call, finding_out, is_locking=is_locking, in_transaction=in_transaction
                 )
-            return answer.give()
+            return _given(answer)
         except NeedsLock:
             in_transaction = is_locking = True
             continue
@@ -140,14 +140,14 @@ def _attempted(
     *,
     is_locking: bool,
     in_transaction: bool,
-) -> _Answer[R]:
+) -> R | _Refused:
     """Make one attempt and commit it."""
     with _IN_TRANSACTION if in_transaction else _Autocommit(connection):
         attempt = runtime.attempt(connection, is_locking=is_locking, in_transaction=in_transaction)
         attempt.settle = finding_out
         is_committed = not in_transaction
         try:
-            answer: _Answer[R] = _Answer.of(attempt, call)
+            answer = _answered(attempt, call)
             if in_transaction:
                 _commit(attempt)
                 is_committed = True
@@ -242,11 +242,11 @@ def run_in_callers_transaction(
                     may_guess=runtime.may_guess_within,
                     is_callers=True,
                 )
-                answer: _Answer[R] = _Answer.of(attempt, call)
+                answer = _answered(attempt, call)
                 savepoint.commit()
             if attempt.told and runtime.hook is not None:
                 tell_later(runtime.hook, connection, attempt.told)
-            return answer.give()
+            return _given(answer)
         except Conflict:
             pass
         except DBAPIError as error:
