@@ -177,7 +177,7 @@ def own_verification() -> Callable[[], object]:
         engine=engine, dialect=engine.dialect, _has_events=False, _echo=False, invalidated=False, autocommit=True
     )
     connection.connection = connection.dbapi_connection = connection.driver_connection = connection
-    connection.get_execution_options, connection.in_transaction = dict, bool
+    connection.get_execution_options, connection._execution_options, connection.in_transaction = dict, {}, bool  # noqa: SLF001
     connection.rowcount, connection.fetchone, connection.execute = 1, lambda: row, lambda _words, _bound: None
     connection.commit = connection.close = lambda: None
     engine.connect = connection.cursor = lambda: connection

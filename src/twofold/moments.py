@@ -19,7 +19,7 @@ def microseconds(moment: datetime) -> int:
 
 def moment_at(microseconds: int) -> datetime:
     """The moment so many microseconds after 1970, in UTC. Raises OverflowError past the year 9999."""
-    return _EPOCH + timedelta(microseconds=microseconds)
+    return _EPOCH + microseconds * _MICROSECOND
 
 
 def is_of_the_future(moment: datetime | None, now: datetime) -> bool:

@@ -104,7 +104,10 @@ class _Text:
 
     def bound(self, values: tuple[Any, ...]) -> Any:
         """The values as the driver takes them."""
-        bound = list(self._take(values + self._fixed))
+        taken = self._take(values + self._fixed)
+        if not self._in and self._keys is None:
+            return taken
+        bound = list(taken)
         try:
             for place, convert in self._in:
                 if (value := bound[place]) is not None:
@@ -150,7 +153,7 @@ def _has_listeners(connection: sa.Connection) -> bool:
         or connection.engine._has_events  # noqa: SLF001
         or dialect._has_events  # noqa: SLF001
         or connection._echo  # noqa: SLF001 -- Whether the engine logs, as it was when the connection was checked out.
-        or "schema_translate_map" in connection.get_execution_options()
+        or "schema_translate_map" in connection._execution_options  # noqa: SLF001
         or dialect.driver not in _DRIVERS
     )
 
@@ -178,8 +181,8 @@ def needs_transaction(connection: sa.Connection) -> bool:
     pool: Any = engine.pool.dispatch
     if pool.checkout or pool.checkin or pool.reset:
         return True
-    called: Any = connection.dialect.dispatch
-    if connection.dialect._has_events and any(getattr(called, name) for name in _CALLED):  # noqa: SLF001
+    dialect: Any = connection.dialect
+    if dialect._has_events and any(getattr(dialect.dispatch, name) for name in _CALLED):  # noqa: SLF001
         return True
     if not (connection._has_events or engine._has_events):  # noqa: SLF001
         return False
@@ -221,7 +224,8 @@ def _sent(connection: sa.Connection, text: _Text, values: tuple[Any, ...]) -> DB
     """Execute on the driver; raise what Core would raise."""
     bound = text.bound(values)
     try:
-        cursor = connection.connection.cursor()
+        driver: Any = connection.connection.dbapi_connection
+        cursor: DBAPICursor = driver.cursor()
         cursor.execute(text.words, bound)
     except BaseException as error:  # noqa: BLE001 -- It is raised again.
         _raise_as_core(connection, error, text.words)

@@ -58,7 +58,7 @@ class Retries:
     """
 
     def __init__(self, deadline: timedelta, sleep: Callable[[float], None]) -> None:
-        self._deadline = deadline.total_seconds()
+        self._deadline = deadline
         self._began = time.monotonic()
         self._end: float | None = None
         self._sleep = sleep
@@ -71,7 +71,7 @@ class Retries:
         """
         now = time.monotonic()
         if self._end is None:
-            self._end = (self._began if has_waited else now) + self._deadline
+            self._end = (self._began if has_waited else now) + self._deadline.total_seconds()
         left = self._end - now
         if left <= 0:
             return False

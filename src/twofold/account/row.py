@@ -67,7 +67,7 @@ class Account(NamedTuple):
         values = list(self)
         for name, value in columns.items():
             values[_PLACES[name]] = value
-        return Account._make(values)
+        return tuple.__new__(Account, values)
 
     def parts(self, known: tuple[Account, list[str]] | None = None) -> list[str]:
         """Every column as its MAC covers it. What is the same value as in a known state is not encoded again."""

@@ -41,7 +41,9 @@ def written(sealed: str, made_at: datetime) -> str:
 
 def read(account: Account) -> Shown | None:
     """What the column holds, where it holds codes."""
-    sealed, space, made_at = (account.shown_codes or "").partition(" ")
+    if account.shown_codes is None:
+        return None
+    sealed, space, made_at = account.shown_codes.partition(" ")
     return Shown(sealed, moment_at(int(made_at))) if space else None
 
 

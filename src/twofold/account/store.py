@@ -201,7 +201,8 @@ class Update(NamedTuple):
 
     def is_login(self, schema: Schema, seen: Account, change: Statement[sa.Update] | None) -> bool:
         """Whether nothing changes but what an answer to a login changes, and what this change makes anew."""
-        return bool(_OTHERS[schema.made_anew[change]](self.after) == _OTHERS[schema.made_anew[change]](seen))
+        others = _OTHERS[schema.made_anew[change]]
+        return bool(others(self.after) == others(seen))
 
     def swap(self, swap: Statement[sa.Update]) -> tuple[Any, ...]:
         """The values of one of the swaps of `Schema`."""

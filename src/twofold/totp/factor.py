@@ -90,7 +90,7 @@ def judge(work: Attempt, account: Account, code: str, request: Any = None) -> Ma
 
 def spend(work: Attempt, account: Account, match: Match, challenge: int) -> Account:
     """The state after the code was accepted, for that challenge: its step is used, the budget is whole again."""
-    return budget.succeeded(account).changed(last_used_step=match.step, last_challenge=challenge, last_used_at=work.now)
+    return budget.succeeded(account, last_used_step=match.step, last_challenge=challenge, last_used_at=work.now)
 
 
 def begin(
