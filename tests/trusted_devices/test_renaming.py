@@ -8,7 +8,7 @@ import pytest
 
 from tests.people import FIREFOX, SAFARI, enroll, kinds, log_in
 from twofold import Cleared, Tampered
-from twofold.trusted_devices.renaming import BadName, judged
+from twofold.naming import BadName, judged
 
 if TYPE_CHECKING:
     from tests.people import Clock, Enrolment, Sql

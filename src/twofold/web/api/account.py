@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twofold.errors import NotEnrolled, Rejected
+from twofold.naming import BadName
 from twofold.trusted_devices import cookie as device_cookie
-from twofold.trusted_devices.renaming import BadName
 from twofold.web import activity, problems
 from twofold.web.api import models, reading
 from twofold.web.api.answers import Mistake, answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twofold.trusted_devices.renaming import BadName
+from twofold.naming import BadName
 from twofold.web.flows.proofs import fresh
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
+from twofold.naming import LONGEST, BadName
 from twofold.trusted_devices import cookie as device_cookie
-from twofold.trusted_devices.renaming import LONGEST, BadName
 from twofold.web import activity, forms
 from twofold.web.flows import backup_codes, devices, setup
 from twofold.web.flows.proofs import is_fresh
