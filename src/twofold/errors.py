@@ -7,7 +7,9 @@ programmer or the operator, and its message names the next step.
     ├── Rejected               a code or a challenge was refused; what counts is already counted and logged
     ├── AlreadyEnrolled        the user has a confirmed factor
     ├── NotEnrolled            the user has no factor to act on
-    ├── EnrollmentExpired      no secret waits for confirmation
+    ├── EnrollmentExpired      no secret and no passkey waits for confirmation
+    ├── TooManyPasskeys        the user has as many passkeys as the settings allow
+    ├── LastFactor             what was to be revoked is the last factor in force
     ├── Stale                  the second factor was not proven recently enough
     ├── UnknownUser            no such user
     ├── NotAdopted             the user's rows are of before Twofold
@@ -62,6 +64,8 @@ class Reason(StrEnum):
     ALTERED = "altered"
     EXHAUSTED = "exhausted"
     MALFORMED = "malformed"
+    PASSKEY_REFUSED = "passkey_refused"
+    PASSKEY_CLONED = "passkey_cloned"
 
 
 class Rejected(MFAError):
@@ -87,7 +91,15 @@ class NotEnrolled(MFAError):
 
 
 class EnrollmentExpired(MFAError):
-    """No secret is waiting for confirmation; begin again."""
+    """Nothing is waiting for confirmation; begin again."""
+
+
+class TooManyPasskeys(MFAError):
+    """This user has as many passkeys as TWOFOLD_PASSKEY_LIMIT allows; revoke one first."""
+
+
+class LastFactor(MFAError):
+    """This is the last factor in force; turn the second factor off with mfa.disable, or set up another one first."""
 
 
 class Stale(MFAError):

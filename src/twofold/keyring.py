@@ -36,7 +36,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Purpose = Literal[
-    "secrets", "backup codes", "device tokens", "events", "state", "challenges", "proofs", "forms", "tombstones"
+    "secrets",
+    "backup codes",
+    "device tokens",
+    "passkeys",
+    "ceremonies",
+    "events",
+    "state",
+    "challenges",
+    "proofs",
+    "forms",
+    "tombstones",
 ]
 
 AUDITED: Final[tuple[Purpose, ...]] = ("events", "tombstones")

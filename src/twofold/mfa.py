@@ -18,9 +18,12 @@ from twofold.backup_codes import factor as backup_codes
 from twofold.backup_codes import showing
 from twofold.events import log
 from twofold.hook import TaskHook, ThreadedHook, awaited, threaded
-from twofold.login import lifecycle, login
+from twofold.login import lifecycle, login, registration
 from twofold.login.repeat import repeat
 from twofold.operation import Awaited, Blocking, Operation
+from twofold.passkeys import asking, registering
+from twofold.passkeys import endings as passkey_endings
+from twofold.passkeys import listing as passkeys
 from twofold.totp import factor as totp
 from twofold.trusted_devices import cookie, endings, listing
 from twofold.trusted_devices.renaming import rename
@@ -52,6 +55,7 @@ class _Login:
     status = Operation(lifecycle.status, writes="nothing")
     reset = Operation(lifecycle.reset, writes="many")
     repair = Operation(lifecycle.repair, writes="many")
+    disable = Operation(lifecycle.disable_all, writes="many")
     password_changed = Operation(lifecycle.password_changed, writes="many")
     erase = Operation(lifecycle.erase, writes="many")
 
@@ -63,6 +67,18 @@ class _Totp:
     pending = Operation(totp.pending, writes="nothing")
     confirm = Operation(lifecycle.confirm, writes="many")
     disable = Operation(lifecycle.disable, writes="many")
+
+
+class _Passkeys:
+    _room = "passkeys."
+
+    begin = Operation(registering.begin, writes="many")
+    confirm = Operation(registration.confirm, writes="many")
+    ask = Operation(asking.ask, writes="nothing")
+    list = Operation(passkeys.list_, writes="nothing")
+    rename = Operation(passkeys.rename, writes="many")
+    revoke = Operation(passkey_endings.revoke, writes="many")
+    revoke_all = Operation(passkey_endings.revoke_all, writes="many")
 
 
 class _BackupCodes:
@@ -121,6 +137,10 @@ class BlockingTotp(_Totp, Blocking):
     """TOTP, on `MFA`."""
 
 
+class BlockingPasskeys(_Passkeys, Blocking):
+    """Passkeys, on `MFA`."""
+
+
 class BlockingBackupCodes(_BackupCodes, Blocking):
     """Backup codes, on `MFA`."""
 
@@ -147,6 +167,10 @@ class AwaitedLegacy(_Legacy, Awaited):
 
 class AwaitedTotp(_Totp, Awaited):
     """TOTP, on `AsyncMFA`."""
+
+
+class AwaitedPasskeys(_Passkeys, Awaited):
+    """Passkeys, on `AsyncMFA`."""
 
 
 class AwaitedBackupCodes(_BackupCodes, Awaited):
@@ -210,6 +234,7 @@ class MFA(_Login, Blocking):
     def _open(self, runtime: Runtime, source: sa.Engine | Joined) -> None:
         super().__init__(runtime, source)
         self.totp = BlockingTotp(runtime, source)
+        self.passkeys = BlockingPasskeys(runtime, source)
         self.backup_codes = BlockingBackupCodes(runtime, source)
         self.trusted_devices = BlockingTrustedDevices(runtime, source)
         self.events = BlockingEvents(runtime, source)
@@ -269,6 +294,7 @@ class AsyncMFA(_Login, Awaited):
     def _open(self, runtime: Runtime, source: AsyncEngine | Joined) -> None:
         super().__init__(runtime, source)
         self.totp = AwaitedTotp(runtime, source)
+        self.passkeys = AwaitedPasskeys(runtime, source)
         self.backup_codes = AwaitedBackupCodes(runtime, source)
         self.trusted_devices = AwaitedTrustedDevices(runtime, source)
         self.events = AwaitedEvents(runtime, source)

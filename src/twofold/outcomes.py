@@ -24,20 +24,32 @@ def spelled(user_id: UserId) -> str:
     return user_id.hex() if isinstance(user_id, bytes) else str(user_id)
 
 
-Factor = Literal["totp", "backup_codes"]
+Factor = Literal["totp", "backup_codes", "passkeys"]
+
+Means = Literal["totp", "backup_codes", "passkeys", "passkeys.user", "passkeys.synced", "passkeys.synced.user"]
+"""How a factor was given: of a passkey, whether it is synced, and whether it verified its user."""
+
+
+def factor_of(means: Means) -> Factor:
+    """The factor that was given."""
+    factor: Factor = means.partition(".")[0]  # type: ignore[assignment]
+    return factor
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge(Confidential):
     """A login that waits for its second factor.
 
-    `token` is given back to `mfa.verify` until `expires_at`; `factors` says what the user can answer with.
+    `token` is given back to `mfa.verify` until `expires_at`; `factors` says what the user can answer with. Where
+    passkeys are among them, `passkey_options` is what the browser's `parseRequestOptionsFromJSON` reads (WebAuthn Level
+    3 §5.1.8), and the JSON of the credential that it returns is the answer.
     """
 
     user_id: UserId
     token: str = field(repr=False)
     factors: tuple[Factor, ...]
     expires_at: datetime
+    passkey_options: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def __bool__(self) -> Literal[True]:
         return True
@@ -101,6 +113,51 @@ class Enrolled(Confidential):
 
 
 @dataclass(frozen=True, slots=True)
+class Ceremony(Confidential):
+    """What a browser is asked to do with a passkey, until `expires_at`.
+
+    `options` are read by `parseCreationOptionsFromJSON` after `begin`, and by `parseRequestOptionsFromJSON` after
+    `challenge` (WebAuthn Level 3 §5.1.8). Send them as JSON.
+    """
+
+    options: Mapping[str, Any] = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Passkey:
+    """A passkey as its owner sees it.
+
+    One that `is_synced` may be on several machines of its owner, and its counter says nothing of copies. One that is
+    suspended answered with a counter that had been seen: it may have been copied, and is not accepted until its owner
+    registers another in its place. `is_active` is false for what is suspended, revoked, or of another TWOFOLD_RP_ID.
+    """
+
+    id: int
+    name: str
+    is_active: bool
+    is_synced: bool
+    verifies_user: bool
+    transports: tuple[str, ...]
+    aaguid: str | None
+    rp_id: str
+    created_at: datetime
+    last_used_at: datetime | None
+    suspended_at: datetime | None
+    revoked_at: datetime | None
+    revoked_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registered(Confidential):
+    """A passkey is registered. Where it is the user's first factor, show `backup_codes` now; they are empty else."""
+
+    passkey: Passkey
+    backup_codes: tuple[str, ...] = field(repr=False)
+    verified: Verified
+
+
+@dataclass(frozen=True, slots=True)
 class ShownCodes(Confidential):
     """New backup codes, once more for the session that made them, at `made_at`; until `expires_at` at the latest.
 
@@ -146,7 +203,8 @@ class Status:
     `altered` names the tables whose rows of this user are not those that the user's row names: none of them counts, and
     setting up anew, or making new codes, or revoking all devices ends them. `backup_codes_kept` is true once the owner
     said so of the codes in force, by `backup_codes.keep`. `algorithm`, `digits` and `period`, in seconds, are those of
-    the app in force, whatever the settings say now.
+    the app in force, whatever the settings say now. `has_app` says whether there is one, and `passkeys` how many of
+    them can answer a challenge.
     """
 
     user_id: UserId
@@ -166,11 +224,13 @@ class Status:
     algorithm: str = "SHA1"
     digits: int = 6
     period: int = 30
+    has_app: bool = False
+    passkeys: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """Nothing of a user is left in the four tables.
+    """Nothing of a user is left in Twofold's tables.
 
     `tombstone` is a signed line that says so, without personal data beside the id: give it to `twofold events
     tombstone`, and checkpoints of before tell this user from one who was deleted.

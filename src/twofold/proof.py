@@ -14,7 +14,7 @@ from twofold.errors import Stale, UnknownUser
 from twofold.kinds import Kind, Status
 from twofold.log_volume import noted
 from twofold.moments import CLOCKS_APART
-from twofold.outcomes import Verified, spelled
+from twofold.outcomes import Verified, factor_of, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,23 +22,40 @@ if TYPE_CHECKING:
 
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
-    from twofold.outcomes import Factor, UserId
+    from twofold.outcomes import Means, UserId
 
-Managing = Literal["totp.begin", "totp.disable", "backup_codes.regenerate", "trusted_devices.trust", "password_changed"]
+Managing = Literal[
+    "totp.begin",
+    "totp.disable",
+    "passkeys.begin",
+    "passkeys.revoke",
+    "disable",
+    "backup_codes.regenerate",
+    "trusted_devices.trust",
+    "password_changed",
+]
 """What only a fresh proof allows, by the names of the operations."""
 
-# RFC 8176 has no word for a code on paper, so that one is private.
-_AMR: dict[Factor, tuple[str, ...]] = {"totp": ("pwd", "otp", "mfa"), "backup_codes": ("pwd", "backup_code", "mfa")}
+# RFC 8176 has no word for a code on paper, so that one is private. A synced passkey is a key in software.
+_AMR: dict[Means, tuple[str, ...]] = {
+    "totp": ("pwd", "otp", "mfa"),
+    "backup_codes": ("pwd", "backup_code", "mfa"),
+    "passkeys": ("pwd", "hwk", "mfa"),
+    "passkeys.user": ("pwd", "hwk", "user", "mfa"),
+    "passkeys.synced": ("pwd", "swk", "mfa"),
+    "passkeys.synced.user": ("pwd", "swk", "user", "mfa"),
+}
 
 
-def issue(
-    work: Attempt, user_id: UserId, account: Account, factor: Factor, given_at: datetime | None = None
-) -> Verified:
+def issue(work: Attempt, user_id: UserId, account: Account, means: Means, given_at: datetime | None = None) -> Verified:
     """Sign that the factor was given at that moment, or now, for the enrolment that is in force."""
     at, enabled_at = given_at or work.now, account.enabled_at or work.now
-    token = tokens.ProofToken(user_id, factor, at, enabled_at, account.version)
-    signed = tokens.write_proof(work.keyring, token)
-    return Verified(user_id, factor, at, _AMR[factor], signed)
+    token = tokens.ProofToken(user_id, means, at, enabled_at, account.version)
+    return _verified(token, tokens.write_proof(work.keyring, token))
+
+
+def _verified(read: tokens.ProofToken, token: str) -> Verified:
+    return Verified(read.user_id, factor_of(read.means), read.at, _AMR[read.means], token)
 
 
 def proof(work: Attempt, token: str, *, user_id: UserId | None = None, max_age: timedelta | None = None) -> Verified:
@@ -59,7 +76,7 @@ def proof(work: Attempt, token: str, *, user_id: UserId | None = None, max_age: 
     account = _found(reading.find_current, work, read)
     if account is None or _has_ended(read, account):
         raise Stale
-    return Verified(read.user_id, read.factor, read.at, _AMR[read.factor], token)
+    return _verified(read, token)
 
 
 def fresh(work: Attempt, verified: Verified, operation: Managing, request: Any = None) -> Account:

@@ -17,7 +17,8 @@ from twofold.log_volume import noted
 if TYPE_CHECKING:
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
-    from twofold.outcomes import Factor
+    from twofold.account.store import Change
+    from twofold.outcomes import Factor, Means
 
 Occasion = Literal["login", "step_up"]
 
@@ -32,17 +33,27 @@ _TOLD_ONCE = frozenset(
         Reason.CHALLENGE_EXPIRED,
         Reason.ALTERED,
         Reason.NOT_ENROLLED,
+        Reason.PASSKEY_CLONED,
     }
 )
 # Stands between the names of refusals that were told.
 _AND = ", "
 
 
+class Spent(NamedTuple):
+    """The state after a factor was given, the change that is written with it, and how it was given."""
+
+    account: Account
+    change: Change | None
+    means: Means
+
+
 class Unspent(NamedTuple):
-    """Why a code was not spent, and the state with the alarms that looking at it wrote."""
+    """Why a code was not spent, the state with the alarms that looking at it wrote, and more for the log alone."""
 
     reason: Reason
     account: Account
+    why: str | None = None
 
 
 def refuse(
@@ -53,6 +64,7 @@ def refuse(
     *,
     factor: Factor = "totp",
     is_guessable: bool = True,
+    why: str | None = None,
     about: object = None,
     request: Any = None,
 ) -> Rejected:
@@ -70,6 +82,8 @@ def refuse(
         after = budget.failed(account, work.now)
     details: dict[str, Any] = {"reason": reason, "occasion": occasion, "failures": after.failed_attempts}
     details["factor"] = factor
+    if why is not None:
+        details["why"] = why
     became_suspended = budget.is_suspended(after.failed_attempts) and not budget.is_suspended(account.failed_attempts)
     told, before = _name(account, reason, about), (account.told_refusal or "").split(_AND)
     # Nobody's codes are accepted until a clock that went back is right again, so somebody has to hear of it: once.

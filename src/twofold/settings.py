@@ -36,6 +36,9 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 Minutes10 = Annotated[Duration, Field(gt=timedelta(0), le=timedelta(minutes=10))]
 
 
+_APP = re.compile(r"android:apk-key-hash:[A-Za-z0-9_-]{43}")
+"""The origin of an Android app, by the hash of its certificate."""
+
 _PASSED_ON = frozenset(inspect.signature(BaseSettings.__init__).parameters)
 """What says how to read settings and is none itself: `_env_file` and its kind."""
 
@@ -164,6 +167,25 @@ class Settings(BaseSettings, Confidential):
         default=None,
         description="What people type to come to the pages, as `https://example.com`, whatever proxies stand between.",
     )
+    rp_id: str | None = Field(
+        default=None,
+        description="The domain that passkeys belong to, as `example.com`; without it the host of TWOFOLD_PUBLIC_URL. "
+        "Passkeys of before a change are lost.",
+    )
+    origins: str | None = Field(
+        default=None,
+        description="The origins whose pages may ask for passkeys, comma-separated, each exact; without them "
+        "TWOFOLD_PUBLIC_URL.",
+    )
+    top_origins: str | None = Field(
+        default=None,
+        description="The origins whose pages may hold such a page in a frame, comma-separated. None by default.",
+    )
+    passkey_user_verification: Literal["required", "preferred"] = Field(
+        default="preferred",
+        description="Whether a passkey has to verify its user, by a PIN or a finger, behind the password.",
+    )
+    passkey_limit: int = Field(default=10, ge=1, le=50, description="Passkeys of one user.")
     device_limit: int = Field(default=10, ge=0, le=100, description="Trusted devices of one user; 0 turns them off.")
     device_grace: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(minutes=5))] = Field(
         default=timedelta(seconds=60), description="How long a rotated device token still serves parallel requests."
@@ -255,6 +277,34 @@ class Settings(BaseSettings, Confidential):
             raise ValueError("it begins with https:// for every host but this machine itself")
         return str(origin)
 
+    @field_validator("rp_id")
+    @classmethod
+    def _a_domain(cls, rp_id: str | None) -> str | None:
+        """A browser compares it with the host of the page, to the letter."""
+        domain = (rp_id or "").strip()
+        if (
+            domain
+            and re.fullmatch(r"localhost|([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]", domain) is None
+        ):
+            raise ValueError("it is a domain in small letters, for example example.com")
+        return domain or None
+
+    @field_validator("origins", "top_origins")
+    @classmethod
+    def _exact_origins(cls, origins: str | None, info: ValidationInfo) -> str | None:
+        """A browser writes an origin in one way, and what is compared is that."""
+        for one in parts(origins):
+            if info.field_name == "origins" and _APP.fullmatch(one):
+                continue
+            origin = Origin.of(one)
+            if origin is None or str(origin) != one or (origin.scheme != "https" and not origin.is_the_machine):
+                raise ValueError("it is exact origins with commas between, for example https://example.com")
+            rp_id = info.data.get("rp_id")
+            is_within = rp_id is None or origin.host == rp_id or origin.host.endswith(f".{rp_id}")
+            if info.field_name == "origins" and not is_within:
+                raise ValueError("each has a host that is TWOFOLD_RP_ID or ends with it")
+        return origins or None
+
     @field_validator("support_url")
     @classmethod
     def _an_address(cls, support_url: str | None) -> str | None:
@@ -271,6 +321,11 @@ class Settings(BaseSettings, Confidential):
         if longest < info.data.get("first_wait", longest):
             raise ValueError("no wait may be shorter than the first")
         return longest
+
+
+def parts(text: str | None) -> tuple[str, ...]:
+    """The parts of a list with commas."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
 def users_parts(text: str) -> list[str] | None:

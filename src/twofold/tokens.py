@@ -1,4 +1,4 @@
-"""Signed tokens: a challenge that waits for a code, the proof that one was given, the tombstone of the erased. Pure.
+"""Signed tokens: a challenge that waits for a code, what a passkey signs, the proof of a factor, the tombstone. Pure.
 
 A token is `v1~<kid>~<check>~<payload>~<mac>`. It carries no secret and grants nothing by itself: whether it counts
 is decided against the user's row.
@@ -9,7 +9,7 @@ Tests: `tests/test_stored_forms.py`, `tests/attacks/test_cryptography.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 from uuid import UUID
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from twofold.keyring import Keyring, Purpose
-    from twofold.outcomes import Factor, UserId
+    from twofold.outcomes import Means, UserId
 
 T = TypeVar("T")
 
@@ -39,11 +39,29 @@ class ChallengeToken(NamedTuple):
     enabled_at: datetime | None
 
 
+Occasion = Literal["register", "step_up"]
+
+
+class CeremonyToken(NamedTuple):
+    """What a passkey is asked to sign, for one `occasion` and at the version `serial` of the user's row.
+
+    At a registration, `handle` is what the passkey will call its user, and `session` tells the one that asked.
+    """
+
+    user_id: UserId
+    occasion: Occasion
+    serial: int
+    expires_at: datetime
+    enabled_at: datetime | None
+    handle: str = ""
+    session: str = ""
+
+
 class ProofToken(NamedTuple):
     """A factor that was proven `at`, in the event `serial`, while the factor enabled at `enabled_at` was in force."""
 
     user_id: UserId
-    factor: Factor
+    means: Means
     at: datetime
     enabled_at: datetime
     serial: int
@@ -65,8 +83,8 @@ class Tombstone:
 
 def write_challenge(keyring: Keyring, token: ChallengeToken) -> str:
     """Sign a challenge."""
-    enabled_at = "" if token.enabled_at is None else microseconds(token.enabled_at)
-    return _sign(keyring, "challenges", token.serial, microseconds(token.expires_at), enabled_at, _pack(token.user_id))
+    moments = (_moment(token.expires_at), _moment(token.enabled_at))
+    return _sign(keyring, "challenges", token.serial, *moments, _pack(token.user_id))
 
 
 def read_challenge(keyring: Keyring, text: object) -> ChallengeToken | None:
@@ -79,17 +97,37 @@ def read_challenge(keyring: Keyring, text: object) -> ChallengeToken | None:
     return _unsign(keyring, "challenges", text, build, 4)
 
 
+def write_ceremony(keyring: Keyring, token: CeremonyToken) -> str:
+    """Sign what a passkey is asked to sign: the whole of it is the challenge of WebAuthn, so nothing is kept."""
+    moments = (_moment(token.expires_at), _moment(token.enabled_at))
+    about = (token.occasion, token.serial, *moments, token.handle, token.session)
+    return _sign(keyring, "ceremonies", *about, _pack(token.user_id))
+
+
+def read_ceremony(keyring: Keyring, text: object) -> CeremonyToken | None:
+    """Read what this keyring signed; None for anything else. The caller looks at `expires_at`."""
+
+    def build(
+        occasion: Occasion, serial: str, expires_at: str, enabled_at: str, handle: str, session: str, user_id: str
+    ) -> CeremonyToken:
+        enabled = moment_at(int(enabled_at)) if enabled_at else None
+        expires = moment_at(int(expires_at))
+        return CeremonyToken(_unpack(user_id), occasion, int(serial), expires, enabled, handle, session)
+
+    return _unsign(keyring, "ceremonies", text, build, 7)
+
+
 def write_proof(keyring: Keyring, token: ProofToken) -> str:
     """Sign a proof."""
     at, enabled_at = microseconds(token.at), microseconds(token.enabled_at)
-    return _sign(keyring, "proofs", token.factor, at, enabled_at, token.serial, _pack(token.user_id))
+    return _sign(keyring, "proofs", token.means, at, enabled_at, token.serial, _pack(token.user_id))
 
 
 def read_proof(keyring: Keyring, text: object) -> ProofToken | None:
     """Read a proof that this keyring signed; None for anything else. The caller looks at its age."""
 
-    def build(factor: Factor, at: str, enabled_at: str, serial: str, user_id: str) -> ProofToken:
-        return ProofToken(_unpack(user_id), factor, moment_at(int(at)), moment_at(int(enabled_at)), int(serial))
+    def build(means: Means, at: str, enabled_at: str, serial: str, user_id: str) -> ProofToken:
+        return ProofToken(_unpack(user_id), means, moment_at(int(at)), moment_at(int(enabled_at)), int(serial))
 
     return _unsign(keyring, "proofs", text, build, 5)
 
@@ -108,6 +146,10 @@ def read_tombstone(keyring: Keyring, text: object) -> Tombstone | None:
         return Tombstone(_unpack(user_id), int(count), unquote(mac) or None, is_intact == "1", moment_at(int(at)))
 
     return _unsign(keyring, "tombstones", text, build, 5)
+
+
+def _moment(moment: datetime | None) -> str | int:
+    return "" if moment is None else microseconds(moment)
 
 
 def _sign(keyring: Keyring, purpose: Purpose, *fields: str | int) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from twofold.keyring import canonical
 from twofold.moments import is_within
-from twofold.outcomes import Factor
+from twofold.outcomes import Means
 from twofold.typed import one_form
 
 if TYPE_CHECKING:
@@ -27,25 +27,27 @@ LIFETIME: Final = timedelta(seconds=30)
 _DIGITS = 32
 
 
-def written(keyring: Keyring, user_id: UserId, challenge: int, factor: Factor, code: str) -> str | None:
-    """What the column holds after this code of that factor answered the challenge of this number.
+def written(keyring: Keyring, user_id: UserId, challenge: int, means: Means, answer: str) -> str | None:
+    """What the column holds after the challenge of this number was answered so.
 
     None for a code whose spelling has no form to know it by, as a line of a list with much white space.
     """
-    if not one_form(code):
+    known = _known(answer)
+    if not known:
         return None
-    return keyring.mac("challenges", _message(user_id, challenge, factor, code)).rpartition(":")[2][:_DIGITS]
+    return keyring.mac("challenges", _message(user_id, challenge, means, known)).rpartition(":")[2][:_DIGITS]
 
 
-def factor_of(keyring: Keyring, account: Account, code: str) -> Factor | None:
-    """Whose code it was, where it is the one with which the last challenge was answered; else None."""
-    if not one_form(code):
+def means_of(keyring: Keyring, account: Account, challenge: int, answer: str) -> Means | None:
+    """How the challenge of this number was answered, where it was the last one, and with this; else None."""
+    known = _known(answer)
+    if not known:
         return None
-    factors: tuple[Factor, ...] = get_args(Factor)
-    for factor in factors:
-        message = _message(account.user_id, account.last_challenge, factor, code)
+    every: tuple[Means, ...] = get_args(Means)
+    for means in every:
+        message = _message(account.user_id, challenge, means, known)
         if any(mac.rpartition(":")[2][:_DIGITS] == account.last_answer for mac in keyring.macs("challenges", message)):
-            return factor
+            return means
     return None
 
 
@@ -61,5 +63,10 @@ def cleared(account: Account, now: datetime) -> Account:
     return account.changed(last_answer=None)
 
 
-def _message(user_id: UserId, challenge: int, factor: Factor, code: str) -> bytes:
-    return canonical("answer", user_id, challenge, factor, one_form(code).upper())
+def _known(answer: str) -> str:
+    """The form by which an answer is known again: a passkey signs each of its own anew, to the letter."""
+    return answer if answer.startswith("{") else one_form(answer).upper()
+
+
+def _message(user_id: UserId, challenge: int, means: Means, known: str) -> bytes:
+    return canonical("answer", user_id, challenge, means, known)

@@ -35,6 +35,22 @@ DEVICES: Final = (
 )
 """The columns of a device that is not revoked that decide."""
 
+PASSKEYS: Final = (
+    "id",
+    "credential_key",
+    "credential_id",
+    "public_key",
+    "user_handle",
+    "rp_id",
+    "algorithm",
+    "sign_count",
+    "backup_eligible",
+    "backup_state",
+    "user_verified",
+    "suspended_at",
+)
+"""The columns of a passkey that is not revoked that decide."""
+
 _OLDER = "older:"
 _UNREADABLE = "unreadable"
 _TOLD = 32

@@ -12,7 +12,7 @@ from twofold.account import hiding, sealed
 from twofold.account.attempt import Conflict
 from twofold.account.driver import says_whose
 from twofold.account.row import Account
-from twofold.account.statements import HeldCode, HeldDevice
+from twofold.account.statements import HeldCode, HeldDevice, HeldPasskey
 from twofold.errors import ConfigurationError, DatabaseUnavailable, MissingKey, NotAdopted, Tampered, UnknownUser
 
 if TYPE_CHECKING:
@@ -26,42 +26,32 @@ if TYPE_CHECKING:
 class Login(NamedTuple):
     """What a login reads in one statement: the row, whether there are backup codes, and the rows beside it.
 
-    `codes` are all of the user's codes, `devices` those that are not revoked; each None where it was not asked for, or
-    does not read.
+    `codes` are all of the user's codes, `devices` and `passkeys` those that are not revoked; each None where it was not
+    asked for, or does not read.
     """
 
     account: Account | None
     has_codes: bool = False
     codes: Sequence[HeldCode] | None = None
     devices: Sequence[HeldDevice] | None = None
+    passkeys: Sequence[HeldPasskey] | None = None
 
 
-Companions = Literal["codes", "devices"]
+Companions = Literal["codes", "devices", "passkeys"]
 
 
 def read_login(work: Attempt, user_id: UserId, companions: Companions | None) -> Login:
     """Read a user's row like `find`, and with the same statement what an answer to a login rests on.
 
-    A row that is locked is read first and its companions after it, under the lock, where they cannot change any more.
+    Without `companions` it is for a challenge, which names the passkeys that can answer it. A row that is locked is
+    read first and its companions after it, under the lock, where they cannot change any more.
     """
     stored, schema = work.schema.stored(user_id), work.schema
     if work.is_locking:
-        account = find(work, user_id)
-        if account is None:
-            return Login(None)
-        codes = sealed.codes(work, account)
-        devices = sealed.devices(work, account) if companions == "devices" else None
-        return Login(account, any(sealed.is_good(work, code) for code in codes or ()), codes, devices)
-    values: tuple[Any, ...] = (stored, work.now)
-    match companions:
-        case "codes":
-            statement, values = schema.read_with_codes, (stored,)
-        case "devices":
-            statement = schema.read_with_devices
-        case None:
-            statement = schema.read_for_challenge
+        return _locked_login(work, user_id, companions)
+    statement = schema.read_beside[companions]
     try:
-        rows = statement.all(work.connection, values)
+        rows = statement.all(work.connection, (stored, work.now)[: len(statement.names)])
     except sealed.UNREADABLE:
         # Where the row itself does not read, `find` says so; the others stop their own factor alone.
         account = find(work, user_id)
@@ -73,11 +63,32 @@ def read_login(work: Attempt, user_id: UserId, companions: Companions | None) ->
             raise Conflict
         return Login(None)
     width = len(Account._fields) + 1
-    if companions == "codes":
-        codes = [HeldCode._make(row[width:]) for row in rows if row[width] is not None]
-        return Login(account, any(sealed.is_good(work, code) for code in codes), codes)
-    devices = [HeldDevice._make(row[width + 1 :]) for row in rows if row[width + 1] is not None] if companions else None
-    return Login(account, bool(rows[0][width]), devices=devices)
+    match companions:
+        case "codes":
+            codes = [HeldCode._make(row[width:]) for row in rows if row[width] is not None]
+            return Login(account, any(sealed.is_good(work, code) for code in codes), codes)
+        case "passkeys":
+            return Login(account, passkeys=_passkeys(rows, width))
+        case "devices":
+            devices = [HeldDevice._make(row[width + 1 :]) for row in rows if row[width + 1] is not None]
+            return Login(account, bool(rows[0][width]), devices=devices)
+        case None:
+            return Login(account, bool(rows[0][width]), passkeys=_passkeys(rows, width + 1))
+
+
+def _locked_login(work: Attempt, user_id: UserId, companions: Companions | None) -> Login:
+    account = find(work, user_id)
+    if account is None:
+        return Login(None)
+    codes = sealed.codes(work, account)
+    devices = sealed.devices(work, account) if companions == "devices" else None
+    passkeys = sealed.passkeys(work, account) if companions in {"passkeys", None} else None
+    return Login(account, any(sealed.is_good(work, code) for code in codes or ()), codes, devices, passkeys)
+
+
+def _passkeys(rows: Sequence[Sequence[Any]], width: int) -> Sequence[HeldPasskey]:
+    """The passkeys that were read behind so many columns, if there is a table of them."""
+    return [HeldPasskey._make(row[width:]) for row in rows if len(row) > width and row[width] is not None]
 
 
 def find(work: Attempt, user_id: UserId) -> Account | None:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 import sqlalchemy as sa
@@ -95,7 +96,8 @@ class Runtime:
     ) -> Attempt:
         """Begin one attempt on a connection."""
         is_told = is_callers or self.on_connection is not None
-        schema = self._schema(connection, is_told=is_told, in_transaction=in_transaction)
+        where = self._where(connection, is_told=is_told, in_transaction=in_transaction)
+        schema = self._schema(connection, where, is_told=is_told)
         now = self.clock()
         if now.tzinfo is None:
             raise ConfigurationError("The clock gives a moment without a time zone.")
@@ -106,6 +108,7 @@ class Runtime:
             self.settings,
             now,
             self.adopt,
+            partial(self._relearned, connection, where),
             is_locking=is_locking,
             in_transaction=in_transaction,
             is_told=is_told,
@@ -113,8 +116,8 @@ class Runtime:
             told=None if self.hook is None else [],
         )
 
-    def _schema(self, connection: sa.Connection, *, is_told: bool, in_transaction: bool) -> Schema:
-        """The live tables, read once for each schema in which the host lets statements run.
+    def _where(self, connection: sa.Connection, *, is_told: bool, in_transaction: bool) -> str | None:
+        """The schema in which the host lets statements run.
 
         Where the host may have changed the search path, it is asked for what is current: a tenant without tables of
         its own would find another one's further along. Where it may have, there is a transaction (`hears_host`).
@@ -122,11 +125,20 @@ class Runtime:
         where = place.translated(connection, None)
         is_open = in_transaction and where is None and connection.dialect.name == "postgresql"
         if is_open and (is_told or needs_transaction(connection)):
-            where = place.ours(connection)
+            return place.ours(connection)
+        return where
+
+    def _schema(self, connection: sa.Connection, where: str | None, *, is_told: bool) -> Schema:
+        """The live tables, read once for each schema."""
         if (found := self.schemas.get(where)) is None:
             found = self.schemas[where] = Schema.of(connection, self.settings.users)
             if not is_told:
                 unheard.warn(connection)
+        return found
+
+    def _relearned(self, connection: sa.Connection, where: str | None) -> Schema:
+        """The live tables, where one may have been made since."""
+        found = self.schemas[where] = self.schemas[where].relearned(connection)
         return found
 
 

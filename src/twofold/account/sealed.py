@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DataError
 
 from twofold.account import digests
-from twofold.account.statements import HeldCode, HeldDevice
+from twofold.account.statements import HeldCode, HeldDevice, HeldPasskey
+from twofold.errors import SchemaDrift
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,45 @@ def devices(work: Attempt, account: Account) -> Sequence[HeldDevice] | None:
         return None
 
 
+def passkeys(work: Attempt, account: Account) -> Sequence[HeldPasskey] | None:
+    """Every passkey of a user that is not revoked, as it stands now; None where the rows do not read.
+
+    Where the database has no table for them, none is there; and where the user's row names some, they are gone.
+    """
+    passkeys = passkey_table(work, account)
+    if passkeys is None:
+        return []
+    query = sa.select(*work.schema.held_passkey).where(
+        passkeys.c.user_id == account.user_id, passkeys.c.revoked_at.is_(None)
+    )
+    try:
+        return [HeldPasskey(*row) for row in work.rows(query.order_by(passkeys.c.id))]
+    except UNREADABLE:
+        return None
+
+
+def passkey_table(work: Attempt, account: Account) -> sa.Table | None:
+    """The table of passkeys, where the database has one.
+
+    It may have been made since this process began: the row of a user who has some tells, and it is looked for then.
+    """
+    return work.schema.passkeys if account.passkeys_digest is None else current_passkeys(work)
+
+
+def current_passkeys(work: Attempt) -> sa.Table | None:
+    """The table of passkeys, looked for once more where there was none."""
+    if work.schema.passkeys is None:
+        work.schema = work.relearn()
+    return work.schema.passkeys
+
+
+def required_passkeys(work: Attempt) -> sa.Table:
+    """The table of passkeys. Raises SchemaDrift where there is none."""
+    if (table := current_passkeys(work)) is None:
+        raise SchemaDrift("There is no table for passkeys in this database; run `twofold db upgrade --passkeys`.")
+    return table
+
+
 def live(codes: Sequence[HeldCode]) -> list[HeldCode]:
     """Those that are not spent."""
     return [code for code in codes if not code.is_used]
@@ -67,6 +107,11 @@ def devices_digest(devices: Sequence[HeldDevice]) -> str | None:
     return digests.digest(device.digested for device in devices)
 
 
+def passkeys_digest(passkeys: Sequence[HeldPasskey]) -> str | None:
+    """What a user's row says of these passkeys."""
+    return digests.digest(passkey.digested for passkey in passkeys)
+
+
 def match_codes(account: Account, codes: Sequence[HeldCode] | None) -> digests.Comparison:
     """Compare backup codes with what the user's row says."""
     rows = None if codes is None else [code[: len(digests.CODES)] for code in live(codes)]
@@ -79,6 +124,12 @@ def match_devices(account: Account, devices: Sequence[HeldDevice] | None) -> dig
     return digests.compare(account.devices_digest, rows)
 
 
+def match_passkeys(account: Account, passkeys: Sequence[HeldPasskey] | None) -> digests.Comparison:
+    """Compare passkeys with what the user's row says."""
+    rows = None if passkeys is None else [passkey.digested for passkey in passkeys]
+    return digests.compare(account.passkeys_digest, rows)
+
+
 def compared_codes(work: Attempt, account: Account, codes: Sequence[HeldCode] | None) -> digests.Comparison:
     """Compare backup codes with what the user's row says; judge a difference under the row's lock alone."""
     return _judged(work, match_codes(account, codes))
@@ -87,6 +138,11 @@ def compared_codes(work: Attempt, account: Account, codes: Sequence[HeldCode] | 
 def compared_devices(work: Attempt, account: Account, devices: Sequence[HeldDevice] | None) -> digests.Comparison:
     """Compare devices with what the user's row says; judge a difference under the row's lock alone."""
     return _judged(work, match_devices(account, devices))
+
+
+def compared_passkeys(work: Attempt, account: Account, passkeys: Sequence[HeldPasskey] | None) -> digests.Comparison:
+    """Compare passkeys with what the user's row says; judge a difference under the row's lock alone."""
+    return _judged(work, match_passkeys(account, passkeys))
 
 
 def _judged(work: Attempt, comparison: digests.Comparison) -> digests.Comparison:

@@ -17,7 +17,7 @@ from twofold.account.row import LOGIN, Account
 from twofold.account.standby import IsStandby
 from twofold.errors import ConfigurationError, SchemaDrift, UnknownUser
 from twofold.metadata import UsersColumn, tables
-from twofold.schema import catalog, place
+from twofold.schema import catalog, passkeys_spec, place
 from twofold.schema.users.ids import SERVED, Ids, ids
 
 if TYPE_CHECKING:
@@ -81,10 +81,37 @@ class HeldDevice(NamedTuple):
         return self.previous_token == CONTESTED
 
 
-class Schema:
-    """The tables with the type that the live `users.id` has, and the statements of the hot path, built once."""
+class HeldPasskey(NamedTuple):
+    """A passkey as it is read beside a user's row: the columns that decide, its name, and how it is reached."""
 
-    def __init__(self, users: str, ids: Ids) -> None:
+    id: int
+    credential_key: str
+    credential_id: str
+    public_key: str
+    user_handle: str
+    rp_id: str
+    algorithm: int
+    sign_count: int
+    backup_eligible: bool
+    backup_state: bool
+    user_verified: bool
+    suspended_at: datetime | None
+    name: str
+    transports: str | None
+
+    @property
+    def digested(self) -> Sequence[Any]:
+        """The columns that decide."""
+        return self[: len(digests.PASSKEYS)]
+
+
+class Schema:
+    """The tables with the type that the live `users.id` has, and the statements of the hot path, built once.
+
+    Passkeys are there where the database has a table for them.
+    """
+
+    def __init__(self, users: str, ids: Ids, *, has_passkeys: bool = False) -> None:
         self.ids = ids
         self.user_id_type = user_id_type = ids.type
         metadata = sa.MetaData()
@@ -93,11 +120,15 @@ class Schema:
             reference.table, metadata, sa.Column(reference.column, user_id_type), schema=reference.schema
         )
         self.users_id = self.users.c[reference.column]
-        self.tables = tables(metadata, users)
+        self.tables = tables(metadata, users, passkeys=has_passkeys)
         secrets, codes, devices, events = self.tables
+        self.passkeys = self.tables.passkeys
         self.state = tuple(secrets.c[name] for name in Account._fields)
         self.held_code = tuple(codes.c[name] for name in HeldCode._fields)
         self.held_device = tuple(devices.c[name] for name in HeldDevice._fields)
+        self.held_passkey = (
+            () if self.passkeys is None else tuple(self.passkeys.c[name] for name in HeldPasskey._fields)
+        )
 
         # Nobody of ours has written this row.
         self.is_of_before = secrets.c.state_mac.is_(None) & (secrets.c.event_count == 0) & (secrets.c.version == 0)
@@ -107,11 +138,14 @@ class Schema:
         self.read = Statement(read, ["user"])
         self.read_current = Statement(read.add_columns(IsStandby()), ["user"])
         self.read_locked = Statement(read.with_for_update(), ["user"])
-        self.read_for_challenge = Statement(self._with_codes(read), ["user", "now"])
-        self.read_with_codes = Statement(self._beside(read, self.held_code), ["user"])
-        self.read_with_devices = Statement(
-            self._beside(self._with_codes(read), self.held_device, devices.c.revoked_at.is_(None)), ["user", "now"]
-        )
+        live_devices = self._beside(self._with_codes(read), self.held_device, devices.c.revoked_at.is_(None))
+        # What is read with the row, in one statement; nothing in particular for a challenge.
+        self.read_beside: dict[str | None, Statement[Select]] = {
+            "codes": Statement(self._beside(read, self.held_code), ["user"]),
+            "devices": Statement(live_devices, ["user", "now"]),
+            "passkeys": Statement(self._with_passkeys(read), ["user"]),
+            None: Statement(self._with_passkeys(self._with_codes(read)), ["user", "now"]),
+        }
         self.known = sa.select(self.users_id).where(self.users_id == user)
         self.traces = sa.select(self.traces_of(user), self.rows_of(user), IsStandby(), MayHide())
 
@@ -131,6 +165,9 @@ class Schema:
             self.contest: ("devices_digest",),
             self.end_device: ("devices_digest",),
         }
+        if self.passkeys is not None:
+            self.use_passkey = self._use_passkey(self.passkeys)
+            self.made_anew[self.use_passkey] = ("passkeys_digest",)
         self.swap_at_login = {change: self._swap(login_columns(anew)) for change, anew in self.made_anew.items()}
         # PostgreSQL does all of a login in one statement: two round trips for a whole verification.
         self.at_once = {change: self._at_once(change) for change in self.made_anew}
@@ -142,6 +179,12 @@ class Schema:
         unexpired = codes.c.expires_at.is_(None) | (codes.c.expires_at > now)
         unused = sa.exists().where(codes.c.user_id == secrets.c.user_id, codes.c.is_used.is_(sa.false()), unexpired)
         return read.add_columns(unused)
+
+    def _with_passkeys(self, read: Select) -> Select:
+        """The row, once for each passkey that is not revoked."""
+        if self.passkeys is None:
+            return read
+        return self._beside(read, self.held_passkey, self.passkeys.c.revoked_at.is_(None))
 
     def _beside(self, read: Select, columns: Sequence[sa.Column[Any]], *are_live: sa.ColumnElement[bool]) -> Select:
         """The row, once for each of the user's rows in another table; once where there is none."""
@@ -217,6 +260,18 @@ class Schema:
         )
         return Statement(statement, ["code_used_at", "code"])
 
+    def _use_passkey(self, passkeys: sa.Table) -> Statement[sa.Update]:
+        """Write what an answer of a passkey tells of it, if nobody has used, suspended or revoked it meanwhile."""
+        told = _binds(passkeys, ("sign_count", "backup_state", "user_verified", "last_used_at"), "passkey")
+        statement = sa.update(passkeys).values(told)
+        statement = statement.where(
+            passkeys.c.id == sa.bindparam("passkey"),
+            passkeys.c.sign_count == sa.bindparam("counted", type_=sa.BigInteger()),
+            passkeys.c.suspended_at.is_(None),
+            passkeys.c.revoked_at.is_(None),
+        )
+        return Statement(statement, [*(bind.key for bind in told.values()), "passkey", "counted"])
+
     def _at_once(self, change: Statement[sa.Update] | None) -> Statement[sa.Insert]:
         """Swap the state, append the event, and make a change that must find its row, or do nothing of it."""
         secrets, _, _, events = self.tables
@@ -247,12 +302,19 @@ class Schema:
             sa.exists().where(events.c.user_id == user_id, events.c.mac.is_not(None)),
             sa.exists().where(codes.c.user_id == user_id, codes.c.code_hash.like("v1:%")),
             sa.exists().where(devices.c.user_id == user_id, devices.c.device_fingerprint.like("v1:%")),
+            # No table of passkeys is of before.
+            *(() if self.passkeys is None else (sa.exists().where(self.passkeys.c.user_id == user_id),)),
         )
 
     def rows_of(self, user_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
         """Whether any of the other tables holds a row of this user, whoever wrote it."""
+        return sa.or_(*(sa.exists().where(table.c.user_id == user_id) for table in self.others))
+
+    @property
+    def others(self) -> tuple[sa.Table, ...]:
+        """Every table but that of the users' rows, in the order in which they are made."""
         _, *others = self.tables
-        return sa.or_(*(sa.exists().where(table.c.user_id == user_id) for table in others))
+        return tuple(others) if self.passkeys is None else (*others, self.passkeys)
 
     @classmethod
     def of(cls, connection: sa.Connection, users: str) -> Schema:
@@ -273,7 +335,12 @@ class Schema:
         held = None if column is None else ids(column.type, connection.dialect.name)
         if held is None:
             raise SchemaDrift(f"user_id is not {SERVED}; run `twofold db verify`.")
-        return built(users, held)
+        return built(users, held, has_passkeys=_has_passkeys(connection))
+
+    def relearned(self, connection: sa.Connection) -> Schema:
+        """The same tables, and that of passkeys where it was made since."""
+        users = f"{self.users.schema}.{self.users.name}" if self.users.schema else self.users.name
+        return built(f"{users}.{self.users_id.name}", self.ids, has_passkeys=_has_passkeys(connection))
 
     def stored(self, user_id: object) -> UserId:
         """The value as the column holds it. Raises UnknownUser where the column cannot hold it."""
@@ -283,12 +350,16 @@ class Schema:
 
 
 @lru_cache(maxsize=32)
-def built(users: str, ids: Ids) -> Schema:
+def built(users: str, ids: Ids, *, has_passkeys: bool = False) -> Schema:
     """The statements for one kind of users, which all faces of a process share: a tenth of a second each time."""
-    return Schema(users, ids)
+    return Schema(users, ids, has_passkeys=has_passkeys)
 
 
 _SEEN: Final = sa.bindparam("seen", type_=sa.BigInteger())
+
+
+def _has_passkeys(connection: sa.Connection) -> bool:
+    return sa.inspect(connection).has_table(*passkeys_spec.NAMES, place.ours(connection))
 
 
 def _waits_a_while() -> sa.ColumnElement[bool]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import pairwise
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -35,7 +35,12 @@ if TYPE_CHECKING:
     from twofold.account.statements import Schema
     from twofold.outcomes import UserId
 
-Table = Literal["mfa_backup_codes", "mfa_device_trusts"]
+Table = Literal["mfa_backup_codes", "mfa_device_trusts", "mfa_passkeys"]
+_DIGEST: Final[dict[Table, str]] = {
+    "mfa_backup_codes": "codes_digest",
+    "mfa_device_trusts": "devices_digest",
+    "mfa_passkeys": "passkeys_digest",
+}
 
 
 def _between(changing: set[str]) -> Iterator[slice]:
@@ -48,7 +53,7 @@ def _between(changing: set[str]) -> Iterator[slice]:
 
 # The columns that stay as they are, by the digest that is made anew.
 _OTHERS: dict[tuple[str, ...], Callable[[Account], tuple[Any, ...]]] = {
-    anew: itemgetter(*_between({*LOGIN, *anew})) for anew in ((), ("codes_digest",), ("devices_digest",))
+    anew: itemgetter(*_between({*LOGIN, *anew})) for anew in ((), *((digest,) for digest in _DIGEST.values()))
 }
 
 
@@ -64,8 +69,7 @@ def alarm(work: Attempt, account: Account, table: Table, comparison: digests.Com
     if comparison.is_intact or comparison.is_reported:
         return account
     lines.ROWS_ALTERED.write(account.user_id, table)
-    digest = "codes_digest" if table == "mfa_backup_codes" else "devices_digest"
-    after = account.changed(**{digest: comparison.reported})
+    after = account.changed(**{_DIGEST[table]: comparison.reported})
     return save(work, account, after, Fact(Kind.ROWS_ALTERED, Status.ALARM, {"table": table}), request)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
@@ -16,14 +16,14 @@ from twofold.account.store import Change
 from twofold.backup_codes import codec, showing
 from twofold.errors import Reason, Tampered
 from twofold.kinds import Kind
-from twofold.refusal import Unspent
+from twofold.refusal import Spent, Unspent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
-    from twofold.outcomes import Factor, UserId, Verified
+    from twofold.outcomes import UserId, Verified
 
 
 class Answer(NamedTuple):
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
     is_older: bool = False
 
     @property
-    def factor(self) -> Factor:
+    def factor(self) -> Literal["backup_codes"]:
         """Whose code it is."""
         return "backup_codes"
 
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
 
     def spend(
         self, work: Attempt, seen: reading.Login, account: Account, challenge: int, request: Any
-    ) -> tuple[Account, Change | None] | Unspent:
+    ) -> Spent | Unspent:
         """Look the code up among those of its owner; the state after it was spent for that challenge, or why not."""
         codes = seen.codes
         if codes is None:
@@ -68,7 +68,7 @@ class Answer(NamedTuple):
         after = account._replace(
             last_used_at=work.now, last_challenge=challenge, codes_digest=_digest_of(account, left)
         )
-        return after, Change(work.schema.spend, (work.now, held.id))
+        return Spent(after, Change(work.schema.spend, (work.now, held.id)), self.factor)
 
 
 def read(text: object) -> Answer | None:

@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from twofold import budget, provenance, tokens
 from twofold import proof as proofs
-from twofold import provenance, tokens
-from twofold.account import reading, shown, store
+from twofold.account import reading, sealed, shown, store
 from twofold.account.attempt import Evidence, Fact
 from twofold.account.row import Account, new_epoch
 from twofold.backup_codes import factor as backup_codes
-from twofold.budget import Budget, emptied
+from twofold.budget import Budget
 from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected, Stale, UnknownUser
 from twofold.events import log
 from twofold.kinds import Kind
 from twofold.kinds import Status as Log
 from twofold.outcomes import Enrolled, Erased, Status, UserId, Verified
+from twofold.passkeys import endings as passkey_endings
+from twofold.passkeys import listing as passkeys
 from twofold.request import printable
 from twofold.totp import factor as totp
 from twofold.trusted_devices import endings, listing
@@ -76,12 +78,27 @@ def _refuse_setup(work: Attempt, account: Account, reason: Reason, request: Any)
 
 
 def disable(work: Attempt, verified: Verified, *, request: Any = None) -> None:
-    """End the second factor of the user who proved it a moment ago: secret, backup codes and trusted devices go.
+    """End the app of the user who proved a factor a moment ago.
 
-    Raises Stale where `verified` is too old.
+    Where no passkey can answer after it, the second factor as a whole ends: backup codes and trusted devices go, too.
+    Sessions of before end (`status.epoch`). Raises Stale where `verified` is too old.
     """
     account = proofs.fresh(work, verified, "totp.disable", request)
-    _end(work, account, Fact(Kind.TOTP_DISABLED), "the second factor was turned off", request)
+    left = passkeys.count(work, account)
+    if not left:
+        _end(work, account, Fact(Kind.TOTP_DISABLED), "the second factor was turned off", request)
+        return
+    after = budget.emptied(account)._replace(secret=None, pending_secret=None, pending_at=None, epoch=new_epoch())
+    store.save(work, account, after, Fact(Kind.TOTP_DISABLED, details={"passkeys": left}), request)
+
+
+def disable_all(work: Attempt, verified: Verified, *, request: Any = None) -> None:
+    """End every factor of the user who proved one a moment ago: the next login needs none.
+
+    App, passkeys, backup codes and trusted devices go. Raises Stale where `verified` is too old.
+    """
+    account = proofs.fresh(work, verified, "disable", request)
+    _end(work, account, Fact(Kind.DISABLED), "the second factor was turned off", request)
 
 
 def status(work: Attempt, user_id: UserId) -> Status:
@@ -90,12 +107,13 @@ def status(work: Attempt, user_id: UserId) -> Status:
     Where backup codes or trusted devices are not those that the row names, `altered` says so and they count as none.
     """
     account = reading.find(work, user_id) or Account(work.schema.stored(user_id))
-    budget = Budget.of(work.settings)
-    waits = budget.remaining(account, work.now)
-    level = budget.level(account.failure_level, account.failure_level_at, work.now)
+    limits = Budget.of(work.settings)
+    waits = limits.remaining(account, work.now)
+    level = limits.level(account.failure_level, account.failure_level_at, work.now)
     waiting_since = account.pending_at
     codes, devices = backup_codes.count(work, account), listing.count(work, account)
-    altered = (("mfa_backup_codes", codes), ("mfa_device_trusts", devices))
+    keys = passkeys.count(work, account)
+    altered = (("mfa_backup_codes", codes), ("mfa_device_trusts", devices), ("mfa_passkeys", keys))
     return Status(
         user_id=user_id,
         is_enrolled=account.is_enabled,
@@ -104,8 +122,8 @@ def status(work: Attempt, user_id: UserId) -> Status:
         last_used_at=account.last_used_at,
         failed_attempts=account.failed_attempts,
         waiting_until=work.now + waits if waits else None,
-        is_suspended=account.is_enabled and budget.is_suspended(account.failed_attempts),
-        exhausted_until=work.now + budget.until_room(level) if budget.is_full(level) else None,
+        is_suspended=account.is_enabled and limits.is_suspended(account.failed_attempts),
+        exhausted_until=work.now + limits.until_room(level) if limits.is_full(level) else None,
         epoch=account.epoch,
         backup_codes_remaining=codes or 0,
         algorithm=account.algorithm,
@@ -113,6 +131,8 @@ def status(work: Attempt, user_id: UserId) -> Status:
         period=account.period,
         backup_codes_kept=account.shown_codes == shown.KEPT,
         trusted_devices=devices or 0,
+        has_app=account.is_enabled and account.secret is not None,
+        passkeys=keys or 0,
         altered=tuple(name for name, number in altered if number is None),
     )
 
@@ -120,8 +140,8 @@ def status(work: Attempt, user_id: UserId) -> Status:
 def reset(work: Attempt, user_id: UserId, *, by: str, reason: str, request: Any = None) -> None:
     """Remove the second factor of a user who lost it; the next login needs none.
 
-    Secret, backup codes and trusted devices go. `by` names the operator and `reason` says why; both are recorded.
-    Raises NotEnrolled where there is nothing to remove.
+    Secret, passkeys, backup codes and trusted devices go. `by` names the operator and `reason` says why; both are
+    recorded. Raises NotEnrolled where there is nothing to remove.
     """
     fact = _by_operator(Kind.RESET, by, reason)
     account = reading.find(work, user_id)
@@ -157,7 +177,8 @@ def repair(
     after = seen._replace(
         last_challenge=seen.version, proofs_after=seen.version, disabled_at=work.now, epoch=new_epoch()
     )
-    after = endings.ended(work, backup_codes.ended(work, after), "the second factor was reset")
+    sealed.current_passkeys(work)
+    after = _ended(work, after, "the second factor was reset")
     store.save_over(work, seen, after, fact, request)
 
 
@@ -188,14 +209,14 @@ def password_changed(work: Attempt, user_id: UserId, *, verified: Verified | Non
         epoch=new_epoch(),
     )
     if verified is not None:
-        after = emptied(after)
+        after = budget.emptied(after)
     after = endings.ended(work, after, "the password was changed")
     store.save(work, account, after, Fact(Kind.PASSWORD_CHANGED, details={"devices": number}), request)
     return number
 
 
 def erase(work: Attempt, user_id: UserId) -> Erased:
-    """Delete everything that the four tables hold of a user, the events too, when the account ends.
+    """Delete everything that Twofold's tables hold of a user, the events too, when the account ends.
 
     Returns a tombstone, by which a checkpoint of before tells the user from one who was deleted. Raises UnknownUser.
     Raises WrongKey or MissingKey, and deletes nothing, where not one row was written under the configured keys.
@@ -205,7 +226,8 @@ def erase(work: Attempt, user_id: UserId) -> Erased:
     tombstone = log.tombstone(work, user_id)
     if not tombstone.is_intact:
         provenance.require_keys(work, user_id)
-    for table in reversed(tuple(work.schema.tables)):
+    sealed.current_passkeys(work)
+    for table in reversed((work.schema.tables.secrets, *work.schema.others)):
         work.write(sa.delete(table).where(table.c.user_id == stored))
     work.evidence = Evidence(stored, "erasure")
     return Erased(user_id, tombstone.count, work.now, tokens.write_tombstone(work.keyring, tombstone))
@@ -234,9 +256,16 @@ def _tell_altered(work: Attempt, account: Account, request: Any) -> Account:
     return endings.tell_altered(work, account, request)[0]
 
 
+def _ended(work: Attempt, account: Account, reason: str) -> Account:
+    """End every row of a user in the other tables; the state that says so."""
+    account = passkey_endings.ended(work, backup_codes.ended(work, account), reason)
+    return endings.ended(work, account, reason)
+
+
 def _end(work: Attempt, account: Account, fact: Fact, reason: str, request: Any) -> None:
     """End every factor. What was altered before is told first, and ends with the rest."""
     account = _tell_altered(work, account, request)
+    account = passkey_endings.tell_altered(work, account, request)[0]
     after = Account(
         user_id=account.user_id,
         last_used_step=account.last_used_step,
@@ -252,5 +281,5 @@ def _end(work: Attempt, account: Account, fact: Fact, reason: str, request: Any)
         lines_today=account.lines_today,
         lines_day=account.lines_day,
     )
-    after = endings.ended(work, backup_codes.ended(work, after), reason)
-    store.save(work, account, after, fact, request)
+    sealed.passkey_table(work, account)
+    store.save(work, account, _ended(work, after, reason), fact, request)

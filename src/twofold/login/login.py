@@ -14,7 +14,8 @@ from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected, Un
 from twofold.kinds import Kind
 from twofold.log_volume import noted
 from twofold.login import factors
-from twofold.outcomes import Challenge, Cleared, UserId, Verified
+from twofold.outcomes import Challenge, Cleared, UserId, Verified, factor_of
+from twofold.passkeys import asking
 from twofold.refusal import Unspent, clock_set_right, refuse
 from twofold.trusted_devices.recognition import recognize
 from twofold.trusted_devices.series import is_token
@@ -22,7 +23,7 @@ from twofold.trusted_devices.series import is_token
 if TYPE_CHECKING:
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
-    from twofold.outcomes import Factor
+    from twofold.outcomes import Factor, Means
     from twofold.refusal import Occasion
     from twofold.trusted_devices.recognition import Untrusted
 
@@ -51,12 +52,19 @@ def challenge(
         if recognition.is_trusted:
             return Cleared(user_id, "trusted_device", recognition.device)
         account, untrusted = recognition.account, recognition.untrusted
-    answers: tuple[Factor, ...] = ("totp", "backup_codes") if seen.has_codes else ("totp",)
+    account, usable = asking.usable(work, account, seen.passkeys, request)
     after, fact = noted(work, account, _asked(untrusted))
     issued = store.save(work, account, after, fact, request)
     expires_at = work.now + work.settings.challenge_lifetime
     signed = tokens.ChallengeToken(user_id, issued.version, expires_at, account.enabled_at)
-    return Challenge(user_id, tokens.write_challenge(work.keyring, signed), answers, expires_at)
+    token = tokens.write_challenge(work.keyring, signed)
+    options = asking.options(work, account, usable, token)
+    has: dict[Factor, bool] = {
+        "passkeys": options is not None,
+        "totp": account.secret is not None,
+        "backup_codes": seen.has_codes,
+    }
+    return Challenge(user_id, token, tuple(factor for factor in has if has[factor]), expires_at, options)
 
 
 _CHALLENGED = Fact(Kind.CHALLENGED)
@@ -74,7 +82,7 @@ def _asked(untrusted: Untrusted | None) -> Fact:
 
 
 def verify(work: Attempt, challenge_token: str, code: str, *, request: Any = None) -> Verified:
-    """Answer a challenge with a code of the app or a backup code.
+    """Answer a challenge with a code of the app, a backup code, or the JSON of what a passkey signed.
 
     By being accepted, the code and the challenge are spent. Raises Rejected for everything else; a wrong code counts
     against the user's budget.
@@ -120,7 +128,7 @@ def require_counting(work: Attempt) -> None:
 
 
 def reverify(work: Attempt, user_id: UserId, code: str, *, request: Any = None) -> Verified:
-    """Ask for a code in a live session, before something sensitive.
+    """Ask for a code in a live session, before something sensitive; or for what a passkey signed (`passkeys.ask`).
 
     Raises Rejected, and NotEnrolled without a factor.
     """
@@ -151,7 +159,7 @@ def _prove(
     challenge: int,
 ) -> Verified:
     require_counting(work)
-    answer = factors.read(account, code)
+    answer = factors.read(account, code, occasion)
     if answer is None:
         # Neither counted nor logged: what was typed cannot be a code, so nobody has guessed.
         raise Rejected(Reason.MALFORMED)
@@ -167,17 +175,20 @@ def _prove(
             occasion,
             factor=answer.factor,
             is_guessable=answer.is_guessable,
+            why=spent.why,
             request=request,
         )
-    after, change = spent
     # Of an answer to a challenge is kept what knows it again, should its own be lost (`repeat`).
-    known = answered.written(work.keyring, account.user_id, challenge, answer.factor, code)
-    after = after.changed(last_answer=known if occasion == "login" else None)
-    saved = store.save(work, account, after, _accepted(answer.factor, occasion), request, change)
-    return proofs.issue(work, user_id, saved, answer.factor)
+    known = answered.written(work.keyring, account.user_id, challenge, spent.means, code)
+    after = spent.account.changed(last_answer=known if occasion == "login" else None)
+    saved = store.save(work, account, after, _accepted(spent.means, occasion), request, spent.change)
+    return proofs.issue(work, user_id, saved, spent.means)
 
 
 @lru_cache
-def _accepted(factor: Factor, occasion: Occasion) -> Fact:
-    """The line of a code that was accepted. There are few, so that each is written as JSON once."""
-    return Fact(Kind.CODE_ACCEPTED, details={"factor": factor, "occasion": occasion})
+def _accepted(means: Means, occasion: Occasion) -> Fact:
+    """The line of an answer that was accepted. There are few, so that each is written as JSON once."""
+    details: dict[str, Any] = {"factor": factor_of(means), "occasion": occasion}
+    if details["factor"] == "passkeys":
+        details |= {"is_synced": "synced" in means, "user_verified": "user" in means}
+    return Fact(Kind.CODE_ACCEPTED, details=details)

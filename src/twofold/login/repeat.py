@@ -16,6 +16,7 @@ from twofold.errors import Reason
 from twofold.kinds import Kind
 from twofold.log_volume import noted
 from twofold.login import login
+from twofold.outcomes import factor_of
 from twofold.refusal import refuse
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ def repeat(work: Attempt, challenge_token: str, code: str, *, request: Any = Non
         and account.enabled_at == asked.enabled_at
         and answered.is_live(account, work.now)
     )
-    factor = answered.factor_of(work.keyring, account, code) if is_it else None
-    if factor is None:
+    means = answered.means_of(work.keyring, account, asked.serial, code) if is_it else None
+    if means is None:
         left = account.changed(last_answer=None) if is_it else account
         raise refuse(work, left, Reason.CHALLENGE_EXPIRED, "login", about=asked.serial, request=request)
-    after, fact = noted(work, account, Fact(Kind.ANSWER_REPEATED, details={"factor": factor}))
+    after, fact = noted(work, account, Fact(Kind.ANSWER_REPEATED, details={"factor": factor_of(means)}))
     saved = store.save(work, account, after, fact, request)
-    return proofs.issue(work, asked.user_id, saved, factor, account.last_used_at)
+    return proofs.issue(work, asked.user_id, saved, means, account.last_used_at)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from twofold.testing.clock import Clock
     from twofold.testing.engines import async_engine, engine
     from twofold.testing.owner import Owner, enrolled
+    from twofold.testing.passkey import VirtualPasskey
     from twofold.testing.phone import Phone
     from twofold.testing.setting import keys, settings
 
@@ -20,12 +21,13 @@ _HOMES = {
     "clock": ("Clock",),
     "engines": ("async_engine", "engine"),
     "owner": ("Owner", "enrolled"),
+    "passkey": ("VirtualPasskey",),
     "phone": ("Phone",),
     "setting": ("keys", "settings"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["Clock", "Owner", "Phone", "async_engine", "engine", "enrolled", "keys", "settings"]
+__all__ = ["Clock", "Owner", "Phone", "VirtualPasskey", "async_engine", "engine", "enrolled", "keys", "settings"]
 
 
 def __getattr__(name: str) -> Any:

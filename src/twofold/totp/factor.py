@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from twofold import budget, proof
 from twofold.account import reading, store
@@ -12,7 +12,7 @@ from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MissingKey, Reaso
 from twofold.keyring import canonical
 from twofold.kinds import Kind, Status
 from twofold.log_volume import noted
-from twofold.refusal import Unspent
+from twofold.refusal import Spent, Unspent
 from twofold.totp import algorithm
 from twofold.totp.provisioning import Enrollment, base32, label, uri
 from twofold.typed import one_form
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from twofold.account.attempt import Attempt
     from twofold.account.reading import Login
-    from twofold.account.store import Change
-    from twofold.outcomes import Factor, UserId, Verified
+    from twofold.outcomes import UserId, Verified
     from twofold.settings import Settings
 
 
@@ -39,7 +38,7 @@ class Answer(NamedTuple):
     code: str
 
     @property
-    def factor(self) -> Factor:
+    def factor(self) -> Literal["totp"]:
         """Whose code it is."""
         return "totp"
 
@@ -55,17 +54,17 @@ class Answer(NamedTuple):
         account: Account,
         challenge: int,
         request: Any,
-    ) -> tuple[Account, Change | None] | Unspent:
+    ) -> Spent | Unspent:
         """Judge the code; the state after its step was spent for that challenge, or why not."""
         match = judge(work, account, self.code, request)
         if isinstance(match, Reason):
             return Unspent(match, account)
-        return spend(work, account, match, challenge), None
+        return Spent(spend(work, account, match, challenge), None, self.factor)
 
 
 def is_code(account: Account, code: object) -> bool:
-    """Whether this has the form of a code of the user's app."""
-    return algorithm.is_code(code, _parameters(account))
+    """Whether the user has an app, and this has the form of one of its codes."""
+    return account.secret is not None and algorithm.is_code(code, _parameters(account))
 
 
 def adopted(work: Attempt, account: Account, secret: bytes) -> Account:
@@ -274,7 +273,7 @@ def _ending(account: Account, begun: datetime) -> str:
 
     The day; and the time of day where the one in force is of the same day, and may be called so already.
     """
-    if not account.is_enabled:
+    if account.secret is None:
         return ""
     is_of_today = account.enabled_at is not None and account.enabled_at.date() == begun.date()
     return f" ({begun:%Y-%m-%d %H.%M})" if is_of_today else f" ({begun:%Y-%m-%d})"

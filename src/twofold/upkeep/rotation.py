@@ -1,7 +1,7 @@
 """Key rotation, online: say which key each value needs, and re-seal in batches what can be re-sealed.
 
-Secrets and rows are written anew under the active key. Hashes of backup codes and device tokens cannot be, since
-nobody has what was hashed: they move when codes are regenerated and devices rotate or expire. Events keep the key
+Secrets, passkeys and rows are written anew under the active key. Hashes of backup codes and device tokens cannot be,
+since nobody has what was hashed: they move when codes are regenerated and devices rotate or expire. Events keep the key
 under which they were written.
 """
 
@@ -22,6 +22,7 @@ from twofold.account.store import Update
 from twofold.arguments import batch, whole
 from twofold.errors import MissingKey, Tampered
 from twofold.kinds import Kind
+from twofold.passkeys import held
 from twofold.totp import factor as totp
 from twofold.upkeep import batches
 
@@ -47,19 +48,20 @@ class KeyUse:
     backup_codes: int
     devices: int
     events: int
+    passkeys: int = 0
     foreign: int = 0
     is_audit: bool = False
 
     @property
     def is_wrong(self) -> bool:
         """Whether another key of this name, or one of another deployment, wrote everything that names it."""
-        named = self.secrets + self.states + self.backup_codes + self.devices + self.events
+        named = self.secrets + self.states + self.backup_codes + self.devices + self.passkeys + self.events
         return 0 < self.foreign == named
 
     @property
     def is_needed(self) -> bool:
         """Whether a login may need this key."""
-        return self.is_active or bool(self.secrets or self.states or self.backup_codes or self.devices)
+        return self.is_active or bool(self.secrets or self.states or self.backup_codes or self.devices or self.passkeys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,11 @@ def status(work: Attempt) -> tuple[KeyUse, ...]:
         "backup_codes": _kids(work, codes.c.code_hash, where=codes.c.is_used.is_(sa.false())),
         "devices": _kids(work, devices.c.trust_token, where=live),
         "events": _kids(work, events.c.mac),
+        "passkeys": Counter[tuple[str, bool]](),
     }
+    if (passkeys := work.schema.passkeys) is not None:
+        columns = (passkeys.c.credential_key, passkeys.c.credential_id, passkeys.c.public_key)
+        uses["passkeys"] = _kids(work, *columns, where=passkeys.c.revoked_at.is_(None))
     found = sorted({kid for counted in uses.values() for kid, _ in counted} - set(work.keyring.prefixes))
     return tuple(
         KeyUse(
@@ -122,6 +128,11 @@ def rotate(work: Attempt, *, after: int = 0, limit: int = 100) -> Rotated:
     seals_codes = secrets.c.shown_codes != shown.KEPT
     is_over = secrets.c.updated_at < work.now - shown.LIFETIME
     stale |= seals_codes & (is_over | ~secrets.c.shown_codes.startswith(active, autoescape=True))
+    if (passkeys := work.schema.passkeys) is not None:
+        in_passkeys = (passkeys.c.credential_key, passkeys.c.credential_id, passkeys.c.public_key)
+        is_stale = sa.or_(*(~column.startswith(active, autoescape=True) for column in in_passkeys))
+        is_live = passkeys.c.revoked_at.is_(None)
+        stale |= sa.exists().where(passkeys.c.user_id == secrets.c.user_id, is_live, is_stale)
     is_ours = ~work.schema.is_of_before | work.schema.traces_of(secrets.c.user_id)
     query = sa.select(secrets.c.id, secrets.c.user_id).where(secrets.c.id > whole("after", after), stale, is_ours)
     rows = work.connection.execute(query.order_by(secrets.c.id).limit(batch(limit, batches.LARGEST))).all()
@@ -143,6 +154,9 @@ def _together(work: Attempt, users: Sequence[UserId]) -> list[str]:
     skipped, writings = list[str](), list[Update]()
     for *state, state_mac in rows:
         account = Account(*state)
+        if account.passkeys_digest is not None:
+            # They are rows of their own, so their owner is written alone.
+            raise batches.Unsupported
         try:
             reading.prove(work, account, state_mac)
             writings.append(store.build_update(work, account, totp.resealed(work, account), Fact(Kind.RESEALED)))
@@ -155,8 +169,28 @@ def _together(work: Attempt, users: Sequence[UserId]) -> list[str]:
 def _alone(work: Attempt, user_id: UserId) -> None:
     """Re-seal one row. Raises Tampered or MissingKey where it does not open."""
     account = reading.find(work, user_id)
-    if account is not None:
-        store.save(work, account, totp.resealed(work, account), Fact(Kind.RESEALED))
+    if account is None:
+        return
+    digest = account.passkeys_digest
+    if digest is not None:
+        account, digest = _with_passkeys(work, account)
+    after = totp.resealed(work, account)._replace(passkeys_digest=digest)
+    store.save(work, account, after, Fact(Kind.RESEALED))
+
+
+def _with_passkeys(work: Attempt, account: Account) -> tuple[Account, str | None]:
+    """Re-seal the passkeys of a user, too; the state after the alarm where they were altered, and their digest.
+
+    What was altered is left as it is: it is not for us to seal.
+    """
+    account, passkeys = held.compared(work, account, sealed.passkeys(work, account), None)
+    if passkeys is None:
+        return account, account.passkeys_digest
+    table, anew = sealed.required_passkeys(work), [held.resealed(work, account, passkey) for passkey in passkeys]
+    for passkey in anew:
+        values = {name: getattr(passkey, name) for name in held.Sealed._fields}
+        work.write(sa.update(table).where(table.c.id == passkey.id).values(values))
+    return account, sealed.passkeys_digest(anew)
 
 
 def _kids(

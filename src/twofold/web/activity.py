@@ -26,8 +26,10 @@ CONTEXT = 50
 _ACCEPTED: Mapping[tuple[str, str], str] = {
     ("login", "totp"): gettext_noop("Signed in with a code from the app"),
     ("login", "backup_codes"): gettext_noop("Signed in with a backup code"),
+    ("login", "passkeys"): gettext_noop("Signed in with a passkey"),
     ("step_up", "totp"): gettext_noop("Confirmed with a code from the app"),
     ("step_up", "backup_codes"): gettext_noop("Confirmed with a backup code"),
+    ("step_up", "passkeys"): gettext_noop("Confirmed with a passkey"),
 }
 
 _REFUSED: Mapping[str, str] = {
@@ -38,6 +40,8 @@ _REFUSED: Mapping[str, str] = {
     Reason.CLOCK_WENT_BACK: gettext_noop("A code was offered while our clock was wrong"),
     Reason.NOT_ENROLLED: gettext_noop("A code was offered where none is needed"),
     Reason.ALTERED: gettext_noop("A backup code was offered while the stored ones did not fit"),
+    Reason.PASSKEY_REFUSED: gettext_noop("A passkey was not accepted"),
+    Reason.PASSKEY_CLONED: gettext_noop("A passkey that may have been copied was not accepted"),
 }
 _WRONG: Mapping[str, str] = {
     "login": gettext_noop("A wrong code was given to sign in"),
@@ -50,6 +54,9 @@ _MANAGING: Mapping[str, str] = {
     "totp.disable": gettext_noop(
         "Turning two-step sign-in off was refused, because no code was given in the last minutes"
     ),
+    "passkeys.begin": gettext_noop("Another passkey was refused, because no code was given in the last minutes"),
+    "passkeys.revoke": gettext_noop("Removing a passkey was refused, because no code was given in the last minutes"),
+    "disable": gettext_noop("Turning two-step sign-in off was refused, because no code was given in the last minutes"),
     "backup_codes.regenerate": gettext_noop(
         "New backup codes were refused, because no code was given in the last minutes"
     ),
@@ -64,6 +71,7 @@ _MANAGING: Mapping[str, str] = {
 _ALTERED: Mapping[str, str] = {
     "mfa_backup_codes": gettext_noop("Stored backup codes did not fit and do not count"),
     "mfa_device_trusts": gettext_noop("Stored trusted devices did not fit and do not count"),
+    "mfa_passkeys": gettext_noop("Stored passkeys did not fit and do not count"),
 }
 
 
@@ -74,6 +82,8 @@ def _accepted(details: Mapping[str, Any]) -> str:
 
 
 def _refused(details: Mapping[str, Any]) -> str:
+    if details.get("reason") == Reason.ALTERED and details.get("factor") == "passkeys":
+        return _(_REFUSED[Reason.PASSKEY_REFUSED])
     wrong = _WRONG.get(str(details.get("occasion")), gettext_noop("A wrong code was given"))
     return _(_REFUSED.get(str(details.get("reason")), wrong))
 
@@ -111,6 +121,39 @@ def _revoked(details: Mapping[str, Any]) -> str:
     return _("A device is no longer trusted")
 
 
+def _passkey(details: Mapping[str, Any], key: str = "passkey") -> str | None:
+    name = details.get(key)
+    return named(name) if isinstance(name, str) else None
+
+
+def _registered(details: Mapping[str, Any]) -> str:
+    name = _passkey(details)
+    return _("The passkey %(passkey)s was set up", passkey=name) if name else _("A passkey was set up")
+
+
+def _passkey_renamed(details: Mapping[str, Any]) -> str:
+    name, before = _passkey(details), _passkey(details, "before")
+    if name and before:
+        return _("The passkey %(before)s is now called %(passkey)s", before=before, passkey=name)
+    return _("A passkey was given another name")
+
+
+def _passkey_revoked(details: Mapping[str, Any]) -> str:
+    if isinstance(number := details.get("passkeys"), int):
+        return ngettext("%(num)s passkey was removed", "%(num)s passkeys were removed", number)
+    name = _passkey(details)
+    return _("The passkey %(passkey)s was removed", passkey=name) if name else _("A passkey was removed")
+
+
+def _cloned(details: Mapping[str, Any]) -> str:
+    name = _passkey(details) or _("a passkey")
+    return _("%(passkey)s may have been copied, and is not accepted any more", passkey=name)
+
+
+def _disabled(details: Mapping[str, Any]) -> str:
+    return _("The authenticator app was removed") if details.get("passkeys") else _("Two-step sign-in was turned off")
+
+
 def _stolen(details: Mapping[str, Any]) -> str:
     name = _device(details) or _("a device")
     return _("Two browsers came as %(device)s, so its mark of trust was copied; it is no longer trusted", device=name)
@@ -136,7 +179,13 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.TOTP_CONFIRMED: lambda d: (
         _("The authenticator app was replaced") if d.get("replaced") else _("The authenticator app was set up")
     ),
-    Kind.TOTP_DISABLED: lambda _details: _("Two-step sign-in was turned off"),
+    Kind.TOTP_DISABLED: _disabled,
+    Kind.PASSKEY_BEGUN: lambda _details: _("Set-up of a passkey was started"),
+    Kind.PASSKEY_REGISTERED: _registered,
+    Kind.PASSKEY_RENAMED: _passkey_renamed,
+    Kind.PASSKEY_REVOKED: _passkey_revoked,
+    Kind.PASSKEY_CLONED: _cloned,
+    Kind.DISABLED: lambda _details: _("Two-step sign-in was turned off"),
     Kind.CHALLENGED: lambda _details: _("The password was right, and a code was asked for"),
     Kind.CLEARED: lambda _details: _("Signed in without a code"),
     Kind.CODE_ACCEPTED: _accepted,
@@ -173,6 +222,7 @@ _SUPPORT = gettext_noop("You need not do anything. If it goes on, tell support."
 _ADVICE: Mapping[str, str] = {
     Kind.DEVICE_CONTESTED: gettext_noop("If that was not you, stop trusting this device and change your password."),
     Kind.DEVICE_THEFT: _STRANGERS,
+    Kind.PASSKEY_CLONED: gettext_noop("Remove it, set up another one, and change your password."),
     Kind.MANAGEMENT_REFUSED: _NOT_YOU,
     Kind.KEY_MISSING: _SUPPORT,
     Kind.CLOCK_SET_RIGHT: _SUPPORT,
@@ -181,6 +231,7 @@ _ADVICE: Mapping[str, str] = {
 _ADVICE_ON_ALTERED: Mapping[str, str] = {
     "mfa_backup_codes": gettext_noop("Make new backup codes, and tell support."),
     "mfa_device_trusts": gettext_noop("Stop trusting all devices, and tell support."),
+    "mfa_passkeys": gettext_noop("Remove all passkeys, and tell support."),
 }
 
 

@@ -1,0 +1,61 @@
+"""Ask a passkey: for a login that waits, and in a live session before something sensitive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twofold import tokens
+from twofold.account import reading, sealed
+from twofold.errors import NotEnrolled
+from twofold.outcomes import Ceremony
+from twofold.passkeys import held
+from twofold.passkeys.relying_party import RelyingParty
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twofold.account.attempt import Attempt
+    from twofold.account.row import Account
+    from twofold.account.statements import HeldPasskey
+    from twofold.outcomes import UserId
+
+
+def usable(
+    work: Attempt, account: Account, passkeys: Sequence[HeldPasskey] | None, request: Any
+) -> tuple[Account, list[HeldPasskey]]:
+    """The passkeys that may answer now, and the state after the alarm of those that were altered.
+
+    They are read here where they were not read with the user's row.
+    """
+    if passkeys is None and account.passkeys_digest is not None:
+        passkeys = sealed.passkeys(work, account)
+    elif passkeys is None:
+        return account, []
+    account, found = held.compared(work, account, passkeys, request)
+    return account, held.usable(RelyingParty.of(work.settings), found or ())
+
+
+def options(work: Attempt, account: Account, passkeys: Sequence[HeldPasskey], token: str) -> dict[str, Any] | None:
+    """What a browser asks these passkeys for, to answer that token; None where none of them can."""
+    party = RelyingParty.of(work.settings)
+    named = held.descriptors(work, account, passkeys)
+    return party.request_options(token, named, work.settings.challenge_lifetime) if party and named else None
+
+
+def ask(work: Attempt, user_id: UserId) -> Ceremony:
+    """Ask for a passkey in a live session; what it signs is given to `reverify`, once.
+
+    Raises NotEnrolled for a user without a passkey that can answer, ConfigurationError where no domain is set.
+    """
+    RelyingParty.required(work.settings)
+    account = reading.find(work, user_id)
+    passkeys = None if account is None or not account.is_enabled else sealed.passkeys(work, account)
+    if account is None or not passkeys or not sealed.compared_passkeys(work, account, passkeys).is_intact:
+        raise NotEnrolled("This user has no passkey that can answer; ask for a code.")
+    expires_at = work.now + work.settings.challenge_lifetime
+    token = tokens.CeremonyToken(account.user_id, "step_up", account.version, expires_at, account.enabled_at)
+    party = RelyingParty.of(work.settings)
+    asked = options(work, account, held.usable(party, passkeys), tokens.write_ceremony(work.keyring, token))
+    if asked is None:
+        raise NotEnrolled("This user has no passkey that can answer; ask for a code.")
+    return Ceremony(asked, expires_at)

@@ -1,0 +1,194 @@
+"""Judge what a browser brings back from a passkey (WebAuthn Level 3 §7.1 and §7.2). Pure.
+
+The one module that knows `webauthn`, which is imported when the first passkey answers: the extra `twofold[passkeys]`
+brings it. The counter is given to it as 0 and judged by us once the signature holds; else whoever has the password and
+no key could raise the alarm of a copied passkey.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from twofold import base64url
+from twofold.errors import ConfigurationError
+from twofold.passkeys.relying_party import ALGORITHMS
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from twofold.passkeys.relying_party import RelyingParty
+
+_LONGEST: Final = 65_536
+"""So many characters has the longest answer: an attestation may carry certificates."""
+_LONGEST_ID: Final = 1023
+_TRANSPORTS: Final = frozenset({"ble", "cable", "hybrid", "internal", "nfc", "smart-card", "usb"})
+
+
+class Refused(Exception):
+    """The answer of a passkey is not accepted. The message says why, in our words, without what was sent."""
+
+
+class Response(NamedTuple):
+    """What came back, read as far as it tells whose it is and what it was asked: nothing of it is proven yet."""
+
+    credential: dict[str, Any]
+    credential_id: bytes
+    asked: str
+
+
+class Made(NamedTuple):
+    """A new passkey, proven by its attestation."""
+
+    credential_id: bytes
+    public_key: bytes
+    algorithm: int
+    sign_count: int
+    backup_eligible: bool
+    backup_state: bool
+    user_verified: bool
+    transports: str | None
+    aaguid: str
+    attestation_format: str
+
+
+class Signed(NamedTuple):
+    """An assertion whose signature holds."""
+
+    sign_count: int
+    backup_eligible: bool
+    backup_state: bool
+    user_verified: bool
+
+
+def read(text: str) -> Response:
+    """Read the JSON of a credential, as `credential.toJSON()` gives it. Raises Refused for anything else."""
+    if len(text) > _LONGEST:
+        raise Refused("it is too long")
+    try:
+        credential = json.loads(text)
+        raw_id = credential["rawId"]
+        client_data = json.loads(base64url.read(credential["response"]["clientDataJSON"]))
+        credential_id, asked = base64url.read(raw_id), base64url.read(client_data["challenge"]).decode("ascii")
+    except (ValueError, KeyError, TypeError, RecursionError, AttributeError):
+        raise Refused("it is no credential") from None
+    if base64url.written(credential_id) != raw_id or not 0 < len(credential_id) <= _LONGEST_ID:
+        raise Refused("its id is none")
+    return Response(credential, credential_id, asked)
+
+
+def made(response: Response, party: RelyingParty) -> Made:
+    """Judge a registration. Raises Refused."""
+    _judge_frame(response, party)
+    webauthn = _library()
+    try:
+        found = webauthn.verify_registration_response(
+            credential=response.credential,
+            expected_challenge=response.asked.encode(),
+            expected_rp_id=party.id,
+            expected_origin=list(party.origins),
+            require_user_verification=party.user_verification == "required",
+            supported_pub_key_algs=[webauthn.helpers.cose.COSEAlgorithmIdentifier(one) for one in ALGORITHMS],
+        )
+        key = webauthn.helpers.decode_credential_public_key(found.credential_public_key)
+    except Exception as error:  # noqa: BLE001 -- Whatever it raises over bytes of a stranger, they are no passkey.
+        raise _refused(webauthn, error) from None
+    if found.credential_id != response.credential_id:
+        raise Refused("its id is not the one that was attested")
+    flags = _flags(found.credential_device_type, is_backed_up=found.credential_backed_up)
+    return Made(
+        credential_id=found.credential_id,
+        public_key=found.credential_public_key,
+        algorithm=int(key.alg),
+        sign_count=found.sign_count,
+        backup_eligible=flags[0],
+        backup_state=flags[1],
+        user_verified=found.user_verified,
+        transports=_transports(response.credential),
+        aaguid=found.aaguid,
+        attestation_format=str(found.fmt.value if hasattr(found.fmt, "value") else found.fmt)[:32],
+    )
+
+
+def signed(response: Response, party: RelyingParty, public_key: bytes, handle: str) -> Signed:
+    """Judge an assertion by the public key of its passkey. Raises Refused; the counter is for the caller to judge."""
+    _judge_frame(response, party)
+    said = response.credential["response"].get("userHandle")
+    if said is not None and not (isinstance(said, str) and hmac.compare_digest(said.encode(), handle.encode())):
+        raise Refused("it is of another user")
+    webauthn = _library()
+    try:
+        found = webauthn.verify_authentication_response(
+            credential=response.credential,
+            expected_challenge=response.asked.encode(),
+            expected_rp_id=party.id,
+            expected_origin=list(party.origins),
+            credential_public_key=public_key,
+            credential_current_sign_count=0,
+            require_user_verification=party.user_verification == "required",
+        )
+    except Exception as error:  # noqa: BLE001 -- The same.
+        raise _refused(webauthn, error) from None
+    flags = _flags(found.credential_device_type, is_backed_up=found.credential_backed_up)
+    return Signed(found.new_sign_count, *flags, found.user_verified)
+
+
+def counted(before: int, now: int) -> Literal["risen", "none", "copied"]:
+    """Judge a counter (WebAuthn Level 3 §6.1.1): synced passkeys have none, and one that does not rise was copied."""
+    if before == now == 0:
+        return "none"
+    return "risen" if now > before else "copied"
+
+
+def _library() -> ModuleType:
+    try:
+        import webauthn
+    except ImportError:
+        raise ConfigurationError("Passkeys need a package more: pip install 'twofold[passkeys]'.") from None
+    return webauthn
+
+
+def _judge_frame(response: Response, party: RelyingParty) -> None:
+    """Refuse what was asked for in a frame of somebody else's page, which the library does not judge (§7.1, §7.2)."""
+    client_data = json.loads(base64url.read(response.credential["response"]["clientDataJSON"]))
+    is_framed, top = client_data.get("crossOrigin", False), client_data.get("topOrigin")
+    if is_framed is False and top is None:
+        return
+    if top not in party.top_origins:
+        raise Refused("it was asked for in a frame of another origin")
+
+
+def _refused(webauthn: ModuleType, error: Exception) -> Refused:
+    """Say why, without a word of what was sent."""
+    known = isinstance(error, webauthn.helpers.exceptions.WebAuthnException)
+    text = str(error).lower() if known else ""
+    for mark, why in _WHY.items():
+        if mark in text:
+            return Refused(why)
+    return Refused("it does not hold")
+
+
+# What the library's messages have in common, and what we say.
+_WHY: Final = {
+    "origin": "it was asked for by another origin",
+    "challenge": "it answers another challenge",
+    "rp id hash": "it is of another domain",
+    "client data type": "it is of the other ceremony",
+    "not present": "nobody was there",
+    "user verification": "its user was not verified",
+    "signature": "its signature does not hold",
+    "alg": "its algorithm was not asked for",
+}
+
+
+def _flags(device_type: Any, *, is_backed_up: bool) -> tuple[bool, bool]:
+    """Whether it can be synced, and whether it is."""
+    return device_type.value == "multi_device", is_backed_up
+
+
+def _transports(credential: dict[str, Any]) -> str | None:
+    """How the passkey is reached, of the words that there are."""
+    said = credential["response"].get("transports")
+    known = sorted({one for one in said if isinstance(one, str)} & _TRANSPORTS) if isinstance(said, list) else []
+    return ",".join(known) or None

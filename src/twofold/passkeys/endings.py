@@ -1,0 +1,94 @@
+"""How a passkey ends: one by one, and all of a user's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from twofold import proof
+from twofold.account import sealed, store
+from twofold.account.attempt import Fact
+from twofold.account.row import new_epoch
+from twofold.errors import LastFactor, Tampered
+from twofold.kinds import Kind
+from twofold.passkeys import held
+from twofold.passkeys.relying_party import RelyingParty
+from twofold.request import printable
+
+if TYPE_CHECKING:
+    from twofold.account.attempt import Attempt
+    from twofold.account.row import Account
+    from twofold.outcomes import Verified
+
+REASON_LIMIT = 255
+
+
+def revoke(
+    work: Attempt,
+    verified: Verified,
+    passkey_id: int,
+    *,
+    reason: str = "revoked by its owner",
+    request: Any = None,
+) -> bool:
+    """Revoke one passkey of the user who proved a factor a moment ago. False where there is none of this id.
+
+    Sessions of before end (`status.epoch`), since one of them may be that of a lost machine. Raises LastFactor where no
+    app and no other passkey could answer after it, Stale, TypeError for what is no int, and Tampered, with an alarm,
+    where the passkeys are not what the user's row says: then `revoke_all`, or `mfa.disable`, ends them.
+    """
+    if not isinstance(passkey_id, int) or isinstance(passkey_id, bool):
+        raise TypeError(f"passkey_id is the int of a Passkey, not {type(passkey_id).__name__}.")
+    account = proof.fresh(work, verified, "passkeys.revoke", request)
+    account, passkeys = held.compared(work, account, sealed.passkeys(work, account), request)
+    if passkeys is None:
+        raise Tampered("The passkeys of this user were changed outside Twofold; end them with revoke_all or disable.")
+    ending = next((one for one in passkeys if one.id == passkey_id), None)
+    if ending is None:
+        return False
+    left = [one for one in passkeys if one.id != passkey_id]
+    if account.secret is None and not held.usable(RelyingParty.of(work.settings), left):
+        raise LastFactor
+    table, why = sealed.required_passkeys(work), printable(reason, REASON_LIMIT)
+    statement = sa.update(table).where(table.c.id == passkey_id, table.c.revoked_at.is_(None))
+    work.write(statement.values(revoked_at=work.now, revoked_reason=why))
+    after = account._replace(passkeys_digest=sealed.passkeys_digest(left), epoch=new_epoch())
+    fact = Fact(Kind.PASSKEY_REVOKED, details={"passkey": ending.name, "reason": why})
+    store.save(work, account, after, fact, request)
+    return True
+
+
+def revoke_all(
+    work: Attempt, verified: Verified, *, reason: str = "revoked by their owner", request: Any = None
+) -> int:
+    """Revoke every passkey of a user whose app goes on; return how many there were. What was altered ends, too.
+
+    Raises LastFactor for a user without an app: `mfa.disable` ends everything. Raises Stale.
+    """
+    account = proof.fresh(work, verified, "passkeys.revoke", request)
+    if account.secret is None:
+        raise LastFactor
+    account, number = tell_altered(work, account, request)
+    if account.passkeys_digest is None:
+        return 0
+    after = ended(work, account, reason)._replace(epoch=new_epoch())
+    fact = Fact(Kind.PASSKEY_REVOKED, details={"passkeys": number, "reason": printable(reason, REASON_LIMIT)})
+    store.save(work, account, after, fact, request)
+    return number
+
+
+def tell_altered(work: Attempt, account: Account, request: Any) -> tuple[Account, int]:
+    """Tell of passkeys that are not those that the user's row names, before they are ended; and how many there are."""
+    work.need_lock()
+    account, passkeys = held.compared(work, account, sealed.passkeys(work, account), request)
+    return account, len(passkeys or ())
+
+
+def ended(work: Attempt, account: Account, reason: str) -> Account:
+    """Revoke every passkey of a user; the state that says so."""
+    work.need_lock()
+    if (table := sealed.passkey_table(work, account)) is not None:
+        statement = sa.update(table).where(table.c.user_id == account.user_id, table.c.revoked_at.is_(None))
+        work.write(statement.values(revoked_at=work.now, revoked_reason=printable(reason, REASON_LIMIT)))
+    return account._replace(passkeys_digest=None)
