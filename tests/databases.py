@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests import servers
 from twofold.database import create_engine
+from twofold.metadata import Key, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +58,14 @@ def alembic_config(connection: sa.Connection | None = None) -> Config:
     if connection is not None:
         config.attributes["connection"] = connection
     return config
+
+
+def add_passkeys(database: Database) -> None:
+    """Make the table of passkeys beside the four."""
+    passkeys = tables(sa.MetaData(), passkeys=True).passkeys
+    assert passkeys is not None
+    sa.Table("users", passkeys.metadata, sa.Column("id", Key, primary_key=True))
+    passkeys.create(database.behind)
 
 
 def migrate(database: Database, revision: str = "head") -> None:

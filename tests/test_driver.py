@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from tests.attacks.outages import wait_until_somebody_waits
-from tests.databases import BACKENDS, Database
+from tests.databases import BACKENDS, Database, add_passkeys
 from tests.people import FIREFOX, SAFARI, Blocked, Clock, challenged, enroll, kinds, plain_settings
 from twofold import (
     MFA,
@@ -121,6 +121,7 @@ def statements(schema: Schema, backend: str) -> Iterator[Statement[Any]]:
     """Every statement that a schema holds and this database can be sent."""
     alone = schema.swap_alone if backend != "postgresql" else None
     yield from (value for value in vars(schema).values() if isinstance(value, Statement) and value is not alone)
+    yield from schema.read_beside.values()
     yield from schema.swap_at_login.values()
     if backend == "postgresql":
         yield from schema.at_once.values()
@@ -146,7 +147,8 @@ def test_a_batch_is_sealed_again_on_every_driver(
 
 
 def test_what_is_sent_is_what_core_would_send(driven: Driven, migrated: Database, clock: Clock) -> None:
-    schema, sent = Schema("users.id", Ids("integer")), list[tuple[str, Any]]()
+    add_passkeys(migrated)
+    schema, sent = Schema("users.id", Ids("integer"), has_passkeys=True), list[tuple[str, Any]]()
 
     def seen(_connection: Any, _cursor: Any, words: str, bound: Any, *_: Any) -> None:
         sent.append((words, tuple(bound) if isinstance(bound, list) else bound))
@@ -168,7 +170,7 @@ def test_what_is_sent_is_what_core_would_send(driven: Driven, migrated: Database
             compared += 1
         return compared
 
-    assert driven.connected(compare) == (23 if migrated.backend == "postgresql" else 17)
+    assert driven.connected(compare) == (27 if migrated.backend == "postgresql" else 20)
 
 
 def test_what_is_read_is_what_core_would_read(
@@ -186,9 +188,9 @@ def test_what_is_read_is_what_core_would_read(
             (schema.read, (ada,), 1),
             (schema.read_current, (ada,), 1),
             (schema.read_locked, (ada,), 1),
-            (schema.read_for_challenge, (ada, now), 1),
-            (schema.read_with_codes, (ada,), 10),
-            (schema.read_with_devices, (ada, now), 2),
+            (schema.read_beside[None], (ada, now), 1),
+            (schema.read_beside["codes"], (ada,), 10),
+            (schema.read_beside["devices"], (ada, now), 2),
         ):
             rows = [list(row) for row in statement.all(connection, given)]
             assert [row[0] for row in rows] == [ada] * number
@@ -295,7 +297,7 @@ def test_each_way_to_listen_is_enough(
 
 
 def test_a_value_for_each_name_is_needed(clock: Clock) -> None:
-    read = Schema("users.id", Ids("integer")).read_for_challenge
+    read = Schema("users.id", Ids("integer")).read_beside[None]
     assert read.named((7, clock.now)) == {"user": 7, "now": clock.now}
     for wrong in ((7,), (7, clock.now, None)):
         with pytest.raises(ValueError, match="argument"):

@@ -42,7 +42,9 @@ def test_a_status_says_all_of_how_a_user_stands(open_mfa: Open, ada: int, clock:
 
     codes = mfa.totp.confirm(ada, phone.code()).backup_codes
     made = clock.now
-    expected = replace(expected, is_enrolled=True, enabled_at=made, last_used_at=made, backup_codes_remaining=10)
+    expected = replace(
+        expected, is_enrolled=True, enabled_at=made, last_used_at=made, backup_codes_remaining=10, has_app=True
+    )
     epoch = mfa.status(ada).epoch
     assert epoch
     expected = replace(expected, epoch=epoch)
@@ -60,7 +62,9 @@ def test_a_status_says_all_of_how_a_user_stands(open_mfa: Open, ada: int, clock:
     until = clock.now + timedelta(minutes=1)
     assert mfa.status(ada) == replace(expected, failed_attempts=6, waiting_until=until, is_suspended=True)
     mfa.totp.disable(verified)
-    ended = replace(expected, is_enrolled=False, enabled_at=None, backup_codes_remaining=0, trusted_devices=0)
+    ended = replace(
+        expected, is_enrolled=False, has_app=False, enabled_at=None, backup_codes_remaining=0, trusted_devices=0
+    )
     assert mfa.status(ada).epoch != epoch
     assert mfa.status(ada) == replace(ended, epoch=mfa.status(ada).epoch)
 
