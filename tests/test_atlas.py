@@ -10,11 +10,9 @@ from __future__ import annotations
 import gzip
 import logging
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -30,15 +28,13 @@ from twofold import MFA
 from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Literal
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
     from tests.databases import Sources
 
-# The longest address that there is, and no place in it to break a line at.
-LONGEST = f"ada{{number}}.{'x' * 50}@{'.'.join(['x' * 60] * 3)}.example"
 LIMIT = 8 * 1024
 """What a page, its style sheet and its script may weigh together, in bytes over the line."""
 
@@ -74,57 +70,56 @@ def world(databases: Sources) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chrome() as started:
-        yield started
+def page_in() -> Iterator[Callable[[str], Page]]:
+    """Whose browser speaks a language, and knows nobody: one page for all of those."""
+    pages: dict[str, Page] = {}
+    with chrome() as browser:
+
+        def page_in(language: str) -> Page:
+            if language not in pages:
+                context = browser.new_context(locale=language, viewport={"width": 1280, "height": 900})
+                pages[language] = context.new_page()
+                pages[language].set_default_timeout(10_000)
+            pages[language].context.clear_cookies()
+            pages[language].set_viewport_size({"width": 1280, "height": 900})
+            pages[language].emulate_media(color_scheme="light", forced_colors="none")
+            return pages[language]
+
+        yield page_in
 
 
 @pytest.mark.parametrize(("name", "language"), MET)
 def test_each_state_is_open_to_everybody(
-    world: World, browser: Browser, name: str, language: str, caplog: pytest.LogCaptureFixture
+    world: World, page_in: Callable[[str], Page], name: str, language: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL + 1)
-    context = browser.new_context(locale=language, viewport={"width": 1280, "height": 900}, color_scheme="light")
-    page = context.new_page()
-    page.set_default_timeout(10_000)
-    try:
-        STATES[name](Person(world, page, *world.newcomer()))
-        assert page.locator("html").get_attribute("lang") == language
-        assert page.locator("html").get_attribute("dir") == ("rtl" if language == "ar" else "ltr")
-        for look, (scheme, forced, width) in LOOKS.items():
-            page.emulate_media(color_scheme=scheme, forced_colors=forced)
-            page.set_viewport_size({"width": width, "height": 800})
-            come_to_rest(page)
-            if folder := os.environ.get("SCREENSHOTS"):
-                page.screenshot(path=Path(folder) / f"{name}-{language}-{look}.png", full_page=True)
-            # Forced colours are the system's; axe reads those that the style sheet asked for.
-            contrast = {"rules": {"color-contrast": {"enabled": forced == "none"}}}
-            found = Axe().run(page, options=contrast)
-            assert not found.response["violations"], f"{look}: {found.generate_report()}"
-        page.emulate_media(forced_colors="none")
-        for width, text in ((375, "100%"), (320, "100%"), (375, "200%")):
-            page.set_viewport_size({"width": width, "height": 800})
-            page.evaluate("size => { document.documentElement.style.fontSize = size }", text)
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= width, f"{wide} pixels at {width}, with text at {text}"
-    finally:
-        context.close()
+    page = page_in(language)
+    STATES[name](Person(world, page, *world.newcomer()))
+    assert page.locator("html").get_attribute("lang") == language
+    assert page.locator("html").get_attribute("dir") == ("rtl" if language == "ar" else "ltr")
+    assert weight(page) < LIMIT
+    for look, (scheme, forced, width) in LOOKS.items():
+        page.emulate_media(color_scheme=scheme, forced_colors=forced)
+        page.set_viewport_size({"width": width, "height": 800})
+        come_to_rest(page)
+        if folder := os.environ.get("SCREENSHOTS"):
+            page.screenshot(path=Path(folder) / f"{name}-{language}-{look}.png", full_page=True)
+        # Forced colours are the system's; axe reads those that the style sheet asked for.
+        contrast = {"rules": {"color-contrast": {"enabled": forced == "none"}}}
+        found = Axe().run(page, options=contrast)
+        assert not found.response["violations"], f"{look}: {found.generate_report()}"
+    page.emulate_media(forced_colors="none")
+    for width, text in ((375, "100%"), (320, "100%"), (375, "200%")):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.evaluate("size => { document.documentElement.style.fontSize = size }", text)
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{wide} pixels at {width}, with text at {text}"
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("name", ["setup-to-scan", "security-with-devices"])
-def test_the_heaviest_pages_are_light(world: World, browser: Browser, name: str, language: str) -> None:
-    context = browser.new_context(locale=language)
-    page, somebody = context.new_page(), replace(world, email=f"ada{{number}}.{name}.{language}@example.com")
-    try:
-        STATES[name](Person(somebody, page, *somebody.newcomer()))
-        texts = (page.content(), *(_loaded(page, what) for what in ("link[rel=stylesheet]", "script[src]")))
-        assert sum(len(gzip.compress(text.encode())) for text in texts) < LIMIT
-    finally:
-        context.close()
-
-
-def _loaded(page: Page, what: str) -> str:
-    place = page.locator(what).first
-    address = place.get_attribute("href") or place.get_attribute("src") or ""
-    return page.request.get(urljoin(page.url, address)).text()
+def weight(page: Page) -> int:
+    """What the page, its style sheet and its script weigh over the line."""
+    files: list[str] = page.evaluate(
+        "[...document.querySelectorAll('link[rel=stylesheet], script[src]')].map((one) => one.href || one.src)"
+    )
+    texts = (page.content(), *(page.request.get(file).text() for file in files))
+    return sum(len(gzip.compress(text.encode())) for text in texts)
