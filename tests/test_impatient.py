@@ -17,6 +17,7 @@ from examples.sample import accounts, tables
 from examples.sample.app import build
 from tests.chrome import chrome
 from tests.impatient import EMAIL, Impatient, Line
+from tests.length import IS_WHOLE
 from tests.people import Clock, plain_settings
 from tests.served import served
 from tests.visitors import PASSWORD
@@ -26,7 +27,7 @@ from twofold.keyring import generate_key
 if TYPE_CHECKING:
     from tests.databases import Database
 
-SECONDS = float(os.environ.get("TWOFOLD_ATTACK_MINUTES", "0.3")) * 60
+SECONDS = float(os.environ.get("TWOFOLD_ATTACK_MINUTES", "0.3" if IS_WHOLE else "0.1")) * 60
 
 
 @pytest.mark.parametrize("has_script", [True, False], ids=["script", "no script"])

@@ -49,10 +49,16 @@ def serve(make_app: Callable[..., FastAPI]) -> Iterator[Callable[..., str]]:
         context.__exit__(None, None, None)
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chrome() as started:
+        yield started
+
+
 @pytest.fixture
-def page() -> Iterator[Page]:
-    with chrome() as browser:
-        yield browser.new_page(viewport={"width": 320, "height": 568}, locale="en-GB", has_touch=True)
+def page(browser: Browser) -> Iterator[Page]:
+    with browser.new_context(viewport={"width": 320, "height": 568}, locale="en-GB", has_touch=True) as context:
+        yield context.new_page()
 
 
 def assert_fits(page: Page) -> None:
