@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import zxingcpp
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from pyotp import parse_uri
 
 from tests.chrome import chrome, come_to_rest

@@ -7,6 +7,8 @@ its own. Both say the same.
 from __future__ import annotations
 
 import re
+from copy import deepcopy
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +46,7 @@ def openapi(prefix: str = "") -> dict[str, Any]:
             "description": "The second factor of an account, for a page's script or an app.",
         },
         "paths": described,
-        "components": {"schemas": _schemas()},
+        "components": {"schemas": deepcopy(_schemas())},
     }
 
 
@@ -114,7 +116,9 @@ def _links(operation: Operation) -> dict[str, Any]:
     return {"responses": {**responses, "200": {**responses["200"], "links": links}}}
 
 
+@cache
 def _schemas() -> dict[str, Any]:
+    """Every schema by its name, which nobody may change: an application asks for them once an operation."""
     taken = {one.takes for one in OPERATIONS if one.takes is not models.Nothing}
     given = {*(one.gives for one in OPERATIONS), models.Problem}
     listed = [
