@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from tests.databases import ROOT, add_passkeys
+from tests.passkeys.test_page import of_before
 from tests.people import FIREFOX, Clock, Enrolment, challenged, enroll, plain_settings
 from tests.upkeep.test_legacy import leave
 from tests.wire import Wire, wired
@@ -307,6 +308,11 @@ class Counted:
         user_id, _ = self._with_a_passkey()
         return lambda: self._mfa.passkeys.ask(user_id)
 
+    def adopt_passkey(self) -> Perform:
+        user_id = self._somebody()
+        held = of_before(VirtualPasskey(_ORIGIN))
+        return lambda: self._mfa.passkeys.adopt(user_id, **held, request=FIREFOX)
+
     def passkeys(self) -> Perform:
         user_id, _ = self._with_a_passkey()
         return lambda: self._mfa.passkeys.list(user_id)
@@ -459,6 +465,7 @@ PASSKEYS = tuple(
         Told("passkeys.confirm", "the first factor", Counted.first_passkey, Cost(12, (12, 15), (12, 14))),
         Told("passkeys.confirm", "beside another factor", Counted.second_passkey, Cost(7, (7, 10), (7, 9))),
         Told("passkeys.ask", "", Counted.ask_passkey, Cost(2, (2, 2), (2, 4))),
+        Told("passkeys.adopt", "", Counted.adopt_passkey, Cost(9, (9, 12), (9, 11))),
         Told("passkeys.list", "", Counted.passkeys, Cost(3, (3, 3), (3, 5))),
         Told("passkeys.rename", "", Counted.rename_passkey, Cost(5, (5, 8), (5, 7))),
         Told("passkeys.revoke", "", Counted.revoke_passkey, Cost(5, (5, 8), (5, 7))),

@@ -21,7 +21,7 @@ from twofold.hook import TaskHook, ThreadedHook, awaited, threaded
 from twofold.login import lifecycle, login, registration
 from twofold.login.repeat import repeat
 from twofold.operation import Awaited, Blocking, Operation
-from twofold.passkeys import asking, registering
+from twofold.passkeys import adoption, asking, registering
 from twofold.passkeys import endings as passkey_endings
 from twofold.passkeys import listing as passkeys
 from twofold.totp import factor as totp
@@ -75,6 +75,7 @@ class _Passkeys:
     begin = Operation(registering.begin, writes="many")
     confirm = Operation(registration.confirm, writes="many")
     ask = Operation(asking.ask, writes="nothing")
+    adopt = Operation(adoption.adopt, writes="many")
     list = Operation(passkeys.list_, writes="nothing")
     rename = Operation(passkeys.rename, writes="many")
     revoke = Operation(passkey_endings.revoke, writes="many")

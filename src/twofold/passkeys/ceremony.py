@@ -49,8 +49,8 @@ class Made(NamedTuple):
     backup_state: bool
     user_verified: bool
     transports: str | None
-    aaguid: str
-    attestation_format: str
+    aaguid: str | None
+    attestation_format: str | None
 
 
 class Signed(NamedTuple):
@@ -105,7 +105,7 @@ def made(response: Response, party: RelyingParty) -> Made:
         backup_eligible=flags[0],
         backup_state=flags[1],
         user_verified=found.user_verified,
-        transports=_transports(response.credential),
+        transports=transports(response.credential["response"].get("transports")),
         aaguid=found.aaguid,
         attestation_format=str(found.fmt.value if hasattr(found.fmt, "value") else found.fmt)[:32],
     )
@@ -132,6 +132,26 @@ def signed(response: Response, party: RelyingParty, public_key: bytes, handle: s
         raise _refused(webauthn, error) from None
     flags = _flags(found.credential_device_type, is_backed_up=found.credential_backed_up)
     return Signed(found.new_sign_count, *flags, found.user_verified)
+
+
+def algorithm_of(public_key: bytes) -> int:
+    """The algorithm of a public key in COSE. Raises Refused for what is none, and for one that nobody is asked for."""
+    webauthn = _library()
+    try:
+        key = webauthn.helpers.decode_credential_public_key(public_key)
+        webauthn.helpers.decoded_public_key_to_cryptography(key)
+        number = int(key.alg)
+    except Exception as error:  # noqa: BLE001 -- The same.
+        raise _refused(webauthn, error) from None
+    if number not in ALGORITHMS:
+        raise Refused(_WHY["alg"])
+    return number
+
+
+def transports(said: object) -> str | None:
+    """How a passkey is reached, of the words that there are (WebAuthn Level 3 §5.8.4)."""
+    known = sorted({one for one in said if isinstance(one, str)} & _TRANSPORTS) if isinstance(said, list) else []
+    return ",".join(known) or None
 
 
 def counted(before: int, now: int) -> Literal["risen", "none", "copied"]:
@@ -185,10 +205,3 @@ _WHY: Final = {
 def _flags(device_type: Any, *, is_backed_up: bool) -> tuple[bool, bool]:
     """Whether it can be synced, and whether it is."""
     return device_type.value == "multi_device", is_backed_up
-
-
-def _transports(credential: dict[str, Any]) -> str | None:
-    """How the passkey is reached, of the words that there are."""
-    said = credential["response"].get("transports")
-    known = sorted({one for one in said if isinstance(one, str)} & _TRANSPORTS) if isinstance(said, list) else []
-    return ",".join(known) or None

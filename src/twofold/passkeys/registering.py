@@ -140,11 +140,15 @@ def made(work: Attempt, asked: Asked, request: Any) -> ceremony.Made:
         found = ceremony.made(asked.response, asked.party)
     except ceremony.Refused as error:
         raise _refused(work, asked.account, str(error), request) from None
-    table = sealed.required_passkeys(work)
-    keys = held.keys(work.keyring, asked.party.id, found.credential_id)
-    if work.connection.execute(sa.select(table.c.id).where(table.c.credential_key.in_(keys))).first() is not None:
+    if is_somebodys(work, asked.party.id, found.credential_id):
         raise _refused(work, asked.account, "it is registered already", request)
     return found
+
+
+def is_somebodys(work: Attempt, rp_id: str, credential_id: bytes) -> bool:
+    """Whether this credential is, or was, registered for anybody."""
+    table, keys = sealed.required_passkeys(work), held.keys(work.keyring, rp_id, credential_id)
+    return work.connection.execute(sa.select(table.c.id).where(table.c.credential_key.in_(keys))).first() is not None
 
 
 def added(work: Attempt, asked: Asked, made: ceremony.Made, name: str | None, request: Any) -> New:
@@ -159,17 +163,19 @@ def added(work: Attempt, asked: Asked, made: ceremony.Made, name: str | None, re
         account, others = store.save(work, account, after, fact, request), ()
     if len(others) >= work.settings.passkey_limit:
         raise TooManyPasskeys
-    passkey = _written(work, account, asked, made, _named(name, others, request))
+    called = _named(name, others, request)
+    passkey = written(work, account, asked.party.id, asked.token.handle, made, called)
     return New(account, sealed.passkeys_digest([*others, passkey]), passkey)
 
 
-def _written(work: Attempt, account: Account, asked: Asked, made: ceremony.Made, name: str) -> HeldPasskey:
-    table, rp_id = sealed.required_passkeys(work), asked.party.id
+def written(work: Attempt, account: Account, rp_id: str, handle: str, made: ceremony.Made, name: str) -> HeldPasskey:
+    """Write the row of a new passkey. Raises Conflict where the same one was written a moment ago."""
+    table = sealed.required_passkeys(work)
     kept = held.Sealed.of(work.keyring, account.user_id, rp_id, made.credential_id, made.public_key)
     passkey = HeldPasskey(
         id=0,
         **kept._asdict(),
-        user_handle=asked.token.handle,
+        user_handle=handle,
         rp_id=rp_id,
         algorithm=made.algorithm,
         sign_count=made.sign_count,
