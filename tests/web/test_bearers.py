@@ -42,7 +42,7 @@ class Shop:
     notebook: Notebook
     cookie: str | None = None
     signer: URLSafeSerializer = field(default_factory=lambda: URLSafeSerializer("of the shop"))
-    raises: bool = False
+    raises: int | None = None
 
     def __post_init__(self) -> None:
         self.app = FastAPI()
@@ -60,7 +60,7 @@ class Shop:
             held = self.signer.loads(token)
         except BadData:
             if self.raises and token:
-                raise HTTPException(401) from None
+                raise HTTPException(self.raises, "None of ours") from None
             return None
         return User(held["who"], f"{held['who']}@example.com", mark=held["mark"])
 
@@ -278,12 +278,16 @@ def test_a_mark_of_another_application_is_none(shop: Shop) -> None:
 def test_a_foreign_token_is_nobody(shop: Shop) -> None:
     enroll(shop, shop.token(ADA))
     foreign = URLSafeSerializer("of somebody else").dumps({"who": ADA, "mark": None})
-    for raises in (False, True):
-        shop.raises = raises
-        stranger = shop.client(**bearer(str(foreign)))
-        assert stranger.get("/").status_code == (401 if raises else 303)
+    stranger = shop.client(**bearer(str(foreign)))
+    for shop.raises in (None, 401, 403):
+        assert stranger.get("/").status_code == (shop.raises or 303)
         assert told(stranger.get("/open")) == (401, "signed_out")
         assert told(stranger.get("/mfa/api/devices")) == (401, "signed_out")
+    # What else the application raises is its own answer, at every address.
+    shop.raises = 400
+    for path in ("/", "/login", "/open", "/mfa/api/devices"):
+        answer = stranger.get(path)
+        assert (answer.status_code, answer.json()) == (400, {"detail": "None of ours"}), path
 
 
 @pytest.mark.backends("sqlite")

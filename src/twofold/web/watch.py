@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from twofold import lines
 from twofold.errors import ConfigurationError
@@ -54,11 +54,11 @@ class _Asked:
     says_user: Callable[[Any], Any]
 
     def device_token(self, request: HTTPConnection, user_id: UserId) -> str | None:
-        """The token of a trusted device, from its cookie, or from the header of a program that keeps it itself."""
-        return request.headers.get("twofold-device") or asgi.device_token(self.mfa, request, user_id)
+        """The token of a trusted device, from its cookie."""
+        return asgi.device_token(self.mfa, request, user_id)
 
     async def user(self, request: HTTPConnection) -> User | None:
-        """Who is signed in. A function of the host's that refuses a request by itself says that nobody is."""
+        """Who is signed in; nobody, where the function raises the 401 or 403 that the application's own would."""
         try:
             found: User | None = await called(run_in_threadpool, self.says_user, request)
         except HTTPException as refused:
@@ -97,6 +97,10 @@ class Tokens(_Asked):
 
     issues: Callable[[Any, Any, Any, str], Any]
     cookie: str | None
+
+    def device_token(self, request: HTTPConnection, user_id: UserId) -> str | None:
+        """The token of a trusted device, from the header of a program that keeps it itself, or from its cookie."""
+        return request.headers.get("twofold-device") or asgi.device_token(self.mfa, request, user_id)
 
     def session(self, request: HTTPConnection) -> MutableMapping[str, Any]:
         """What is kept for this request alone."""
@@ -226,6 +230,9 @@ class Watch:
             leads_back = not is_ours and held.leads_back(scope.get("method", ""), request.headers)
             wanted = asked_for(request) if leads_back else None
             seen = await keeper.arrive(request, wanted)
+        except HTTPException as refused:
+            await (await _refused(request, refused))(scope, receive, send)
+            return
         except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is let in
             await (await self._mounted.closed(request, problem))(scope, receive, send)
             return
@@ -288,6 +295,15 @@ class _Answer:
         if isinstance(seen.session, Waiting) and is_led_to_login and not self._is_ours:
             headers["location"] = f"{self._mounted.base(request)}/challenge"
         return None
+
+
+async def _refused(request: HTTPConnection, refused: HTTPException) -> Response:
+    """What the application answers to an exception of its own, which has no answer yet out here."""
+    answers = request.app.exception_handlers.get(HTTPException)
+    if answers is None:
+        return PlainTextResponse(refused.detail, refused.status_code, refused.headers)
+    found: Response = await called(run_in_threadpool, answers, request, refused)
+    return found
 
 
 def _of_nobody(scope: Scope, cookie: str | None) -> Scope:
