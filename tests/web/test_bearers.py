@@ -433,3 +433,11 @@ def test_it_is_said_how_somebody_is_signed_in(shop: Shop) -> None:
     for given in ways:
         with pytest.raises(ConfigurationError, match="issue= for tokens"):
             mount(FastAPI(), shop.notebook.mfa, user=shop.user, **given)
+
+
+@pytest.mark.backends("sqlite")
+def test_the_id_of_a_route_may_be_made_of_its_tag(shop: Shop) -> None:
+    app = FastAPI(generate_unique_id_function=lambda route: f"{route.tags[0]}-{route.name}")
+    mount(app, shop.notebook.mfa, user=shop.user, issue=shop.issue)
+    operation = app.openapi()["paths"]["/mfa/api/status"]["get"]
+    assert (operation["tags"], operation["operationId"]) == (["mfa"], "mfa-status")

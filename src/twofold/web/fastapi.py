@@ -26,6 +26,7 @@ from twofold.web.visit import SignedIn, User, Waiting
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import timedelta, tzinfo
+    from enum import Enum
     from pathlib import Path
 
     from twofold.mfa import MFA, AsyncMFA
@@ -123,6 +124,7 @@ def _add_operations(made: APIRouter, bound: Binding[Request, Response], prefix: 
             endpoint,
             methods=[operation.method],
             name=operation.name,
+            tags=_TAGS,
             openapi_extra=openapi.addition(operation),
             route_class_override=_ExactAPI,
         )
@@ -137,7 +139,9 @@ def _add_fallback(made: APIRouter, endpoint: asgi.Endpoint, prefix: str = "") ->
     )
 
 
-_HIDDEN: dict[str, Any] = {"include_in_schema": False}
+# Many applications make the id of a route of its first tag.
+_TAGS: list[str | Enum] = [openapi.TAG]
+_HIDDEN: dict[str, Any] = {"include_in_schema": False, "tags": _TAGS}
 
 
 async def required(request: Request) -> Visitor:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from twofold.web.problems import Kind
 
+TAG = "mfa"
+"""Under which a description lists the operations."""
+
 _REF = "#/components/schemas/{model}"
 _HEADERS = {
     "X-CSRF-Token": "The `csrf_token` of the session, which `status` tells. Not for a bearer session.",
@@ -51,14 +54,18 @@ def openapi(prefix: str = "") -> dict[str, Any]:
 
 
 def addition(operation: Operation) -> dict[str, Any]:
-    """What one operation adds to the description that a framework makes of itself; its schemas stand in it whole."""
+    """What one operation adds to the description that a framework makes of itself; its schemas stand in it whole.
+
+    The tag is the route's own.
+    """
     found: dict[str, Any] = _whole(_described(operation), _schemas())
+    del found["tags"]
     return found
 
 
 def _described(operation: Operation) -> dict[str, Any]:
     told = {
-        "tags": ["Second factor"],
+        "tags": [TAG],
         "summary": operation.name.replace("_", " ").capitalize(),
         "description": operation.summary,
         "parameters": list(_parameters(operation)),
