@@ -26,7 +26,7 @@ from tests.schema.snapshot import snapshot
 from twofold.database import create_engine
 from twofold.errors import ConfigurationError, DatabaseUnavailable, MFAError, SchemaDrift
 from twofold.schema import commands, spec
-from twofold.schema.history import FOUR, History
+from twofold.schema.history import FOUR, PASSKEYS, History
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ SHORTEST = {
     "alembic.ini": "[alembic]\nscript_location = twofold:migrations\n",
     "pyproject.toml": '[tool.alembic]\nscript_location = "twofold:migrations"\n',
 }
+PASSKEYS_SECTION = "[passkeys]\nscript_location = twofold:migrations/passkeys\n"
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +193,19 @@ def test_alembic_works_from_an_installed_wheel_with_two_lines_of_configuration(
     code, output = told("stamp", spec.REVISION)
     assert (code != 0, "was not recorded" in output) == (True, True)
     assert told("upgrade", "head", "--sql")[1].count("CREATE TABLE mfa_events") == 1
+
+    assert told("upgrade", "head") == (0, "")
+    for asked in (("upgrade", "head"), ("downgrade", "-1")):
+        # Where the section is not there, the four tables are not what is meant.
+        assert told("--name", "passkeys", *asked)[0] != 0
+    assert table_names(database) == {"users", *OURS}
+    assert PASSKEYS_SECTION in page
+    with (here / "alembic.ini").open("a", encoding="utf-8") as configuration:
+        configuration.write(PASSKEYS_SECTION)
+    assert told("--name", "passkeys", "upgrade", "head") == (0, "")
+    assert table_names(database) == {"users", *OURS, *PASSKEYS.names, PASSKEYS.version_table}
+    assert told("--name", "passkeys", "current") == (0, f"{PASSKEYS.revision} (head)\n")
+    assert told("current") == (0, f"{spec.REVISION} (head)\n")
     database.dispose()
 
 

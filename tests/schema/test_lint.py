@@ -16,6 +16,7 @@ from tests.schema.rows import fill
 from tests.test_migrations import offline
 from twofold.schema import adoption
 from twofold.schema.conformity.findings import Verdict
+from twofold.schema.history import EVERY
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def companies() -> Iterator[list[Drift]]:
 def test_a_linter_finds_nothing_that_is_not_explained_and_every_explanation_is_needed(
     database: Database, databases: Sources
 ) -> None:
-    scripts = [offline(database.url).splitlines()]
+    scripts = [offline(database.url, history=one).splitlines() for one in EVERY]
     happen(database)
     scripts.append(repaired(database))
     for company in companies():

@@ -10,13 +10,28 @@ from alembic import context
 
 from twofold.address import backend_of
 from twofold.database import create_engine, prefer_readers
+from twofold.errors import ConfigurationError
 from twofold.schema import locking, place
 from twofold.schema.failures import as_command_error
+from twofold.schema.history import EVERY
 from twofold.schema.stamp import refuse_unverified
 from twofold.settings import Settings
 
 if TYPE_CHECKING:
     from twofold.schema.history import History
+
+
+def _require_section(history: History, section: str) -> None:
+    """Raise ConfigurationError where `alembic --name` means another history than its configuration has led to.
+
+    Where a pyproject.toml configures Alembic, a section that is nowhere is no error of its own.
+    """
+    for other in EVERY:
+        if other is not history and other.name == section:
+            raise ConfigurationError(
+                f"No alembic.ini has a section [{section}], and without it `--name {section}` would mean another "
+                f"history; nothing was changed. Add it, with script_location = {other.scripts} in it."
+            )
 
 
 def _offline(history: History, settings: Settings) -> None:
@@ -64,6 +79,7 @@ def run(history: History) -> None:
     if file is not None and config.file_config.has_section("loggers"):
         fileConfig(file, disable_existing_loggers=False)
     with as_command_error():
+        _require_section(history, config.config_ini_section)
         settings: Settings = config.attributes.get("settings") or Settings()
         if context.is_offline_mode():
             _offline(history, settings)

@@ -23,7 +23,7 @@ class History:
     of it, and `beneath` is the history whose tables have to be there first. `about` is how sentences call its tables,
     and `remedies` are what to do about findings, by their aspect, where that is another thing than for other tables.
     `mark` is a column by which such tables are known where their revision is in the host's own history.
-    `option` and `section` are how `twofold db` and `alembic` are told that it is meant.
+    `name` is how `twofold db` and `alembic` are told that it is meant.
     """
 
     revision: str
@@ -35,8 +35,7 @@ class History:
     about: str
     remedies: Mapping[str, str] = field(default_factory=dict[str, str])
     mark: str | None = None
-    option: str = ""
-    section: str = ""
+    name: str | None = None
     beneath: History | None = None
 
     def agree(self, many: str, one: str) -> str:
@@ -45,11 +44,11 @@ class History:
 
     def twofold(self, verb: str) -> str:
         """The command of Twofold for this history: `twofold db upgrade`."""
-        return f"twofold db {verb}{self.option}"
+        return f"twofold db {verb}" + (f" --{self.name}" if self.name else "")
 
     def alembic(self, command: str) -> str:
         """The command of Alembic for this history: `alembic upgrade head`."""
-        return f"alembic {self.section}{command}"
+        return f"alembic --name {self.name} {command}" if self.name else f"alembic {command}"
 
     def every(self, connection: sa.Connection) -> tuple[str, ...]:
         """All that stands in the version table, where one revision belongs."""
@@ -88,8 +87,7 @@ PASSKEYS = History(
     about="the table of passkeys",
     remedies={"column": _ANEW, "type": _ANEW},
     mark="credential_key",
-    option=" --passkeys",
-    section="--name passkeys ",
+    name="passkeys",
     beneath=FOUR,
 )
 EVERY = (FOUR, PASSKEYS)
