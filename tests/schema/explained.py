@@ -61,8 +61,9 @@ EXPLAINED = (
     ),
     Explained(
         "prefer-bigint-over-int",
-        r"\b(digits|period|failed_attempts|setup_tries|lines_today|usage_count) INTEGER DEFAULT",
-        "Small numbers by nature: the digits of a code, the seconds of a step, counters that people drive.",
+        r"\b(digits|period|failed_attempts|setup_tries|lines_today|usage_count) INTEGER DEFAULT|\balgorithm INTEGER NOT",
+        "Small numbers by nature: the digits of a code, the seconds of a step, counters that people drive, and the "
+        "number of a signature's algorithm.",
     ),
     Explained(
         "prefer-identity",
@@ -92,7 +93,7 @@ EXPLAINED = (
     ),
     Explained(
         "require-lock-timeout",
-        r"^CREATE TABLE user_mfa_secrets \($",
+        r"^CREATE TABLE (user_mfa_secrets|mfa_passkeys) \($",
         "In the script of `alembic upgrade head --sql`, whose reader sets one; our commands set half a second.",
     ),
     Explained(
