@@ -23,6 +23,10 @@ quick: .venv/.ready ## the quick slice, in under a minute: the core and the page
 versions: .venv/.ready ## the quick slice on Python 3.11 to 3.13, with the oldest and the newest libraries
 	@$(BIN)/python -m tests.versions
 
+.PHONY: resolve
+resolve: .venv/.ready ## that the core takes the newest cryptography, whatever passkeys need
+	@$(BIN)/python -m tests.resolving
+
 .PHONY: attack
 attack: .venv/.ready ## the suite's races, crashes and adversaries at ten times the length
 	@TWOFOLD_ATTACK_LENGTH=10 $(BIN)/python -m pytest tests/attacks/test_races_*.py tests/attacks/test_crashes_*.py tests/attacks/test_property_of_the_seal.py tests/attacks/test_planted_faults.py

@@ -6,10 +6,17 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import twofold
+from tests.databases import add_passkeys
+from twofold import ConfigurationError
+
+if TYPE_CHECKING:
+    from tests.databases import Database
+    from tests.people import Open
 
 HEAVY = {"alembic", "cryptography", "pydantic", "sqlalchemy", "segno"}
 
@@ -23,6 +30,22 @@ def imported(*code: str) -> set[str]:
 
 def test_the_package_alone_imports_nothing() -> None:
     assert HEAVY.isdisjoint(imported("import twofold"))
+
+
+def test_passkeys_are_imported_by_whoever_uses_them() -> None:
+    extra = {"webauthn", "cbor2", "OpenSSL"}
+    assert extra.isdisjoint(imported("import twofold.mfa, twofold.testing, twofold.web.fastapi, twofold.web.flask"))
+    assert extra.isdisjoint(imported("import twofold.passkeys.ceremony, twofold.cli.doctor, twofold.cli.program"))
+
+
+def test_passkeys_say_which_package_is_missing(migrated: Database, ada: int, open_mfa: Open) -> None:
+    add_passkeys(migrated)
+    mfa = open_mfa(public_url="https://example.com")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "webauthn", None)
+        with pytest.raises(ConfigurationError, match=r"pip install 'twofold\[passkeys\]'"):
+            mfa.passkeys.begin(ada, account_name="ada@example.com")
+        assert mfa.totp.begin(ada, account_name="ada@example.com")
 
 
 def test_the_list_of_commands_is_told_without_the_database() -> None:

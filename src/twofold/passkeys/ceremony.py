@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from twofold import base64url
@@ -161,12 +162,26 @@ def counted(before: int, now: int) -> Literal["risen", "none", "copied"]:
     return "risen" if now > before else "copied"
 
 
+def require_library() -> None:
+    """Raise ConfigurationError where the package is missing, before anybody is asked for a passkey."""
+    try:
+        is_there = find_spec("webauthn") is not None
+    except ValueError:
+        is_there = False
+    if not is_there:
+        raise ConfigurationError(_MISSING)
+
+
 def _library() -> ModuleType:
+    # Half a second: only whoever uses passkeys pays for it.
     try:
         import webauthn
     except ImportError:
-        raise ConfigurationError("Passkeys need a package more: pip install 'twofold[passkeys]'.") from None
+        raise ConfigurationError(_MISSING) from None
     return webauthn
+
+
+_MISSING: Final = "Passkeys need a package more: pip install 'twofold[passkeys]'."
 
 
 def _judge_frame(response: Response, party: RelyingParty) -> None:

@@ -72,6 +72,7 @@ def begin(
     ConfigurationError where no domain is set.
     """
     party = RelyingParty.required(work.settings)
+    ceremony.require_library()
     account = reading.find(work, user_id)
     if account and account.is_enabled:
         if verified is None:
