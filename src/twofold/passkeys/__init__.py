@@ -4,5 +4,5 @@
 login, `registering` takes a new passkey in, `listing`, `naming` and `endings` are for its owner. The challenge of
 WebAuthn is a signed token of ours, so nothing is kept between the two halves of a ceremony.
 
-Tests: `tests/passkeys`, `tests/attacks/test_passkeys.py`.
+Tests: `tests/passkeys`.
 """
