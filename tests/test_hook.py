@@ -18,7 +18,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from tests.attacks.acts import ACTS, refusal
+from tests.attacks.act import refusal
+from tests.attacks.acts import ACTS
 from tests.attacks.cutting import Cut
 from tests.attacks.losing import DRIVERS, lost_at
 from tests.attacks.refusing import REASONS, staged

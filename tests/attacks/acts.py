@@ -3,50 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from pyotp import random_base32
 
+from tests.attacks.act import Act, refusal
+from tests.attacks.passkey_acts import PASSKEY_ACTS
 from tests.people import FIREFOX, Phone, challenged
-from twofold import Challenge, Cleared, Rejected, Stale
-from twofold.metadata import NAMES
+from twofold import Challenge, Cleared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.attacks.scenes import Scene
     from tests.people import Enrolment
-
-
-@dataclass(frozen=True)
-class Act:
-    """One operation that is ready to be asked for."""
-
-    user_id: int
-    ask: Callable[[], Any]
-    lines: tuple[str, ...]
-    # Looks at the answer, and whether it is true of what stands now.
-    holds: Callable[[Any], object] = field(default=bool)
-    outcome: str = "success"
-    failures: int = 0
-
-    @property
-    def is_refusal(self) -> bool:
-        """Whether the answer is a refusal."""
-        return self.outcome != "success"
-
-
-def refusal(ask: Callable[[], Any]) -> str:
-    """What comes of it: success, or the reason of a refusal."""
-    try:
-        ask()
-    except Rejected as rejected:
-        return str(rejected.reason)
-    except Stale:
-        return "stale"
-    return "success"
 
 
 def begin(scene: Scene) -> Act:
@@ -448,7 +419,7 @@ def erase(scene: Scene) -> Act:
 
     def holds(erased: Any) -> bool:
         assert erased.tombstone
-        return scene.rows(ada.user_id) == [[]] * len(NAMES)
+        return not any(scene.rows(ada.user_id))
 
     return Act(ada.user_id, lambda: mfa.erase(ada.user_id), (), holds)
 
@@ -555,4 +526,4 @@ ACTS: Final[dict[str, Callable[[Scene], Act]]] = {
         adopt,
         adopt_at_login,
     )
-}
+} | PASSKEY_ACTS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -15,6 +16,7 @@ from tests.people import Blocked, Clock, Enrolment, enroll, plain_settings
 from twofold import MFA, AsyncMFA
 from twofold.keyring import generate_key
 from twofold.metadata import NAMES
+from twofold.schema import passkeys_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +37,11 @@ class Scene:
     adopting: MFA
     clock: Clock
     engine: sa.Engine
+
+    @cached_property
+    def tables(self) -> tuple[str, ...]:
+        """The four, and that of passkeys where the database has it."""
+        return (*NAMES, *(name for name in passkeys_spec.NAMES if sa.inspect(self.engine).has_table(name)))
 
     def sql(self, statement: str, **parameters: Any) -> list[Any]:
         """Run a statement behind the library's back."""
@@ -59,14 +66,18 @@ class Scene:
         return enrolled
 
     def rows(self, user_id: int) -> list[list[Any]]:
-        """All that the four tables hold of a user."""
-        return [self.sql(f"SELECT * FROM {name} WHERE user_id = :user ORDER BY id", user=user_id) for name in NAMES]
+        """All that our tables hold of a user."""
+        return [
+            self.sql(f"SELECT * FROM {name} WHERE user_id = :user ORDER BY id", user=user_id) for name in self.tables
+        ]
 
     def is_idle(self) -> bool:
         """Whether nobody holds a lock on anything that a user has."""
         with self.engine.connect() as connection:
             is_file = connection.dialect.name == "sqlite"
-            asked = ["BEGIN IMMEDIATE"] if is_file else [f"SELECT id FROM {name} FOR UPDATE NOWAIT" for name in NAMES]
+            asked = (
+                ["BEGIN IMMEDIATE"] if is_file else [f"SELECT id FROM {name} FOR UPDATE NOWAIT" for name in self.tables]
+            )
             try:
                 for statement in asked:
                     connection.exec_driver_sql(statement)
@@ -106,7 +117,7 @@ class HostEngine:
         return Scene(mfa, rotating, adopting, self._clock, behind)
 
     def _mfa(self, **settings: Any) -> MFA:
-        made = plain_settings(**settings)
+        made = plain_settings(**{"public_url": "https://example.com"} | settings)
         if isinstance(self._engine, sa.Engine):
             return MFA(self._engine, made, on_event=self._on_event, clock=self._clock)
         awaited = AsyncMFA(self._engine, made, on_event=self._on_event, clock=self._clock)

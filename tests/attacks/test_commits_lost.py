@@ -14,12 +14,13 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.attacks import outages
-from tests.attacks.acts import ACTS, Act, refusal
+from tests.attacks.act import Act, refusal
+from tests.attacks.acts import ACTS
 from tests.attacks.crowd import WAYS, call, outcomes
 from tests.attacks.cutting import Cut, Refuse, cutting
 from tests.attacks.host import Host, browser
 from tests.attacks.losing import AWAITED, DEADLINE, DRIVERS, Losers, LosingSQLite, lost_at
-from tests.databases import BACKENDS
+from tests.databases import BACKENDS, add_passkeys
 from tests.length import LENGTH
 from tests.people import FIREFOX, challenged, enroll, kinds, log_in, plain_settings
 from twofold import Challenge, Cleared, DatabaseUnavailable, MFAError
@@ -57,6 +58,8 @@ CHIEF: Final = (
     "verify",
     "verify_wrongly",
     "verify_on_paper",
+    "verify_a_passkey",
+    "confirm_passkey",
     "trust",
 )
 
@@ -72,6 +75,7 @@ class Sets:
     def get(self, driver: str) -> Losers:
         if driver not in self._losers:
             database = self._open.enter_context(self._sources.database(DRIVERS[driver], migrated=True))
+            add_passkeys(database)
             self._losers[driver] = self._open.enter_context(lost_at(database, driver))
         return self._losers[driver]
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from typer.testing import CliRunner
 
-from tests.attacks.acts import ACTS, Act, refusal
+from tests.attacks.act import Act, refusal
+from tests.attacks.acts import ACTS
 from tests.attacks.crowd import WAYS, call, outcomes
 from tests.attacks.host import Host, browser
 from tests.attacks.outages import hosted
 from tests.attacks.refusing import ALWAYS, DEADLINE, REASONS, Stage, staged
+from tests.databases import add_passkeys
 from tests.length import LENGTH
 from tests.people import Clock, Enrolment, challenged, kinds, plain_settings
 from twofold import MFA, DatabaseUnavailable
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.every_driver
 
-FEW: Final = ("verify", "verify_wrongly", "verify_on_paper", "challenge_of_a_device", "trust")
+FEW: Final = ("verify", "verify_wrongly", "verify_on_paper", "verify_a_passkey", "challenge_of_a_device", "trust")
 # A statement that commits alone is refused, and not a COMMIT.
 ALONE: Final = ("postgresql", "another")
 # In the short run the faces take turns.
@@ -57,6 +59,7 @@ class Stages:
     def get(self, backend: str, face: str) -> Stage:
         if (backend, face) not in self._stages:
             database = self._open.enter_context(self._sources.database(backend, migrated=True))
+            add_passkeys(database)
             self._stages[backend, face] = self._open.enter_context(staged(database, face))
         return self._stages[backend, face]
 

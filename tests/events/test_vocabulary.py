@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.attacks.acts import ACTS, refusal
+from tests.attacks.act import refusal
+from tests.attacks.acts import ACTS
 from tests.attacks.scenes import Scene, hosted
 from tests.attacks.test_cryptography import rewrite
-from tests.databases import ROOT
+from tests.databases import ROOT, add_passkeys
 from tests.people import FIREFOX, SAFARI, challenged
 from twofold import MissingKey, Tampered
 from twofold.kinds import Kind, Status
@@ -48,6 +49,7 @@ def face() -> str:
 
 @pytest.fixture
 def scene(migrated: Database) -> Iterator[Scene]:
+    add_passkeys(migrated)
     with hosted(migrated.engine()) as host:
         yield host.scene(migrated.engine(), suspend_after=5)
 

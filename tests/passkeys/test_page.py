@@ -13,7 +13,6 @@ from tests.people import FIREFOX, Open, kinds
 from tests.test_docs import blocks, run
 from twofold import Challenge, LastFactor, Reason, Rejected
 from twofold.testing import VirtualPasskey
-from twofold.testing.passkey import _cose
 
 if TYPE_CHECKING:
     from twofold import MFA
@@ -26,7 +25,7 @@ def of_before(passkey: VirtualPasskey) -> dict[str, Any]:
     passkey.rp_id, passkey.handle = "example.com", "bXkgaGFuZGxl"
     return {
         "credential_id": passkey.credential_id,
-        "public_key": cbor2.dumps(_cose(passkey.key, passkey.algorithm)),
+        "public_key": passkey.public_key,
         "user_handle": b"my handle",
         "sign_count": passkey.counter,
         "can_sync": passkey.can_sync,

@@ -51,6 +51,14 @@ class VirtualPasskey:
         if self.key is None:
             self.key = _new_key(self.algorithm)
 
+    @property
+    def public_key(self) -> bytes:
+        """The public key in COSE, as a table made by hand holds it."""
+        import cbor2
+
+        encoded: bytes = cbor2.dumps(_cose(self.key, self.algorithm))
+        return encoded
+
     def register(self, asked: Ceremony | Mapping[str, Any], **bent: Any) -> str:
         """Answer the options of `passkeys.begin`: the JSON text for `passkeys.confirm`."""
         import cbor2
