@@ -313,6 +313,16 @@ class Counted:
         held = of_before(VirtualPasskey(_ORIGIN))
         return lambda: self._mfa.passkeys.adopt(user_id, **held, request=FIREFOX)
 
+    def asked_passkey(self) -> Perform:
+        user_id, _ = self._with_a_passkey()
+        challenge = self._mfa.challenge(user_id)
+        assert isinstance(challenge, Challenge)
+        return lambda: self._mfa.passkeys.asked(challenge.token)
+
+    def offered(self) -> Perform:
+        self._mfa.passkeys.offered()
+        return self._mfa.passkeys.offered
+
     def passkeys(self) -> Perform:
         user_id, _ = self._with_a_passkey()
         return lambda: self._mfa.passkeys.list(user_id)
@@ -466,6 +476,8 @@ PASSKEYS = tuple(
         Told("passkeys.confirm", "beside another factor", Counted.second_passkey, Cost(7, (7, 10), (7, 9))),
         Told("passkeys.ask", "", Counted.ask_passkey, Cost(2, (2, 2), (2, 4))),
         Told("passkeys.adopt", "", Counted.adopt_passkey, Cost(9, (9, 12), (9, 11))),
+        Told("passkeys.asked", "", Counted.asked_passkey, Cost(2, (2, 2), (2, 4))),
+        Told("passkeys.offered", "", Counted.offered, Cost(0, (0, 0), (0, 2))),
         Told("passkeys.list", "", Counted.passkeys, Cost(3, (3, 3), (3, 5))),
         Told("passkeys.rename", "", Counted.rename_passkey, Cost(5, (5, 8), (5, 7))),
         Told("passkeys.revoke", "", Counted.revoke_passkey, Cost(5, (5, 8), (5, 7))),

@@ -76,6 +76,8 @@ class _Passkeys:
     confirm = Operation(registration.confirm, writes="many")
     ask = Operation(asking.ask, writes="nothing")
     adopt = Operation(adoption.adopt, writes="many")
+    asked = Operation(asking.asked, writes="nothing")
+    offered = Operation(asking.offered, writes="nothing")
     list = Operation(passkeys.list_, writes="nothing")
     rename = Operation(passkeys.rename, writes="many")
     revoke = Operation(passkey_endings.revoke, writes="many")

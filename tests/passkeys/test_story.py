@@ -105,6 +105,31 @@ def test_an_assertion_is_accepted_once(mfa: MFA, ada: int, passkey: VirtualPassk
     assert refused(lambda: mfa.verify(challenged(mfa, ada), passkey.sign(ceremony))) is Reason.PASSKEY_REFUSED
 
 
+def test_what_a_login_waits_for_is_told_once_more(
+    mfa: MFA, ada: int, grace: int, passkey: VirtualPasskey, clock: Clock
+) -> None:
+    enrolled = enroll(mfa, grace, clock)
+    assert mfa.passkeys.asked(challenged(mfa, grace)) is None
+    registered(mfa, ada, passkey)
+    challenge = asked(mfa, ada)
+    assert mfa.passkeys.asked(challenge.token) == challenge.passkey_options
+    assert mfa.passkeys.asked("no challenge") is None
+    assert challenge.passkey_options is not None
+    mfa.verify(challenge.token, passkey.sign(challenge.passkey_options))
+    assert mfa.passkeys.asked(challenge.token) is None
+    late = challenged(mfa, ada)
+    clock.forward(minutes=11)
+    assert mfa.passkeys.asked(late) is None
+    assert mfa.passkeys.asked(challenged(mfa, enrolled.user_id)) is None
+
+
+def test_passkeys_are_offered_where_there_is_all_they_need(mfa: MFA, open_mfa: Open, sql: Sql) -> None:
+    assert mfa.passkeys.offered()
+    assert not open_mfa().passkeys.offered()
+    sql("DROP TABLE mfa_passkeys")
+    assert not open_mfa(public_url=ORIGIN).passkeys.offered()
+
+
 def test_a_copied_passkey_is_suspended_and_its_owner_told(mfa: MFA, ada: int, passkey: VirtualPasskey) -> None:
     codes = registered(mfa, ada, passkey).backup_codes
     thief = passkey.copied()
@@ -231,6 +256,7 @@ def test_what_is_altered_stops_passkeys_and_nothing_else(
     assert kinds(mfa, ada).count("rows_altered") == 1
     assert mfa.status(ada).altered == ("mfa_passkeys",)
     challenge = challenged(mfa, ada)
+    assert mfa.passkeys.asked(challenge) is None
     answer = passkey.sign({"challenge": "", "rpId": "example.com"})
     assert refused(lambda: mfa.verify(challenge, answer)) is Reason.ALTERED
     verified = mfa.verify(challenged(mfa, ada), enrolled.phone.code())

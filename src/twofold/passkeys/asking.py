@@ -8,11 +8,11 @@ from twofold import tokens
 from twofold.account import reading, sealed
 from twofold.errors import NotEnrolled
 from twofold.outcomes import Ceremony
-from twofold.passkeys import held
+from twofold.passkeys import ceremony, held
 from twofold.passkeys.relying_party import RelyingParty
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from twofold.account.attempt import Attempt
     from twofold.account.row import Account
@@ -42,6 +42,26 @@ def options(work: Attempt, account: Account, passkeys: Sequence[HeldPasskey], to
     return party.request_options(token, named, work.settings.challenge_lifetime) if party and named else None
 
 
+def offered(work: Attempt) -> bool:
+    """Whether passkeys can be registered here: a domain is set, the table is there, and so is the package."""
+    is_set = RelyingParty.of(work.settings) is not None
+    return is_set and ceremony.is_installed() and sealed.current_passkeys(work) is not None
+
+
+def asked(work: Attempt, challenge_token: str) -> Mapping[str, Any] | None:
+    """What a browser is asked for a login that waits, once more: the `passkey_options` of its challenge.
+
+    None where no passkey can answer it, and where the challenge is spent, too old, or none.
+    """
+    read = tokens.read_challenge(work.keyring, challenge_token)
+    account = None if read is None else reading.find(work, read.user_id)
+    if read is None or account is None or account.passkeys_digest is None or read.expires_at <= work.now:
+        return None
+    if read.enabled_at != account.enabled_at or not account.last_challenge < read.serial <= account.version:
+        return None
+    return options(work, account, _intact(work, account), challenge_token)
+
+
 def ask(work: Attempt, user_id: UserId) -> Ceremony:
     """Ask for a passkey in a live session; what it signs is given to `reverify`, once.
 
@@ -49,13 +69,20 @@ def ask(work: Attempt, user_id: UserId) -> Ceremony:
     """
     RelyingParty.required(work.settings)
     account = reading.find(work, user_id)
-    passkeys = None if account is None or not account.is_enabled else sealed.passkeys(work, account)
-    if account is None or not passkeys or not sealed.compared_passkeys(work, account, passkeys).is_intact:
+    passkeys = () if account is None or not account.is_enabled else _intact(work, account)
+    if account is None or not passkeys:
         raise NotEnrolled("This user has no passkey that can answer; ask for a code.")
     expires_at = work.now + work.settings.challenge_lifetime
     token = tokens.CeremonyToken(account.user_id, "step_up", account.version, expires_at, account.enabled_at)
-    party = RelyingParty.of(work.settings)
-    asked = options(work, account, held.usable(party, passkeys), tokens.write_ceremony(work.keyring, token))
+    asked = options(work, account, passkeys, tokens.write_ceremony(work.keyring, token))
     if asked is None:
         raise NotEnrolled("This user has no passkey that can answer; ask for a code.")
     return Ceremony(asked, expires_at)
+
+
+def _intact(work: Attempt, account: Account) -> list[HeldPasskey]:
+    """The passkeys that may answer now; none where they are not what the user's row says, of which nothing is told."""
+    passkeys = sealed.passkeys(work, account)
+    if passkeys is None or not sealed.compared_passkeys(work, account, passkeys).is_intact:
+        return []
+    return held.usable(RelyingParty.of(work.settings), passkeys)

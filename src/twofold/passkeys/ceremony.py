@@ -162,13 +162,17 @@ def counted(before: int, now: int) -> Literal["risen", "none", "copied"]:
     return "risen" if now > before else "copied"
 
 
+def is_installed() -> bool:
+    """Whether the package is there, which is not imported for that."""
+    try:
+        return find_spec("webauthn") is not None
+    except ValueError:
+        return False
+
+
 def require_library() -> None:
     """Raise ConfigurationError where the package is missing, before anybody is asked for a passkey."""
-    try:
-        is_there = find_spec("webauthn") is not None
-    except ValueError:
-        is_there = False
-    if not is_there:
+    if not is_installed():
         raise ConfigurationError(_MISSING)
 
 

@@ -38,14 +38,16 @@ def is_late(site: Site, me: Waiting) -> bool:
 async def answer(
     site: Site, me: Waiting, code: str, *, trust_device: bool, before: str | None, request: Request
 ) -> Passed:
-    """Answer the challenge. `before` is the token of a trusted device that this browser brought.
+    """Answer the challenge, with a code or what a passkey signed.
+
+    `before` is the token of a trusted device that this browser brought.
 
     A browser that sends the form twice throws the first answer away, and its cookie with it, so the second one finds
     the challenge spent: the same code is then an answer once more. Raises Rejected.
     """
     verified, is_repeated = await _proven(site, me, code, request)
-    # Only what an app proved may spare the next code: whoever uses a backup code may have lost the phone.
-    if not (trust_device and verified.factor == "totp" and site.settings.device_limit > 0):
+    # Whoever uses a backup code may have lost the phone, so that spares no next code.
+    if not trust_device or verified.factor == "backup_codes" or site.settings.device_limit == 0:
         return Passed(verified, None)
     try:
         if is_repeated and before is None:

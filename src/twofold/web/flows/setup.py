@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twofold.errors import EnrollmentExpired, NotEnrolled, Rejected, Stale
+from twofold.errors import EnrollmentExpired, LastFactor, Rejected, Stale
 from twofold.web.flows.backup_codes import waiting
 from twofold.web.flows.proofs import fresh
 
@@ -54,7 +54,7 @@ async def confirm(site: Site, me: SignedIn, code: str, request: Request) -> Enro
 
 async def _is_confirmed(site: Site, me: SignedIn, status: Status) -> bool:
     """Whether a set-up was confirmed a moment ago, and none waits."""
-    if not status.is_enrolled or status.is_pending:
+    if not status.has_app or status.is_pending:
         return False
     if await waiting(site, me) is not None:
         return True
@@ -63,14 +63,25 @@ async def _is_confirmed(site: Site, me: SignedIn, status: Status) -> bool:
 
 
 async def disable(site: Site, me: SignedIn, request: Request) -> bool:
-    """Turn the second factor off. False where it is off already. Raises Stale."""
+    """Turn the second factor off, passkeys and all. False where it is off already. Raises Stale."""
     if not (await site.mfa.status(me.user_id)).is_enrolled:
         return False
     try:
-        await site.mfa.totp.disable(await fresh(site, me), request=request)
-    except (Stale, NotEnrolled):
+        await site.mfa.disable(await fresh(site, me), request=request)
+    except Stale:
         # The same form, sent twice at one moment: the other one may have been faster.
         if (await site.mfa.status(me.user_id)).is_enrolled:
             raise
         return False
+    return True
+
+
+async def remove_app(site: Site, me: SignedIn, request: Request) -> bool:
+    """End the app of somebody whose passkeys go on. False where there is none. Raises LastFactor, and Stale."""
+    verified, status = await fresh(site, me), await site.mfa.status(me.user_id)
+    if not status.has_app:
+        return False
+    if not status.passkeys:
+        raise LastFactor
+    await site.mfa.totp.disable(verified, request=request)
     return True

@@ -1,4 +1,4 @@
-"""A code of somebody who is signed in, before something that matters."""
+"""A code, or a passkey, of somebody who is signed in, before something that matters."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from twofold.web.site import Site
     from twofold.web.visit import SignedIn
 
+_USED = frozenset({Reason.CODE_ALREADY_USED, Reason.PASSKEY_REFUSED})
+"""How what came twice is refused the second time."""
+
 _TWICE = timedelta(seconds=30)
 """So long after a proof the same code is the same form, sent twice."""
 
 
 async def reverify(site: Site, me: SignedIn, code: str, request: Request) -> Verified | None:
-    """Take the code; None where it came twice, and the first one was accepted a moment ago.
+    """Take a code, or what a passkey signed; None where it came twice, and was accepted a moment ago.
 
     Raises Rejected, and NotEnrolled without a factor.
     """
@@ -27,7 +30,7 @@ async def reverify(site: Site, me: SignedIn, code: str, request: Request) -> Ver
     except Rejected as rejected:
         if rejected.reason is Reason.NOT_ENROLLED:
             raise NotEnrolled from None
-        if rejected.reason is Reason.CODE_ALREADY_USED and await _has_just_proven(site, me):
+        if rejected.reason in _USED and await _has_just_proven(site, me):
             return None
         raise
 
