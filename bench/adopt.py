@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import itertools
 import math
@@ -24,14 +23,11 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from pyotp.totp import TOTP
 from sqlalchemy.exc import SQLAlchemyError
 
 from bench import server
-from bench.population import BROWSER
 from bench.report import Options, load, machine, run, table, tell
 from tests.schema.incident import models, stamp
-from twofold import MFA, MFAError, Settings
 from twofold.keyring import generate_key
 from twofold.schema import spec
 
@@ -135,24 +131,8 @@ class Older:
                 self._connection.execute(statement.encode(), values)
 
 
-class Ours:
-    """An application with Twofold, which adopts at their login those whom the import has not come to yet."""
-
-    def __init__(self, url: str, settings: Settings) -> None:
-        self._engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), pool_size=1)
-        self._mfa, self.close = MFA(self._engine, settings), self._engine.dispose
-
-    def log_in(self, user_id: int) -> None:
-        """A challenge, answered by the app that the user has had all the time."""
-        challenge = self._mfa.challenge(user_id, request=BROWSER)
-        if not challenge:
-            raise AssertionError("an enrolled user was not challenged")
-        secret = _md5(f"secret{user_id}").upper().translate(str.maketrans("0189", "WXYZ"))
-        self._mfa.verify(challenge.token, TOTP(secret).now(), request=BROWSER)
-
-
 @contextmanager
-def going_on(applications: Sequence[Older | Ours], people: int, pause: float) -> Iterator[list[Login]]:
+def going_on(applications: Sequence[Older], people: int, pause: float) -> Iterator[list[Login]]:
     """Log in for the length of the block, in a thread for each application, with so many seconds between two logins.
 
     Everybody's turn comes once before anybody's comes again. The logins are in the value, also behind the block.
@@ -162,14 +142,14 @@ def going_on(applications: Sequence[Older | Ours], people: int, pause: float) ->
     turns = ((number * stride) % people + 1 for number in itertools.count(1))
     turn, over, logins = threading.Lock(), threading.Event(), list[Login]()
 
-    def loop(application: Older | Ours) -> None:
+    def loop(application: Older) -> None:
         while not over.wait(pause):
             with turn:
                 user_id = next(turns)
             began, error = time.time(), None
             try:
                 application.log_in(user_id)
-            except (psycopg.Error, SQLAlchemyError, MFAError, AssertionError) as caught:
+            except (psycopg.Error, SQLAlchemyError) as caught:
                 error = f"{type(caught).__name__}: {str(caught).partition(chr(10))[0]}"
             logins.append(Login(began, time.time() - began, error))
 
@@ -190,15 +170,13 @@ class Run:
 
     def __init__(self, options: argparse.Namespace, url: str) -> None:
         self._options, self._url, keys = options, url, generate_key("bench")
-        made: dict[str, Any] = {"_env_file": None, "keys": keys, "legacy_rows": True}
-        self._settings = Settings(**made)
         others = {name: value for name, value in os.environ.items() if not name.startswith("TWOFOLD_")}
         self._environment = others | {"TWOFOLD_DATABASE_URL": url, "TWOFOLD_KEYS": keys}
 
     def structure(self) -> list[dict[str, Any]]:
         """Run `twofold db adopt`, beside the logins of the application of before; return what each step cost."""
         older = [Older(self._url, prepares=number % 2 == 0) for number in range(self._options.threads)]
-        with self._going_on(older) as seen:
+        with going_on(older, self._options.users, self._options.pause / 1000) as seen:
             before = time.time()
             time.sleep(_BASELINE)
             arguments = ["db", "adopt", "--apply", "--yes", "--allow", "heavy", "--data", "later", "--json"]
@@ -206,18 +184,6 @@ class Run:
             end = time.time()
         ends = [*(begin for _, begin in marks[1:]), end]
         return [lock_waits(what, begin, end, seen) for (what, begin), end in zip(marks, ends, strict=True)]
-
-    def rows(self) -> dict[str, Any]:
-        """Run `twofold secrets import-legacy`, beside logins through Twofold; return what it cost."""
-        with self._going_on([Ours(self._url, self._settings) for _ in range(self._options.threads)]) as seen:
-            begin = time.time()
-            tell("secrets import-legacy")
-            list(self._steps(["secrets", "import-legacy", "--json"]))
-            end = time.time()
-        return lock_waits("secrets import-legacy", begin, end, seen)
-
-    def _going_on(self, applications: Sequence[Older | Ours]) -> contextlib.AbstractContextManager[list[Login]]:
-        return going_on(applications, self._options.users, self._options.pause / 1000)
 
     def _steps(self, arguments: Sequence[str]) -> Iterator[tuple[str, float]]:
         """Run a command to its end; each step that it takes, and the moment at which it began. Raises RuntimeError."""
@@ -260,7 +226,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         tell("settling")
         running.settle("adoption")
         before, watched = rows(engine), Run(options, url)
-        spans = [*watched.structure(), *([watched.rows()] if options.rows else [])]
+        spans = watched.structure()
         after = rows(engine)
         engine.dispose()
         if any(after[name] < number for name, number in before.items()):
@@ -287,7 +253,6 @@ def main() -> int:
     options.number("events", "events of each", 3)
     options.number("threads", "logins at the same time", 4)
     options.number("pause", "milliseconds between two logins of a thread", 10.0)
-    options.add_argument("--rows", action="store_true", help="bring the rows along too, which takes longer")
     found = run("adopt", measure, options.read())
     return int(found["longest_login_seconds"] > _LIMIT or any(span["errors"] for span in found["spans"]))
 

@@ -5,18 +5,14 @@ Its text is compiled from the library's `Schema`, and its values are those of a 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import resource
 import subprocess
-import time
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import pairwise
 from typing import Any
 
-import psycopg
 import sqlalchemy as sa
 
 from bench.clients import Measured
@@ -32,8 +28,6 @@ _SCRIPT = """\\set user :first + :client_id * :each + random(0, :each - 1)
 \\set new_event_count :event_count + 1
 {write};
 """
-_CLIENTS = 4
-_SLICES = 4
 
 
 class Pgbench:
@@ -98,28 +92,3 @@ def _script(schema: Schema, values: dict[str, Any]) -> tuple[str, dict[str, str]
         else:
             variables[name] = value.isoformat() if isinstance(value, datetime) else str(value)
     return _SCRIPT.format(read=read, write=text), variables
-
-
-def hot_updates(server: Server, template: str, people: int, fillfactor: int) -> list[float]:
-    """Return the shares of a login's updates that stay within their page, so that no index is written: HOT.
-
-    A database is copied, its table rewritten with a fillfactor, and four times a code is verified for each user. Pages
-    are as full as the fillfactor lets them be when the load begins, the worst case for HOT.
-    """
-    table, name, counted = "user_mfa_secrets", f"hot_{fillfactor}", [(0, 0)]
-    url = server.create(name, migrated=False, template=template)
-    query = f"SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = '{table}'".encode()  # noqa: S608
-    pgbench = Pgbench(server, url, range(1, people + 1))
-    with contextlib.closing(pgbench), psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"ALTER TABLE {table} SET (fillfactor = {fillfactor})".encode())
-        connection.execute(f"CLUSTER {table} USING uq_{table}_user_id".encode())
-        server.settle(name)
-        for _ in range(_SLICES):
-            expected, deadline = counted[-1][0] + pgbench.run(_CLIENTS, people).operations, time.monotonic() + 30
-            # The server counts a moment later.
-            while (found := connection.execute(query).fetchall()[0])[0] < expected:
-                if time.monotonic() > deadline:
-                    raise RuntimeError(f"The server counted {found[0]} of {expected} updates.")
-                time.sleep(0.1)
-            counted.append((found[0], found[1]))
-    return [round((hot - hot_before) / (all_ - before), 3) for (before, hot_before), (all_, hot) in pairwise(counted)]

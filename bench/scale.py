@@ -16,7 +16,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from bench import server
-from bench.pgbench import hot_updates
 from bench.population import BROWSER, Clock, enrol, settings
 from bench.report import IS_QUICK, Options, load, machine, run, table, tell
 from twofold import MFA, tables
@@ -28,7 +27,6 @@ _LONG = 100_000
 _LEGACY = 2000
 _BATCH = 100
 _PRUNED = 50
-_FILLFACTORS = (100, 90, 85, 80)
 _CHANCE = random.SystemRandom()
 _NOTE = (
     "One client, milliseconds: the median of each round, then the median over the rounds. The databases are on one "
@@ -41,7 +39,7 @@ class Crowd:
 
     def __init__(self, running: server.Server, people: int, options: argparse.Namespace, clock: Clock) -> None:
         self.people, self._clock, self._samples = people, clock, options.samples
-        self.name, self._stride, began = f"crowd_{people}", people // options.members, time.monotonic()
+        self.name, self._stride = f"crowd_{people}", people // options.members
         running.create(self.name)
         self.engine = sa.create_engine(running.database(self.name, "postgresql+psycopg"))
         keys = generate_key("k1"), generate_key("k2")
@@ -77,7 +75,6 @@ class Crowd:
         # Whose log is pruned has no trusted device in it any more, which is then looked up elsewhere.
         self._pruned, self._members = members[:_PRUNED], members[_PRUNED:]
         self._rotating, self._rotated = next(self._turns), self._first_row - 1
-        self.seeding = round(time.monotonic() - began, 1)
 
     def rows(self) -> dict[str, int]:
         """Count the rows of each table, and the bytes that all of them take with their indexes."""
@@ -158,8 +155,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                     found += [round(statistics.median(taken) * 1000, 3)] if number else []
         for crowd in crowds:
             crowd.engine.dispose()
-        tell("HOT updates")
-        shares = {each: hot_updates(running, crowds[0].name, crowds[0].people, each) for each in _FILLFACTORS}
         about = machine(before, running.version(), rows=sizes, rounds=options.rounds, samples=options.samples)
     rows: list[tuple[str, ...]] = []
     for name, each in rounds.items():
@@ -167,16 +162,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         rows.append((name, *(f"{median:.2f}" for median in (*medians, medians[-1] / medians[0]))))
     notes = [
         f"{crowd.people:,} users: {sizes[crowd.people]['mfa_events']:,} events, "
-        f"{sizes[crowd.people]['bytes'] / 1e9:.1f} GB, made in {crowd.seeding:.0f} s."
+        f"{sizes[crowd.people]['bytes'] / 1e9:.1f} GB."
         for crowd in crowds
-    ]
-    notes += [
-        f"Fillfactor {factor}: {', '.join(f'{share:.1%}' for share in slices)} of the updates in four slices were HOT."
-        for factor, slices in shares.items()
     ]
     columns = ("operation", *(f"{people:,} users" for people in options.people), "largest / smallest")
     shown = table(about, f"{options.rounds} rounds; milliseconds of one client.", columns, rows)
-    return shown | {"notes": [_NOTE, *notes], "milliseconds": rounds, "hot": shares}
+    return shown | {"notes": [_NOTE, *notes], "milliseconds": rounds}
 
 
 def main() -> None:

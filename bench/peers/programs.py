@@ -30,7 +30,6 @@ class Peer:
     have made; `verify` says whether a code is good, once everything is written that keeps it from being good again.
     """
 
-    compared = 0
     users: Sequence[Any] = ()
     make: Any
     found: Any
@@ -39,28 +38,13 @@ class Peer:
     def open(self) -> None:
         self.users = list(self.found())
 
-    def count(self, owner: Any, name: str) -> None:
-        """Count the codes that are compared with the right ones, as against those that are refused unseen."""
-        compare = getattr(owner, name)
-
-        def counting(*args: Any, **kwargs: Any) -> Any:
-            self.compared += 1
-            return compare(*args, **kwargs)
-
-        setattr(owner, name, counting)
-
     def ready(self, users: Sequence[int]) -> None:
         """Do what an application does before a code is typed; it is not measured."""
-
-    def counted(self, users: Sequence[int]) -> list[int] | None:
-        """Return how many wrong codes are on record for each user; None where nothing counts them."""
-        del users
-        return None
 
     def answer(self, answers: Sequence[tuple[int, str]], begin: float = 0.0, pause: float = 0.0) -> dict[str, Any]:
         """Verify one after the other; where a race begins, each at the moment at which all others do."""
         accepted, failed = list[int](), list[str]()
-        compared, cpu, began = self.compared, time.process_time(), time.perf_counter()
+        cpu, began = time.process_time(), time.perf_counter()
         for number, (user, code) in enumerate(answers):
             if begin:
                 time.sleep(max(0.0, begin + number * pause - time.monotonic()))
@@ -69,7 +53,7 @@ class Peer:
             except Exception as error:  # noqa: BLE001 - in a race some peers fail, and the driver decides what that means.
                 failed.append(f"{type(error).__name__}: {error}")
         taken = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
-        return taken | {"accepted": accepted, "failed": failed, "compared": self.compared - compared}
+        return taken | {"accepted": accepted, "failed": failed}
 
 
 class Twofold(Peer):
@@ -100,18 +84,12 @@ class Twofold(Peer):
             self._challenges[user] = asked.token
 
     def verify(self, user: int, code: str) -> bool:
-        from twofold import Reason, Rejected
+        from twofold import Rejected
 
         try:
-            self._mfa.verify(self._challenges[user], code, request=self._own.BROWSER)
-        except Rejected as rejected:
-            self.compared += rejected.reason in {Reason.WRONG_CODE, Reason.CODE_ALREADY_USED}
+            return bool(self._mfa.verify(self._challenges[user], code, request=self._own.BROWSER))
+        except Rejected:
             return False
-        self.compared += 1
-        return True
-
-    def counted(self, users: Sequence[int]) -> list[int] | None:
-        return [self._mfa.status(self.users[user]).failed_attempts for user in users]
 
 
 class _Django(Peer):
@@ -141,19 +119,14 @@ class _Django(Peer):
 
 
 class DjangoOtp(_Django):
-    """`django_otp.verify_token()` with the defaults, for a TOTP device of each user, its row locked in a transaction.
-
-    Its wrong codes are throttled by real time.
-    """
+    """`django_otp.verify_token()` with the defaults, for a TOTP device of each user, its row locked meanwhile."""
 
     def __init__(self, url: str, settings: dict[str, Any]) -> None:
         super().__init__(url, settings)
         from django_otp import verify_token
-        from django_otp.oath import TOTP
         from django_otp.plugins.otp_totp.models import TOTPDevice
 
         self._verify_token, self._devices = verify_token, TOTPDevice.objects
-        self.count(TOTP, "verify")
 
     def make(self, number: int) -> list[str]:
         made = self._devices.bulk_create(self._devices.model(user=one, name="app") for one in self.make_users(number))
@@ -165,10 +138,6 @@ class DjangoOtp(_Django):
     def verify(self, user: int, code: str) -> bool:
         device = self.users[user]
         return self._verify_token(device.user, device.persistent_id, code) is not None
-
-    def counted(self, users: Sequence[int]) -> list[int] | None:
-        self.open()
-        return [self.users[user].throttling_failure_count for user in users]
 
 
 class Allauth(_Django):
@@ -185,7 +154,6 @@ class Allauth(_Django):
         from django.core.cache import cache as marks
 
         self._authenticators, self._auth, self._marks = Authenticator, auth, marks
-        self.count(auth, "validate_totp_code")
 
     def make(self, number: int) -> list[str]:
         users, made = self.make_users(number), [self._auth.generate_totp_secret() for _ in range(number)]
@@ -218,7 +186,6 @@ class FlaskSecurity(Peer):
         from flask_security import Security, SQLAlchemyUserDatastore
         from flask_security.models import fsqla_v2
         from flask_sqlalchemy import SQLAlchemy
-        from passlib.totp import TOTP
 
         self._app: Any = Flask(__name__)
         self._app.config.update(settings, SECRET_KEY=secrets.token_hex(32), SQLALCHEMY_DATABASE_URI=url)
@@ -227,7 +194,6 @@ class FlaskSecurity(Peer):
         role = type("Role", (db.Model, fsqla_v2.FsRoleMixin), {"__module__": __name__})
         self._user: Any = type("User", (db.Model, fsqla_v2.FsUserMixin), {"__module__": __name__})
         self._db, self._security = db, Security(self._app, SQLAlchemyUserDatastore(db, self._user, role))
-        self.count(TOTP, "match")
 
     def make(self, number: int) -> list[str]:
         factory: Any = self._security.totp_factory
@@ -254,49 +220,6 @@ class FlaskSecurity(Peer):
             is_good = factory.verify_totp(token=code, totp_secret=found.tf_totp_secret, user=found, window=window)
             self._db.session.commit()
             return bool(is_good)
-
-
-class PrivacyIdea(Peer):
-    """privacyIDEA: `check_serial_pass` for a TOTP token without a PIN, without the web API and the audit that it signs.
-
-    Its configuration and its key are files in the folder in which it runs.
-    """
-
-    def __init__(self, url: str, settings: dict[str, Any]) -> None:
-        config = Path(f"{os.getpid()}.cfg").absolute()
-        settings |= {"SQLALCHEMY_DATABASE_URI": url, "SECRET_KEY": secrets.token_hex(32)}
-        settings |= {name: str(config.with_name(settings[name])) for name in ("PI_ENCFILE", "PI_LOGFILE")}
-        config.write_text("".join(f"{name} = {value!r}\n" for name, value in settings.items()))
-        from privacyidea.app import create_app
-        from privacyidea.lib import token
-        from privacyidea.lib.tokens.HMAC import HmacOtp
-        from privacyidea.models import Token, db
-
-        self._app: Any = create_app(config_name="production", config_file=str(config), silent=True)
-        self._lib, self._db, self._token, self._key_file = token, db, Token, Path(settings["PI_ENCFILE"])
-        self.count(HmacOtp, "checkOtp")
-
-    def make(self, number: int) -> list[str]:
-        self._key_file.write_bytes(secrets.token_bytes(96))
-        keys = [secrets.token_bytes(20) for _ in range(number)]
-        with self._app.app_context():
-            self._db.create_all()
-            for n, key in enumerate(keys):
-                self._lib.init_token({"type": "totp", "serial": f"TOTP{n:06}", "otpkey": key.hex()})
-        return [base64.b32encode(key).decode() for key in keys]
-
-    def found(self) -> Any:
-        with self._app.app_context():
-            return self._db.session.scalars(self._db.select(self._token.serial).order_by(self._token.serial)).all()
-
-    def verify(self, user: int, code: str) -> bool:
-        with self._app.test_request_context():
-            return bool(self._lib.check_serial_pass(self.users[user], code)[0])
-
-    def counted(self, users: Sequence[int]) -> list[int] | None:
-        with self._app.app_context():
-            rows = dict(self._db.session.execute(self._db.select(self._token.serial, self._token.failcount)).all())
-        return [rows[self.users[user]] for user in users]
 
 
 def serve(key: str, url: str) -> None:
