@@ -1,25 +1,15 @@
-"""Clients that work at the same time: in threads on `MFA`, in tasks on `AsyncMFA`, or over HTTP."""
+"""Clients that work at the same time: in threads, or in tasks on `AsyncMFA`."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import datetime
-from http.client import HTTPConnection
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tests.servers import free_port
-from twofold import Rejected, Settings
-
-_STARTS_WITHIN = 30.0
+from twofold import Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,59 +111,6 @@ class Tasks:
         self._runner.close()
 
 
-class Browsers(Threads):
-    """Connections that are kept to one worker, `bench/worker.py`, each with one verification at a time, as JSON."""
-
-    def __init__(self, url: str, clients: int, settings: Settings, clock: Callable[[], datetime]) -> None:
-        port, keys = free_port(), settings.keys.get_secret_value() if settings.keys else ""
-        variables = {"TWOFOLD_KEYS": keys, "TWOFOLD_FIRST_WAIT": "1", "TWOFOLD_LONGEST_WAIT": "1"}
-        command = [sys.executable, "-m", "bench.worker", url, str(port)]
-        self._clock, self._worker = clock, subprocess.Popen(command, env=os.environ | variables)
-        super().__init__([HTTPConnection("127.0.0.1", port) for _ in range(clients)], self._stop)
-        until = time.monotonic() + _STARTS_WITHIN
-        while True:
-            with contextlib.suppress(OSError):
-                self._faces[0].connect()
-                break
-            if self._worker.poll() is not None or time.monotonic() > until:
-                raise RuntimeError("the HTTP worker did not start")
-            time.sleep(0.1)
-
-    def run(self, jobs: Sequence[Any]) -> Measured:
-        before = self._at()
-        # The CPU time is the worker's.
-        return replace(super().run([_Posted(job) for job in jobs]), cpu=self._at() - before)
-
-    def _at(self) -> float:
-        """Set the worker's clock; return the seconds of CPU that it has used."""
-        return float(_post(self._faces[0], "/at", self._clock().isoformat().encode())[1])
-
-    def _stop(self) -> None:
-        for connection in self._faces:
-            connection.close()
-        self._worker.terminate()
-        self._worker.wait(10)
-
-
 Clients = Threads | Tasks
-
-
-class _Posted:
-    """The answer to a challenge, as JSON."""
-
-    def __init__(self, job: Any) -> None:
-        self._wanted = 200 if job.is_right else 401
-        self._body = json.dumps({"challenge": job.challenge, "code": job.code}).encode()
-
-    def begin(self, face: HTTPConnection) -> int:
-        return _post(face, "/verify", self._body)[0]
-
-    def end(self, answer: int) -> None:
-        if answer != self._wanted:
-            raise AssertionError(f"a code was judged wrongly: {answer}")
-
-
-def _post(connection: HTTPConnection, path: str, body: bytes) -> tuple[int, bytes]:
-    connection.request("POST", path, body, {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    return answer.status, answer.read()
+# Does a number of operations, whose preparation is not counted.
+Run = Callable[[int], Measured]

@@ -32,16 +32,14 @@ _FAILURES = (RuntimeError, OSError, AssertionError, MFAError, psycopg.Error, SQL
 class Row:
     """One figure: in each round a measurement, and what it is measured against in the same round.
 
-    The goal is what it must reach and the stretch what would be good: so much, or so little where lower is better.
+    The goal is what it must reach: so much, or so little where lower is better.
     """
 
     path: str
     clients: int = 1
     goal: float | None = None
-    stretch: float | None = None
     lower_is_better: bool = False
     unit: str = "ratio"
-    statements: float | None = None
     figures: list[float] = field(default_factory=list[float])
     measured: list[Measured] = field(default_factory=list["Measured"])
 
@@ -69,12 +67,10 @@ class Row:
         return figure if self.unit == "ratio" else f"{median:.0f} {self.unit}", goal
 
     def _reached(self) -> str | None:
-        sign, figure = -1 if self.lower_is_better else 1, statistics.median(self.figures)
         if self.goal is None:
             return None
-        if self.stretch is not None and figure * sign >= self.stretch * sign:
-            return "stretch"
-        return "yes" if figure * sign >= self.goal * sign else "NO"
+        sign = -1 if self.lower_is_better else 1
+        return "yes" if statistics.median(self.figures) * sign >= self.goal * sign else "NO"
 
 
 def load() -> float:
@@ -126,11 +122,7 @@ def tell(what: str) -> None:
 
 
 def run(
-    name: str,
-    measure: Callable[[argparse.Namespace], dict[str, Any]],
-    options: argparse.Namespace,
-    *,
-    as_json: bool = False,
+    name: str, measure: Callable[[argparse.Namespace], dict[str, Any]], options: argparse.Namespace
 ) -> dict[str, Any]:
     """Measure, write down as `results/NAME.json`, and print. Exits with 1 where an answer was not the right one."""
     try:
@@ -141,9 +133,6 @@ def run(
         sys.exit(f"error: {error}")
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(f"{json.dumps(found, indent=1)}\n", encoding="utf-8")
-    if as_json:
-        print(json.dumps(found))
-    else:
-        shown = "\n\n".join([found["table"], *found.get("notes", ())])
-        Console(width=None if sys.stdout.isatty() else 150).print(Markdown(shown))
+    shown = "\n\n".join([found["table"], *found.get("notes", ())])
+    Console(width=None if sys.stdout.isatty() else 150).print(Markdown(shown))
     return found

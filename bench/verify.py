@@ -7,18 +7,17 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from bench import server
-from bench.clients import Browsers, Clients, Measured, Tasks, Threads
+from bench import doors, server
+from bench.clients import Clients, Run, Tasks, Threads
 from bench.pgbench import Pgbench
 from bench.population import Clock, Population, settings
 from bench.raw_drivers import Driver, SQLite, own_microseconds, own_verification
@@ -33,8 +32,6 @@ _NOTE = (
 # psycopg prepares a statement when it is executed for the sixth time on a connection.
 _WARM_UP = 8
 _OWN = 1000
-# Does a number of operations, whose preparation is not counted.
-Run = Callable[[int], Measured]
 
 
 @dataclass
@@ -75,15 +72,6 @@ def _faces(url: sa.URL, clients: int, chosen: Settings, clock: Clock) -> tuple[s
     return engine, Threads([MFA(engine, chosen, clock=clock)] * clients, engine.dispose)
 
 
-def _statements(engine: sa.Engine, path: Run) -> float:
-    """Return how many statements an operation sends."""
-    sent: list[str] = []
-    path(1)
-    event.listen(engine, "after_cursor_execute", lambda _connection, _cursor, words, *_: sent.append(words))
-    path(2)
-    return len(sent) / 2
-
-
 def _on_postgresql(options: argparse.Namespace, clock: Clock, open_: contextlib.ExitStack) -> tuple[list[Heat], str]:
     """Start the server, enrol its users, and return the heats with one client and with many."""
     chosen, running = settings(), open_.enter_context(server.started())
@@ -99,34 +87,24 @@ def _on_postgresql(options: argparse.Namespace, clock: Clock, open_: contextlib.
     open_.callback(pgbench.close)
     running.settle("twofold", "pgbench")
     heats: list[Heat] = []
-    for number, sync_goal in ((1, (0.55, 0.65)), (options.clients, (0.38, 0.50))):
-        heat = Heat(
-            number, [(partial(pgbench.run, number), Row("pgbench, select + folded write", number, statements=2))]
-        )
-        for name, url, goal in (("MFA, psycopg", psycopg, sync_goal), ("AsyncMFA, asyncpg", asyncpg, (0.4, 0.5))):
-            # An engine that was listened to once is never as fast again, so that another one is counted.
-            (listened, counted), (_, clients) = (_faces(url, size, chosen, clock) for size in (1, number))
+    for number, sync_goal in ((1, 0.55), (options.clients, 0.38)):
+        heat = Heat(number, [(partial(pgbench.run, number), Row("pgbench, select + folded write", number))])
+        for name, url, goal in (("MFA, psycopg", psycopg, sync_goal), ("AsyncMFA, asyncpg", asyncpg, 0.4)):
+            clients = _faces(url, number, chosen, clock)[1]
             open_.callback(clients.close)
             for what, path, wanted in (
                 ("verify", partial(people.verify, is_right=True), goal),
-                ("verify, wrong code", partial(people.verify, is_right=False), (None, None)),
+                ("verify, wrong code", partial(people.verify, is_right=False), None),
                 ("challenge, trusted device", people.recognize, goal),
             ):
-                row = Row(f"{name}: {what}", number, goal=wanted[0], stretch=wanted[1])
-                row.statements = _statements(listened, partial(path, counted))
-                heat.paths.append((partial(path, clients), row))
-            counted.close()
+                heat.paths.append((partial(path, clients), Row(f"{name}: {what}", number, wanted)))
         for url in (psycopg, asyncpg):
             alone = Driver(url.set(database="pgbench"), number, people.ids)
             open_.callback(alone.close)
-            row = Row(f"{url.get_driver_name()} alone, the same statements", number, statements=2)
+            row = Row(f"{url.get_driver_name()} alone, the same statements", number)
             heat.paths.append((alone.run, row))
-        if number > 1:
-            browsers = Browsers(asyncpg.render_as_string(hide_password=False), number, chosen, clock)
-            open_.callback(browsers.close)
-            row = Row("JSON over HTTP, one worker: verify", number, 0.25, 0.35)
-            heat.paths.append((partial(people.verify, browsers, is_right=True), row))
         heats.append(heat)
+    heats += [Heat(doors.CLIENTS, paths) for paths in doors.paths(running, open_)]
     return heats, running.version()
 
 
@@ -134,19 +112,16 @@ def _on_sqlite(options: argparse.Namespace, clock: Clock, open_: contextlib.Exit
     """Make a file, enrol its users, and return the heat on it."""
     chosen, engine = settings(), open_.enter_context(server.migrated("sqlite"))
     people = Population(engine, MFA(engine, chosen, clock=clock), clock, options.users)
-    (listened, counted), (_, clients) = (_faces(engine.url, 1, chosen, clock) for _ in range(2))
+    clients = _faces(engine.url, 1, chosen, clock)[1]
     open_.callback(clients.close)
-    row = Row("MFA, SQLite: verify", 1, 0.45, 0.70)
-    # The commit is none of the driver's statements, and of the loop's.
-    row.statements = _statements(listened, partial(people.verify, counted, is_right=True)) + 1
-    counted.close()
+    row = Row("MFA, SQLite: verify", 1, 0.45)
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     engine.dispose()
     own = Path(str(engine.url.database))
     loop = SQLite(Path(shutil.copyfile(own, own.with_name("loop.db"))), people.ids)
     open_.callback(loop.close)
-    limit = Row("sqlite3, the same statements in a loop", 1, statements=5)
+    limit = Row("sqlite3, the same statements in a loop", 1)
     return Heat(1, [(loop.run, limit), (partial(people.verify, clients, is_right=True), row)])
 
 
@@ -158,7 +133,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         heats, version = _on_postgresql(options, clock, open_)
         heats.append(_on_sqlite(options, clock, open_))
         own = own_verification()
-        own_row = Row("the library's own CPU in a verification", 1, 60, 35, lower_is_better=True, unit="µs")
+        own_row = Row("the library's own CPU in a verification", 1, 60, lower_is_better=True, unit="µs")
         own_microseconds(own, _OWN)
         tell("Warming up")
         for heat in heats:
@@ -175,11 +150,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             own_row.figures.append(own_microseconds(own, _OWN))
             longest = max(longest, time.monotonic() - round_began)
     rows = [*_with_comparisons([row for heat in heats for _, row in heat.paths]), own_row]
-    columns = ("path", "clients", "figure, median (range)", "goal", "a second", "CPU, µs", "statements")
+    columns = ("path", "clients", "figure, median (range)", "goal", "a second", "CPU, µs")
     shown = [
         (row.path, row.clients, *row.shown(), *(f"{number:,.0f}" if number else "" for number in numbers))
         for row in rows
-        for numbers in [(row.median("rate"), row.median("cpu_each"), row.statements)]
+        for numbers in [(row.median("rate"), row.median("cpu_each"))]
     ]
     found = table(machine(before, version), f"{len(own_row.figures)} rounds.", columns, shown)
     return found | {"notes": [_NOTE], "rows": [row.plain() for row in rows]}
@@ -215,11 +190,10 @@ def main() -> None:
     options.number("rounds", "rounds over all rows", 9, 3)
     options.number("seconds", "about the length of one measurement", 0.5, 0.1)
     options.number("within", "seconds after which no round begins", 290.0, 55.0)
-    options.add_argument("--json", action="store_true", help="print one line of JSON")
     chosen = options.read()
     if chosen.users < chosen.clients * 10:
         options.error("a client needs ten users of its own")
-    run("latest", measure, chosen, as_json=chosen.json)
+    run("latest", measure, chosen)
 
 
 if __name__ == "__main__":
