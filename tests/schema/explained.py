@@ -61,7 +61,7 @@ EXPLAINED = (
     ),
     Explained(
         "prefer-bigint-over-int",
-        r"\b(digits|period|failed_attempts|setup_tries|lines_today|usage_count) INTEGER DEFAULT|\balgorithm INTEGER NOT",
+        r"\b(digits|period|failed_attempts|setup_tries|lines_today|usage_count) INTEGER DEFAULT|\balgorithm INT",
         "Small numbers by nature: the digits of a code, the seconds of a step, counters that people drive, and the "
         "number of a signature's algorithm.",
     ),
