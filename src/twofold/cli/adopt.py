@@ -80,7 +80,7 @@ def adopt(
     With --sql it is written as a script instead, for whoever may change tables where you may not.
 
     After the structure come the rows: secrets are sealed and raw cookies hashed, so that nobody enrols again.
-    Rows of passkeys that Twofold did not write cannot be: their owners register them once more.
+    Passkeys of a table of your own are brought along by `mfa.passkeys.adopt` (docs/passkeys.md).
 
     Exit 0: the tables conform and are recorded. Exit 2: there is something to do, or to allow. Exit 3: somebody has to
     decide. Exit 4: a lock did not come in time; run it again.

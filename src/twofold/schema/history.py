@@ -74,8 +74,8 @@ FOUR = History(
     about="the tables",
 )
 _ANEW = (
-    "Give your table another name (ALTER TABLE mfa_passkeys RENAME TO ...;) and let Twofold make its own: what a row "
-    "holds is sealed and signed by Twofold, so the owners of your passkeys register them once more."
+    "Give your table another name (ALTER TABLE mfa_passkeys RENAME TO ...;) and let Twofold make its own, since what a "
+    "row holds is sealed. mfa.passkeys.adopt brings your passkeys along, one by one (docs/passkeys.md)."
 )
 PASSKEYS = History(
     revision=passkeys_spec.REVISION,

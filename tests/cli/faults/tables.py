@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -203,3 +204,19 @@ def _(sick: Sick) -> None:
 def _(sick: Sick) -> None:
     assert sick.shell("db", "upgrade", "--passkeys").code == 0
     sick.sql("DELETE FROM alembic_version_twofold_passkeys")
+
+
+@FAULTS.add(
+    "passkeys that outlived the four tables",
+    "passkeys",
+    "wrong",
+    "1 user with passkeys and without a row in user_mfa_secrets: each is refused.",
+    "twofold users repair ID; where the four tables were made anew: twofold db downgrade --passkeys",
+)
+def _(sick: Sick) -> None:
+    assert sick.shell("db", "upgrade", "--passkeys").code == 0
+    columns = "user_id, name, credential_key, credential_id, public_key, user_handle, rp_id, algorithm, created_at"
+    values = ":id, 'blue key', 'v1:k1:check:00', 'sealed', 'sealed', 'handle', 'example.com', -7, :now"
+    now = datetime(2026, 1, 1)  # noqa: DTZ001 -- Every database takes it without a zone.
+    sick.sql("INSERT INTO users (id, subject, created_at) VALUES (:id, 'bob@example.com', :now)", id=99, now=now)
+    sick.sql(f"INSERT INTO mfa_passkeys ({columns}) VALUES ({values})", id=99, now=now)

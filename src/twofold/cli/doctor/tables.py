@@ -12,7 +12,7 @@ from twofold.cli.shown import counted
 from twofold.metadata import UsersColumn
 from twofold.schema import commands, founding, place, spec
 from twofold.schema.failures import as_mfa_errors
-from twofold.schema.history import EVERY, FOUR, HOSTS, OURS, PASSKEYS
+from twofold.schema.history import EVERY, FOUR, HOSTS, OURS, PASSKEYS, is_there
 from twofold.schema.users.referenced import obstacle
 from twofold.schema.users.users import as_spelled, parent
 
@@ -113,6 +113,7 @@ def passkeys(terminal: Terminal) -> Iterator[Check]:
         else:
             step = f"{PASSKEYS.twofold('upgrade')}, unless your own history made it (docs/hosts.md)"
             yield Check("passkeys", "note", f"{message} {PASSKEYS.version_table} does not record it.", step)
+        yield from _left_behind(terminal)
     elif not commands.has(terminal.engine, PASSKEYS):
         # A table of this name may be the application's own.
         return
@@ -123,6 +124,22 @@ def passkeys(terminal: Terminal) -> Iterator[Check]:
         number = counted(len(report.drift), "difference")
         message = f"The table of passkeys differs from its revision: {number}."
         yield Check("passkeys", "wrong", message, PASSKEYS.twofold("verify"))
+
+
+def _left_behind(terminal: Terminal) -> Iterator[Check]:
+    """Find passkeys whose users have no row in the four tables, as after those were made anew: they are refused."""
+    with as_mfa_errors(), terminal.engine.connect() as connection:
+        here = place.ours(connection)
+        rows = sa.table(spec.NAMES[0], sa.column("user_id"), schema=here)
+        if not is_there(connection, rows.name):
+            return
+        passkeys = sa.table(PASSKEYS.names[0], sa.column("user_id"), schema=here)
+        alone = ~sa.exists().where(rows.c.user_id == passkeys.c.user_id)
+        number = connection.scalar(sa.select(sa.func.count(passkeys.c.user_id.distinct())).where(alone)) or 0
+    if number:
+        message = f"{counted(number, 'user')} with passkeys and without a row in {rows.name}: each is refused."
+        step = f"twofold users repair ID; where the four tables were made anew: {PASSKEYS.twofold('downgrade')}"
+        yield Check("passkeys", "wrong", message, step)
 
 
 def row_security(terminal: Terminal) -> Iterator[Check]:
