@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
+import flask
+import httpx2
 import pytest
 from fastapi import Depends, FastAPI, HTTPException, Request, WebSocket
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -19,6 +21,7 @@ from tests.visitors import PASSWORD, Ada, Browser
 from tests.web.notebooks import PERSON, SITE, lines_taken, open_notebook
 from twofold import MFA
 from twofold.errors import ConfigurationError
+from twofold.web import flask as flask_binding
 from twofold.web.binding import runtime_of
 from twofold.web.fastapi import User, Visitor, after_password, enrolled, fresh, mount, password_changed, required
 
@@ -40,45 +43,87 @@ class Shop:
     """A host whose token is what it signs, carried in the header or in its cookie."""
 
     notebook: Notebook
+    framework: str = "fastapi"
     cookie: str | None = None
     signer: URLSafeSerializer = field(default_factory=lambda: URLSafeSerializer("of the shop"))
     raises: int | None = None
 
     def __post_init__(self) -> None:
-        self.app = FastAPI()
-        mount(self.app, self.notebook.mfa, user=self.user, issue=self.issue, cookie=self.cookie)
-        add_doors(self.app, self)
+        self.app: Any = {"fastapi": on_fastapi, "flask": on_flask}[self.framework](self)
 
     def token(self, who: int, mark: str | None = None) -> str:
         return str(self.signer.dumps({"who": who, "mark": mark}))
 
-    def user(self, request: Request) -> User | None:
+    def user(self, request: Any) -> User | None:
+        """Say whose token a request brings; both frameworks call headers and cookies alike."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme != "Bearer":
-            token = request.cookies.get(self.cookie or "", "")
+        is_bearer = scheme == "Bearer"
         try:
-            held = self.signer.loads(token)
+            held = self.signer.loads(token if is_bearer else request.cookies.get(self.cookie or "", ""))
         except BadData:
-            if self.raises and token:
-                raise HTTPException(self.raises, "None of ours") from None
+            if self.raises and is_bearer:
+                stop(self.framework, self.raises)
             return None
         return User(held["who"], f"{held['who']}@example.com", mark=held["mark"])
 
-    async def issue(self, request: Request, response: Response, who: int, mark: str) -> dict[str, str] | None:
-        del request
+    def issue(self, response: Any, who: Any, mark: str) -> dict[str, str] | None:
         if self.cookie is None:
             return {"access_token": self.token(who, mark)}
         response.set_cookie(self.cookie, self.token(who, mark), secure=True, httponly=True)
         return None
 
-    def client(self, **headers: str) -> TestClient:
+    def client(self, **headers: str) -> Any:
+        if self.framework == "flask":
+            transport = httpx2.WSGITransport(app=self.app)
+            return httpx2.Client(transport=transport, base_url=SITE, headers=headers)
         return TestClient(self.app, base_url=SITE, headers=headers, follow_redirects=False)
 
     def ada(self) -> Ada:
         return Ada(Browser(self.client(**PERSON)), self.notebook.clock)
 
 
-def add_doors(app: FastAPI, shop: Shop) -> None:
+def stop(framework: str, status: int) -> NoReturn:
+    if framework == "flask":
+        flask.abort(status, "None of ours")
+    raise HTTPException(status, "None of ours")
+
+
+def on_flask(shop: Shop) -> flask.Flask:
+    app = flask.Flask(__name__)
+    flask_binding.mount(
+        app, shop.notebook.mfa, user=lambda: shop.user(flask.request), issue=shop.issue, cookie=shop.cookie
+    )
+
+    def home() -> Any:
+        me = shop.user(flask.request)
+        return f"In: {me.id!r}" if me else flask.redirect("/login", 303)
+
+    def unmarked() -> flask.Response:
+        answer = flask.jsonify({"access_token": shop.token(ADA)})
+        if shop.cookie is not None:
+            answer.set_cookie(shop.cookie, shop.token(ADA), secure=True)
+        return answer
+
+    app.add_url_rule("/", "home", home)
+    app.add_url_rule("/unmarked", "unmarked", unmarked, methods=["POST"])
+    app.add_url_rule("/login", "form", lambda: "You are in." if shop.user(flask.request) else "Sign in.")
+    enter = lambda: flask_binding.after_password(User(ADA, "ada@example.com"))  # noqa: E731
+    app.add_url_rule("/login", "login", enter, methods=["POST"])
+    app.add_url_rule("/open", "open", flask_binding.required(lambda: flask.jsonify(flask_binding.visitor().name)))
+    app.add_url_rule("/enrolled", "enrolled", flask_binding.enrolled(lambda: list(flask_binding.visitor().amr)))
+    app.add_url_rule("/export", "export", flask_binding.fresh()(lambda: str(flask_binding.visitor().id)))
+    app.add_url_rule("/password", "password", lambda: flask_binding.password_changed() or {}, methods=["POST"])
+    return app
+
+
+def on_fastapi(shop: Shop) -> FastAPI:
+    app = FastAPI()
+
+    async def issue(_request: Request, response: Response, who: int, mark: str) -> dict[str, str] | None:
+        return shop.issue(response, who, mark)
+
+    mount(app, shop.notebook.mfa, user=shop.user, issue=issue, cookie=shop.cookie)
+
     @app.get("/login")
     def login_form(request: Request) -> HTMLResponse:
         return HTMLResponse("You are in." if shop.user(request) else "Sign in.")
@@ -109,6 +154,7 @@ def add_doors(app: FastAPI, shop: Shop) -> None:
         await socket.close()
 
     add_guarded(app)
+    return app
 
 
 def add_guarded(app: FastAPI) -> None:
@@ -125,14 +171,14 @@ def add_guarded(app: FastAPI) -> None:
         return int(str(me.id))
 
 
-@pytest.fixture
-def shop(open_notebook: Callable[..., Notebook]) -> Shop:
-    return Shop(open_notebook("fastapi"))
+@pytest.fixture(params=["fastapi", "flask"])
+def shop(open_notebook: Callable[..., Notebook], request: pytest.FixtureRequest) -> Shop:
+    return Shop(open_notebook("fastapi"), request.param)
 
 
-@pytest.fixture
-def site(open_notebook: Callable[..., Notebook]) -> Shop:
-    return Shop(open_notebook("fastapi"), cookie=COOKIE)
+@pytest.fixture(params=["fastapi", "flask"])
+def site(open_notebook: Callable[..., Notebook], request: pytest.FixtureRequest) -> Shop:
+    return Shop(open_notebook("fastapi"), request.param, cookie=COOKIE)
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -227,8 +273,9 @@ def test_a_token_without_a_mark_opens_nothing_once_there_is_a_factor(shop: Shop)
     assert told(of_ada.post("/password")) == (403, "login_waits")
     assert told(of_ada.get("/mfa/api/devices")) == (403, "login_waits")
     assert told(of_ada.post("/mfa/api/totp/begin")) == (403, "login_waits")
-    with pytest.raises(WebSocketDisconnect), of_ada.websocket_connect("/socket"):
-        pass
+    if shop.framework == "fastapi":
+        with pytest.raises(WebSocketDisconnect), of_ada.websocket_connect("/socket"):
+            pass
     # It is a password's worth, and the code makes a token of it, whatever login it came from.
     assert of_ada.get("/mfa/api/status").json()["state"] == "waiting"
     assert told(of_ada.post("/mfa/api/challenge", json={"code": phone.wrong_code()})) == (400, "wrong_code")
@@ -268,7 +315,7 @@ def test_a_mark_of_another_application_is_none(shop: Shop) -> None:
     phone, _ = enroll(shop, shop.token(ADA))
     settings = runtime_of(shop.notebook.mfa).settings.model_copy(update={"issuer": "Another shop"})
     mfa = MFA(shop.notebook.engine, settings, clock=shop.notebook.clock)
-    other = Shop(replace(shop.notebook, mfa=mfa))
+    other = Shop(replace(shop.notebook, mfa=mfa), shop.framework)
     mark = shop.signer.loads(signed_in(other, phone))["mark"]
     assert other.client(**bearer(shop.token(ADA, mark))).get("/").text == "In: 1"
     assert told(shop.client(**bearer(shop.token(ADA, mark))).get("/")) == (403, "login_waits")
@@ -287,7 +334,8 @@ def test_a_foreign_token_is_nobody(shop: Shop) -> None:
     shop.raises = 400
     for path in ("/", "/login", "/open", "/mfa/api/devices"):
         answer = stranger.get(path)
-        assert (answer.status_code, answer.json()) == (400, {"detail": "None of ours"}), path
+        assert answer.status_code == 400, path
+        assert "None of ours" in answer.text, path
 
 
 @pytest.mark.backends("sqlite")
@@ -421,8 +469,10 @@ def test_a_cookie_is_taken_from_no_other_site(site: Shop) -> None:
 
 @pytest.mark.backends("sqlite")
 def test_it_is_said_how_somebody_is_signed_in(shop: Shop) -> None:
-    def sign_in(_request: Request, _who: int) -> None: ...
+    def sign_in(*_given: object) -> None: ...
 
+    app: Any = flask.Flask(__name__) if shop.framework == "flask" else FastAPI()
+    put: Any = flask_binding.mount if shop.framework == "flask" else mount
     ways: list[dict[str, Any]] = [
         {},
         {"cookie": COOKIE},
@@ -432,12 +482,12 @@ def test_it_is_said_how_somebody_is_signed_in(shop: Shop) -> None:
     ]
     for given in ways:
         with pytest.raises(ConfigurationError, match="issue= for tokens"):
-            mount(FastAPI(), shop.notebook.mfa, user=shop.user, **given)
+            put(app, shop.notebook.mfa, user=shop.user, **given)
 
 
 @pytest.mark.backends("sqlite")
 def test_the_id_of_a_route_may_be_made_of_its_tag(shop: Shop) -> None:
     app = FastAPI(generate_unique_id_function=lambda route: f"{route.tags[0]}-{route.name}")
-    mount(app, shop.notebook.mfa, user=shop.user, issue=shop.issue)
+    mount(app, shop.notebook.mfa, user=shop.user, issue=lambda *of: shop.issue(*of[1:]))
     operation = app.openapi()["paths"]["/mfa/api/status"]["get"]
     assert (operation["tags"], operation["operationId"]) == (["mfa"], "mfa-status")

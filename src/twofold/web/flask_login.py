@@ -15,7 +15,7 @@ from flask_login import current_user, decode_cookie, login_user, logout_user
 from twofold.errors import ConfigurationError
 from twofold.outcomes import spelled
 from twofold.web.visit import User
-from twofold.web.wsgi import Application
+from twofold.web.wsgi_host import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _KEPT = "twofold_kept"
 
 
-def application(app: flask.Flask, mfa: MFA, name: Callable[[Any], str]) -> Application:
+def application(app: flask.Flask, mfa: MFA, name: Callable[[Any], str]) -> Sessions:
     """Ask Flask-Login. "Keep me signed in" is kept over the second factor."""
 
     def user_id(user: Any) -> Any:
@@ -72,4 +72,4 @@ def application(app: flask.Flask, mfa: MFA, name: Callable[[Any], str]) -> Appli
         logout_user()
         session[_KEPT] = kept
 
-    return Application(mfa, user, sign_in, sign_out)
+    return Sessions(mfa, user, sign_in, sign_out)

@@ -5,9 +5,11 @@ Tests: `tests/web/test_bindings.py`.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from twofold.outcomes import Challenge
 from twofold.web import problems
 from twofold.web.api import answers, door, models
 from twofold.web.page import Page, redirect
@@ -15,8 +17,8 @@ from twofold.web.page import Page, redirect
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from twofold.outcomes import Challenge
     from twofold.web.doorkeeper import Held, Missing
+    from twofold.web.in_token import After
 
 _AT: Mapping[Missing, str] = {"challenge": "/challenge", "setup": "/setup", "step_up": "/reverify?next=asked"}
 _KINDS: Mapping[Missing, problems.Kind] = {
@@ -45,8 +47,19 @@ def answer(held: Held, *, base: str, login_url: str, headers: Mapping[str, str])
     return door.hold(_KINDS[held.missing], headers, max_age=held.max_age)
 
 
-def asked(challenge: Challenge, *, base: str) -> Page:
-    """Say to a program that its password was right, what the code is to be sent with, and where to."""
+def given(after: After, *, base: str, leads_to: str | None, has_cookie: bool) -> Page:
+    """Answer a password: lead a person on, and give a program its token, or say that its code is still to come."""
+    if leads_to is not None:
+        return replace(redirect(leads_to), headers={"Location": leads_to, "Cache-Control": "no-store"})
+    if isinstance(after.answer, Challenge):
+        return _asked(after.answer, at=f"{base}{door.PREFIX}/challenge")
+    told = dict(after.given or {})
+    if after.device is not None and not has_cookie:
+        told["device_token"] = after.device.token
+    return Page(body=json.dumps(told), headers={"Content-Type": "application/json", "Cache-Control": "no-store"})
+
+
+def _asked(challenge: Challenge, *, at: str) -> Page:
     kind = problems.LOGIN_WAITS
     document = models.Asked(
         type=kind.type,
@@ -56,7 +69,7 @@ def asked(challenge: Challenge, *, base: str) -> Page:
         challenge=challenge.token,
         factors=list(challenge.factors),
         expires_at=challenge.expires_at,
-        at=f"{base}{door.PREFIX}/challenge",
+        at=at,
     )
     headers = {**answers.HEADERS, "Content-Type": "application/problem+json"}
     return Page(status=kind.status, document=document, headers=headers).written()

@@ -22,7 +22,7 @@ from twofold.web.mark import Mark
 from twofold.web.visit import SignedIn, User, Waiting
 
 if TYPE_CHECKING:
-    from twofold.outcomes import UserId, Verified
+    from twofold.outcomes import DeviceToken, UserId, Verified
     from twofold.web.sessions import Given
 
 
@@ -57,6 +57,11 @@ class After(NamedTuple):
     seen: Arrival
     answer: Challenge | Cleared
     given: Given
+
+    @property
+    def device(self) -> DeviceToken | None:
+        """The new token of the trusted device that spared the code."""
+        return None if isinstance(self.answer, Challenge) else self.answer.device
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from twofold.errors import ConfigurationError
-from twofold.outcomes import Challenge
-from twofold.web import asgi, binding, held, watch
+from twofold.web import asgi, asgi_host, binding, held, watch
 from twofold.web.api import door
 from twofold.web.asgi import device_token, forget_device, form_token, keep_device, read_form
 from twofold.web.doorkeeper import Held, Visitor, check_age
@@ -141,10 +140,10 @@ def _doorkeeper(
     places: Mapping[str, str],
 ) -> InSession[HTTPConnection] | InToken[HTTPConnection]:
     if sign_in is not None and issue is None and cookie is None:
-        kept = watch.Sessions(mfa, user, sign_in, sign_out)
+        kept = asgi_host.Sessions(mfa, user, sign_in, sign_out)
         return InSession[HTTPConnection].of(mfa, run_in_threadpool, kept, watch.arrival, **places)
     if issue is not None and sign_in is None and sign_out is None:
-        given = watch.Tokens(mfa, user, issue, cookie)
+        given = asgi_host.Tokens(mfa, user, issue, cookie)
         return InToken[HTTPConnection].of(mfa, run_in_threadpool, given, watch.arrival, **places)
     raise ConfigurationError(
         "Say how somebody is signed in: sign_in= for the session of a middleware, with sign_out= if need be; or issue= "
@@ -192,23 +191,15 @@ async def _given(
     is_page: bool,
 ) -> Response:
     """Answer with the token that the application gives out, or ask for the code."""
-    is_page = is_page and doorkeeper.application.cookie is not None
-    kept = watch.given(request)
+    kept, cookie = watch.given(request), doorkeeper.application.cookie
+    is_page = is_page and cookie is not None
     after = await doorkeeper.after_password(request, kept, user, onward, may_wait=is_page)
     watch.arrived(request, after.seen)
-    base, answer = mounted.base(request), after.answer
-    device = None if isinstance(answer, Challenge) else answer.device
-    if doorkeeper.application.cookie is not None:
-        asgi.keep_device(request, kept, device)
-    if is_page:
-        return RedirectResponse(doorkeeper.leads_to(after.seen, base), status_code=303, headers=_UNKEPT)
-    if isinstance(answer, Challenge):
-        page = held.asked(answer, base=base)
-        return Response(page.body, page.status, dict(page.headers))
-    given = dict(after.given or {})
-    if device is not None and doorkeeper.application.cookie is None:
-        given["device_token"] = device.token
-    return JSONResponse(given, headers=_UNKEPT)
+    base = mounted.base(request)
+    if cookie is not None:
+        asgi.keep_device(request, kept, after.device)
+    leads_to = doorkeeper.leads_to(after.seen, base) if is_page else None
+    return asgi.respond(held.given(after, base=base, leads_to=leads_to, has_cookie=cookie is not None), None)
 
 
 async def password_changed(request: Request) -> Given:

@@ -17,72 +17,34 @@ from werkzeug.exceptions import HTTPException
 from twofold import lines
 from twofold import request as origins
 from twofold.errors import ConfigurationError, MFAError
-from twofold.trusted_devices import cookie as device_cookie
-from twofold.web import assets, binding, blocking, cookies, forms, gate, held, problems
+from twofold.web import assets, binding, blocking, cookies, forms, gate, held, problems, wsgi_host
 from twofold.web.api import door
 from twofold.web.api.operations import OPERATIONS, Operation
 from twofold.web.doorkeeper import Arrival, Held
+from twofold.web.in_session import InSession
+from twofold.web.in_token import InToken
 from twofold.web.outside import Outside
-from twofold.web.visit import User, Visit, Waiting
+from twofold.web.visit import Visit, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
-    from twofold.mfa import MFA
-    from twofold.outcomes import UserId
+    from twofold.outcomes import DeviceToken
     from twofold.web.binding import Binding
-    from twofold.web.in_session import InSession
     from twofold.web.page import Page
 
     View = Callable[..., Any]
 
 EXTENSION = "twofold"
-_ARRIVAL, _BEFORE = "twofold.arrival", "twofold.before"
+_ARRIVAL, _BEFORE, _GIVEN = "twofold.arrival", "twofold.before", "twofold.given"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """What the application says and does."""
-
-    mfa: MFA
-    says_user: Callable[[], User | None]
-    signs_in: Callable[[Any], None]
-    signs_out: Callable[[], None]
-
-    def session(self, request: Request) -> MutableMapping[str, Any]:
-        """Flask's session of this request."""
-        del request
-        return flask.session
-
-    def device_token(self, request: Request, user_id: UserId) -> str | None:
-        """The token of a trusted device, from its cookie."""
-        settings = binding.runtime_of(self.mfa).settings
-        outside = Outside.of(settings.public_url, scheme=request.scheme, headers=headers_of(request))
-        brought = cookies.brought_to(outside, request.cookies)
-        return brought.get(device_cookie.name_for(settings, user_id))
-
-    async def user(self, request: Request) -> User | None:
-        """Who is signed in."""
-        del request
-        return self.says_user()
-
-    async def sign_in(self, request: Request, user_id: UserId) -> None:
-        """Sign somebody in."""
-        del request
-        self.signs_in(user_id)
-
-    async def sign_out(self, request: Request) -> None:
-        """Sign out."""
-        del request
-        self.signs_out()
 
 
 @dataclass(frozen=True, slots=True)
 class Mounted:
     """What was mounted, and where."""
 
-    doorkeeper: InSession[Request]
+    doorkeeper: InSession[Request] | InToken[Request]
     bound: Binding[Request, Response]
     prefix: str
 
@@ -111,34 +73,41 @@ class Mounted:
     def outside(self, request: Request) -> Outside:
         """How the browser reaches this site."""
         public_url = self.doorkeeper.settings.public_url
-        return Outside.of(public_url, scheme=request.scheme, headers=headers_of(request))
+        return Outside.of(public_url, scheme=request.scheme, headers=wsgi_host.headers_of(request))
 
     def look(self) -> Response | None:
         """Look at a request before the application does."""
         request = this_request()
-        request.environ[_ARRIVAL] = Arrival(None)
+        request.environ[_ARRIVAL], request.environ[_GIVEN] = Arrival(None), Response()
         self._leave_forms_to_us()
         is_ours = self._is_ours(request)
         try:
-            leads_back = not is_ours and held.leads_back(request.method, headers_of(request))
+            leads_back = not is_ours and held.leads_back(request.method, wsgi_host.headers_of(request))
             wanted = asked_for(request) if leads_back else None
             seen = blocking.run(self.doorkeeper.arrive(request, wanted))
-        except Exception as problem:  # noqa: BLE001 - whatever it is, nobody is let in
+        except Exception as problem:
+            if _is_answer(problem):
+                raise
             return self._closed(request, problem)
         arrived(request, seen)
-        if seen.is_held and not is_ours:
-            return self.led_on(request, Held("challenge"))
-        return None
+        if seen.missing is None or is_ours:
+            return None
+        if isinstance(self.doorkeeper, InToken) and request.path == self.doorkeeper.login_url:
+            # Who comes with an old token may sign in anew.
+            wsgi_host.forget(request, self.doorkeeper.application.cookie)
+            return None
+        return self.led_on(request, Held(seen.missing))
 
     def look_again(self, response: Response) -> Response:
         """Look at whom the application signed in, before its answer leaves."""
         request = this_request()
         leads_to = response.headers.get("location") if 300 <= response.status_code < 400 else None
-        if _BEFORE not in request.environ:
+        if _ARRIVAL not in request.environ:
             return response
         is_ours = self._is_ours(request)
-        # Our pages have marked the session themselves.
-        has_changed = not is_ours and dict(flask.session) != request.environ[_BEFORE]
+        # Our pages have marked the session themselves, and a token says by itself how far it goes.
+        is_looked_at = not is_ours and _BEFORE in request.environ
+        has_changed = is_looked_at and dict(flask.session) != request.environ[_BEFORE]
         try:
             if has_changed:
                 arrived(request, blocking.run(self.doorkeeper.arrive(request, leads_to)))
@@ -153,19 +122,27 @@ class Mounted:
                 instead.headers.add("Set-Cookie", cookie)
             response.close()
             return instead
-        if seen.device is not None:
-            outside = self.outside(request)
-            cookies.keep(response, outside, seen.device, cookies.brought_to(outside, request.cookies))
+        self.keep_device(request, seen.device)
+        for cookie in given(request).headers.getlist("Set-Cookie"):
+            response.headers.add("Set-Cookie", cookie)
             response.headers["Cache-Control"] = "no-store"
         is_led_to_login = leads_to is not None and urlsplit(leads_to).path == self.doorkeeper.login_url
         if isinstance(seen.session, Waiting) and is_led_to_login and not is_ours:
             response.headers["location"] = f"{self.base(request)}/challenge"
         return response
 
+    def keep_device(self, request: Request, device: DeviceToken | None) -> None:
+        """Let the new token of a trusted device go along with the answer."""
+        if device is not None:
+            outside = self.outside(request)
+            cookies.keep(given(request), outside, device, cookies.brought_to(outside, request.cookies))
+
     def led_on(self, request: Request, missing: Held) -> Response:
         """Lead on to what is missing, or say it to a program."""
         login_url = self.doorkeeper.login_url
-        return respond(held.answer(missing, base=self.base(request), login_url=login_url, headers=headers_of(request)))
+        return respond(
+            held.answer(missing, base=self.base(request), login_url=login_url, headers=wsgi_host.headers_of(request))
+        )
 
     def _page(self, route: binding.AnyRoute, at: binding.Door) -> View:
         path = f"{door.PREFIX}{route.path}" if isinstance(route, Operation) else route.path
@@ -192,7 +169,7 @@ class Mounted:
         return Visit(
             session=None,
             base=binding.base_of(request.path, request.script_root, route_path),
-            headers=headers_of(request),
+            headers=wsgi_host.headers_of(request),
             origin=origins.Request.of(request),
             cookies=cookies.brought_to(outside, request.cookies),
             query=request.args.to_dict(),
@@ -205,11 +182,11 @@ class Mounted:
         return request.path == self.prefix or request.path.startswith(f"{self.prefix}/")
 
     def _closed(self, request: Request, problem: Exception) -> Response:
-        if not held.reads_pages(headers_of(request)):
+        if not held.reads_pages(wsgi_host.headers_of(request)):
             lines.NOT_AVAILABLE.write(
                 request.method, quote(request.path), type(problem).__name__, problems.sentence(problem)
             )
-            return respond(held.closed(headers_of(request)))
+            return respond(held.closed(wsgi_host.headers_of(request)))
         visit = replace(self._visit(request, ""), base=self.base(request))
         return blocking.run(self.bound.closed(request.method, asked_for(request), request, visit, problem, respond))
 
@@ -246,12 +223,15 @@ def arrived(request: Request, seen: Arrival) -> None:
     The application may have looked up who is signed in once for all of this request, and so is not asked of what we
     know better.
     """
-    request.environ[_ARRIVAL], request.environ[_BEFORE] = seen, _copied(flask.session)
+    request.environ[_ARRIVAL] = seen
+    if isinstance(mounted().doorkeeper, InSession):
+        request.environ[_BEFORE] = _copied(flask.session)
 
 
-def headers_of(request: Request) -> dict[str, str]:
-    """The headers, their names in lower case."""
-    return {name.lower(): value for name, value in request.headers.items()}
+def given(request: Request) -> Response:
+    """What goes along with the answer of the application: the cookies that are put into this."""
+    found: Response = request.environ[_GIVEN]
+    return found
 
 
 def asked_for(request: Request) -> str:
@@ -262,7 +242,7 @@ def asked_for(request: Request) -> str:
 
 def back_of(request: Request, outside: Outside) -> str | None:
     """Where a step-up leads back to: the page that was asked for, or that of the form which was sent."""
-    if not held.reads_pages(headers_of(request)):
+    if not held.reads_pages(wsgi_host.headers_of(request)):
         return None
     if request.method in {"GET", "HEAD"}:
         return asked_for(request)
