@@ -10,12 +10,12 @@ from starlette.testclient import TestClient
 from tests.people import Phone
 from tests.visitors import PASSWORD
 from tests.web.api.attacking import MINUTES, ask_everything, follow_links
-from tests.web.notebooks import SITE, Notebook, framework, open_notebook
+from tests.web.notebooks import SITE, Notebook, open_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["framework", "open_notebook"]
+__all__ = ["open_notebook"]
 
 pytestmark = pytest.mark.backends("sqlite")
 
@@ -93,6 +93,12 @@ class Program(Visitor):
         waiting = self.client.post("/login", data=form).json()
         answer = self.client.post(waiting["at"], json={"challenge": waiting["challenge"], "code": phone.code()})
         self.client.headers["Authorization"] = f"Bearer {answer.json()['session']['access_token']}"
+
+
+@pytest.fixture(params=["fastapi", "starlette", "flask"])
+def framework(request: pytest.FixtureRequest) -> str:
+    """Flask-Login has the door of Flask."""
+    return str(request.param)
 
 
 @pytest.fixture
