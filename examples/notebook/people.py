@@ -9,6 +9,8 @@ import os
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+COST = 2**14
+
 
 class Base(DeclarativeBase):
     """The tables of the notebook."""
@@ -63,4 +65,4 @@ def write(engine: sa.Engine, account_id: int, note: str) -> None:
 
 
 def _hashed(password: str, salt: bytes) -> str:
-    return f"{salt.hex()}:{hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=1).hex()}"
+    return f"{salt.hex()}:{hashlib.scrypt(password.encode(), salt=salt, n=COST, r=8, p=1).hex()}"

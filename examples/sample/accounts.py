@@ -18,6 +18,8 @@ from examples.sample.tables import accounts, users
 # application without compulsory second factors should ask for 15.
 SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 256
+# OWASP Password Storage: Argon2id with 19 MiB, two passes, one lane.
+MEMORY, PASSES = 19 * 1024, 2
 
 
 class Refused(Exception):
@@ -93,8 +95,7 @@ def _long_enough(password: str) -> str:
 
 
 def _hash(password: str) -> str:
-    # OWASP Password Storage: Argon2id with 19 MiB, two passes, one lane.
-    argon2 = Argon2id(salt=os.urandom(16), length=32, iterations=2, lanes=1, memory_cost=19 * 1024)
+    argon2 = Argon2id(salt=os.urandom(16), length=32, iterations=PASSES, lanes=1, memory_cost=MEMORY)
     return argon2.derive_phc_encoded(_normal(password))
 
 

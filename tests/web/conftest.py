@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from starlette.testclient import TestClient
 
-from examples.sample import tables
+from examples.notebook import people
+from examples.sample import accounts, tables
 from examples.sample.app import build
 from tests.people import Clock
 from tests.visitors import Ada, Browser
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from tests.databases import Database, Sources
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """What a password costs is the host's, and nothing is learned from waiting for thousands."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounts, "MEMORY", 8)
+        patch.setattr(accounts, "PASSES", 1)
+        patch.setattr(people, "COST", 2)
+        yield
 
 
 @pytest.fixture

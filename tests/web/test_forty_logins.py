@@ -6,7 +6,6 @@ Each request holds a connection of the host's pool, which has forty, and all for
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import importlib
 import ssl
 import threading
@@ -93,16 +92,6 @@ def through_json(ada: Ada, code: str) -> list[int]:
 def database(databases: Sources, backend: str) -> Iterator[Database]:
     with databases.database(backend, migrated=False) as empty:
         yield empty
-
-
-@pytest.fixture(autouse=True)
-def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a password costs is the host's, and nothing is learned from waiting for forty."""
-
-    def hashed(password: str, salt: bytes) -> str:
-        return f"{salt.hex()}:{hashlib.scrypt(password.encode(), salt=salt, n=2, r=8, p=1).hex()}"
-
-    monkeypatch.setattr(people, "_hashed", hashed)
 
 
 @pytest.mark.backends("sqlite", "postgresql")
