@@ -17,11 +17,12 @@ from sqlalchemy.pool import NullPool
 
 from tests.databases import ROOT
 from tests.people import Clock, Enrolment, add_user, challenged, enroll, plain_settings
-from twofold import MFA, AsyncMFA, DatabaseUnavailable
+from twofold import MFA, AsyncMFA, Cleared, DatabaseUnavailable
 from twofold.database import enforce_foreign_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from tests.databases import Database
 
@@ -251,3 +252,70 @@ def test_a_child_takes_no_connection_of_its_parent(
     words = [sys.executable, "-W", "ignore", "-c", FORKING, address, keys, str(user), *told]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.backends("postgresql", "sqlite")
+def test_who_waits_gets_the_connection_that_would_else_be_kept(migrated: Database, keys: str, clock: Clock) -> None:
+    engine = sa.create_engine(migrated.engine().url, pool_timeout=10)
+    enforce_foreign_keys(engine)
+    has_it, goes_on, is_slow = threading.Event(), threading.Event(), threading.local()
+
+    def moment() -> datetime:
+        if getattr(is_slow, "now", False):
+            has_it.set()
+            assert goes_on.wait(10)
+        return clock()
+
+    mfa = MFA(engine, plain_settings(keys=keys, pool_size=1), clock=moment)
+    user, answers = add_user(migrated, "ada@example.com"), list[object]()
+    assert not mfa.challenge(user)
+
+    def challenge(*, slowly: bool) -> None:
+        is_slow.now = slowly
+        try:
+            answers.append(mfa.challenge(user))
+        except DatabaseUnavailable as error:
+            answers.append(error)
+
+    first, second = (threading.Thread(target=challenge, kwargs={"slowly": slowly}) for slowly in (True, False))
+    first.start()
+    assert has_it.wait(10)
+    second.start()
+    time.sleep(0.5)
+    goes_on.set()
+    first.join()
+    second.join()
+    engine.dispose()
+    assert answers == [Cleared(user, "not_enrolled")] * 2
+
+
+@pytest.mark.backends("postgresql")
+def test_what_is_kept_is_left_where_the_pool_would_leave_it(migrated: Database, keys: str, clock: Clock) -> None:
+    user = add_user(migrated, "ada@example.com")
+
+    def process(mfa: MFA) -> list[int]:
+        """The processes of the server that answer one operation after the other."""
+        found: list[int] = []
+        for _ in range(2):
+            mfa.challenge(user)
+            with mfa._engine.connect() as one:
+                told = one.exec_driver_sql(
+                    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+                    "ORDER BY query_start DESC LIMIT 1"
+                )
+                found.append(told.scalar_one())
+        return found
+
+    # With the address of the engine alone, so that nothing asks before each use.
+    for options, is_the_same in (({}, True), ({"pool_recycle": 0}, False)):
+        engine = sa.create_engine(migrated.engine().url, **options)
+        mfa = MFA(engine, plain_settings(keys=keys), clock=clock)
+        first, second = process(mfa)
+        assert (first == second) == is_the_same
+        if is_the_same:
+            # The server goes away with it: nobody is told, and another one answers.
+            with migrated.engine().connect() as connection:
+                connection.exec_driver_sql(f"SELECT pg_terminate_backend({second})")
+            assert process(mfa)[0] != second
+        engine.dispose()
+        assert connections(migrated) == 0

@@ -32,7 +32,7 @@ def begin(runtime: Runtime, connection: sa.Connection, *, is_reading: bool = Fal
     """
     dialect = connection.dialect.name
     if dialect == "postgresql":
-        if not (needs_transaction(connection) and _has_begun(connection)):
+        if not (needs_transaction(connection.engine) and _has_begun(connection)):
             with Translated(connection):
                 end_what_has_begun(connection)
                 connection.execution_options(isolation_level="READ COMMITTED")

@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -27,12 +28,18 @@ if TYPE_CHECKING:
 # Pools of other kinds are as they are for a reason: NullPool keeps nothing, StaticPool has one connection for all.
 _KINDS = (QueuePool, AsyncAdaptedQueuePool)
 _NAME = "_twofold_pools"
+# Whether nothing has begun, by the drivers whose connections are kept. Zero is PQTRANS_IDLE.
+_IS_IDLE: dict[str, Callable[[Any], bool]] = {
+    "psycopg": lambda driver: driver.pgconn.transaction_status == 0,
+    "pysqlite": lambda driver: not driver.in_transaction,
+}
 
 
-def connecting(engine: sa.Engine, size: int) -> Connect:
+def connecting(engine: sa.Engine, size: int, *, may_be_kept: bool = False) -> Connect:
     """What opens connections for this engine, at most `size` at a time; 0 shares the host's pool.
 
-    Opening raises what SQLAlchemy raises.
+    One that `may_be_kept` is one that was, where there is any: in autocommit, if it was left so. Opening raises what
+    SQLAlchemy raises.
     """
     if size == 0:
         return engine.connect
@@ -40,10 +47,64 @@ def connecting(engine: sa.Engine, size: int) -> Connect:
     own = pools.get(size) or pools.setdefault(size, _Pools(size))
 
     def connect() -> sa.Connection:
-        pool = own.pool_for(engine)
-        return engine.connect() if pool is None else sa.Connection(engine, connection=_checked_out(engine, pool))
+        made = own.made_for(engine)
+        if made.own is None:
+            return engine.connect()
+        return (may_be_kept and made.taken(engine)) or made.connected(engine, may_be_kept=may_be_kept)
 
     return connect
+
+
+class Kept(sa.Connection):
+    """A connection of our pool that stays out of it between operations, as long as nothing has to be undone.
+
+    To give one back to SQLAlchemy and to take it again costs a tenth of a verification, and to switch the driver's
+    autocommit off and on a third of that. Whoever waits for a connection gets it all the same.
+    """
+
+    made: _Made
+    may_be_kept = False
+    commits_each = False
+    """Whether the driver was told to commit every statement, and is told otherwise before the connection goes back."""
+
+    def close(self) -> None:
+        """Keep the connection for the next operation where it may be kept, else give it back."""
+        if not (self.may_be_kept and self._is_as_taken() and self.made.keep(self)):
+            self.give_back()
+
+    def give_back(self) -> None:
+        """Give the connection back to the pool, as it was taken."""
+        if self.commits_each and not self.invalidated:
+            try:
+                driver: Any = self.connection.dbapi_connection
+                driver.autocommit = False
+            except Exception as broken:  # noqa: BLE001
+                # What was decided stands; a connection that cannot go back as it came goes to nobody.
+                self.invalidate(broken)
+        self.may_be_kept = self.commits_each = False
+        super().close()
+
+    def fits(self, engine: sa.Engine) -> bool:
+        """Whether the pool would give out this very connection for this engine."""
+        record: Any = cast("Any", self.connection)._connection_record  # noqa: SLF001
+        recycle: int = self.made.own._recycle  # noqa: SLF001
+        return (
+            self.engine is engine
+            and self._execution_options is engine._execution_options  # noqa: SLF001
+            and not record._is_hard_or_soft_invalidated()  # noqa: SLF001
+            and (recycle < 0 or time.time() - record.starttime <= recycle)
+        )
+
+    def _is_as_taken(self) -> bool:
+        """Whether nobody listens, nothing has begun, and no option was set."""
+        if self._dbapi_connection is None or self._transaction is not None:
+            return False
+        engine = self.engine
+        return (
+            not (self._has_events or engine._has_events or self.dialect._has_events)  # noqa: SLF001
+            and self._execution_options is engine._execution_options  # noqa: SLF001
+            and _IS_IDLE[self.dialect.driver](self._dbapi_connection.dbapi_connection)
+        )
 
 
 def _checked_out(engine: sa.Engine, pool: sa.Pool) -> sa.PoolProxiedConnection:
@@ -89,17 +150,66 @@ def _dispose(engine: sa.Engine) -> None:
 _LOCK = threading.Lock()
 
 
-class _Made(NamedTuple):
-    """A pool, and what it was made for: it is of no use beside another pool of the host, or in a fork."""
+class _Made:
+    """A pool, the pool of the host that it was made beside, and the connections that are kept out of it.
 
-    own: Any
-    hosts: sa.Pool
-    process: int
+    Lists of Python are appended to and popped from by one thread at a time, so that no lock is needed.
+    """
+
+    def __init__(self, own: Any, hosts: Any, dialect: sa.Dialect) -> None:
+        self.own, self.hosts = own, hosts
+        # Where the pool asks the server before each use, it has to be asked for each.
+        self._keeps = own is not None and not own._pre_ping and not dialect.is_async and dialect.driver in _IS_IDLE  # noqa: SLF001
+        self._kept: list[Kept] = []
+        self._waiting: list[None] = []
+        self._is_over = False
+
+    def taken(self, engine: sa.Engine) -> Kept | None:
+        """A connection that was kept; None where there is none for this engine."""
+        while self._kept:
+            with suppress(IndexError):
+                kept = self._kept.pop()
+                if kept.fits(engine):
+                    kept._echo = engine._should_log_info()  # noqa: SLF001 -- As for one that is new.
+                    return kept
+                kept.give_back()
+        return None
+
+    def connected(self, engine: sa.Engine, *, may_be_kept: bool) -> sa.Connection:
+        """Check one out of the pool; nobody keeps one while somebody waits for it."""
+        self._waiting.append(None)
+        try:
+            self._let_go()
+            checked_out = _checked_out(engine, self.own)
+        finally:
+            self._waiting.pop()
+        if not (may_be_kept and self._keeps):
+            return sa.Connection(engine, connection=checked_out)
+        connection = Kept(engine, connection=checked_out)
+        connection.made, connection.may_be_kept = self, True
+        return connection
+
+    def keep(self, connection: Kept) -> bool:
+        """Keep this one, unless somebody waits for it or it is of no more use."""
+        if self._waiting or self._is_over:
+            return False
+        self._kept.append(connection)
+        if self._waiting or self._is_over:
+            # Whoever came in between may have looked before it was there.
+            self._let_go()
+        return True
 
     def dispose(self) -> None:
-        """Close what is idle, unless it belongs to the process that this one was forked from."""
-        if self.own is not None and self.process == os.getpid():
+        """Close what is idle."""
+        self._is_over = True
+        self._let_go()
+        if self.own is not None:
             self.own.dispose()
+
+    def _let_go(self) -> None:
+        while self._kept:
+            with suppress(IndexError):
+                self._kept.pop().give_back()
 
 
 class _Pools:
@@ -107,38 +217,34 @@ class _Pools:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._made: dict[asyncio.AbstractEventLoop | None, _Made] = {}
+        # A fork has its own, and leaves alone what belongs to the process that it was forked from.
+        self._made: dict[tuple[int, asyncio.AbstractEventLoop | None], _Made] = {}
 
-    def pool_for(self, engine: sa.Engine) -> sa.Pool | None:
-        """The pool to take from; None where the host's is of a kind to be shared."""
-        loop, former = _loop(engine), None
-        made = self._fitting(loop, engine)
-        if made is None:
+    def made_for(self, engine: sa.Engine) -> _Made:
+        """The pool to take from; none in it where the host's is of a kind to be shared."""
+        whose, former = (os.getpid(), _loop(engine)), None
+        made = self._made.get(whose)
+        if made is None or made.hosts is not engine.pool:
             with _LOCK:
-                made = self._fitting(loop, engine)
-                if made is None:
-                    former = self._made.get(loop)
-                    made = _Made(self._recreated(engine.pool), engine.pool, os.getpid())
+                made = self._made.get(whose)
+                if made is None or made.hosts is not engine.pool:
+                    former, made = made, _Made(self._recreated(engine.pool), engine.pool, engine.dialect)
                     # Connections of a loop that is closed cannot be closed any more.
-                    self._made = {one: of for one, of in self._made.items() if not (one and one.is_closed())}
-                    self._made[loop] = made
+                    self._made = {one: of for one, of in self._made.items() if not (one[1] and one[1].is_closed())}
+                    self._made[whose] = made
         if former is not None:
             former.dispose()
-        own, hosts = made.own, cast("Any", made.hosts)
+        own, hosts = made.own, made.hosts
         if own is not None and hosts._invalidate_time > own._invalidate_time:  # noqa: SLF001
             # The host has met a server that was started again: what is older than that is of no use here either.
             own._invalidate_time = hosts._invalidate_time  # noqa: SLF001
-        return cast("sa.Pool | None", own)
+        return made
 
     def close(self, engine: sa.Engine) -> None:
         """Close what is idle. What belongs to another event loop is closed when that one asks again."""
-        made = self._made.pop(_loop(engine), None)
+        made = self._made.pop((os.getpid(), _loop(engine)), None)
         if made is not None:
             made.dispose()
-
-    def _fitting(self, loop: asyncio.AbstractEventLoop | None, engine: sa.Engine) -> _Made | None:
-        made = self._made.get(loop)
-        return made if made is not None and made.hosts is engine.pool and made.process == os.getpid() else None
 
     def _recreated(self, hosts: Any) -> Any:
         if type(hosts) not in _KINDS:

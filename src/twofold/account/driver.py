@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from twofold.account.lock_wait import bounded, execute
@@ -18,7 +19,6 @@ from twofold.account.lock_wait import bounded, execute
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    import sqlalchemy as sa
     from sqlalchemy.engine.interfaces import DBAPICursor
 
 C = TypeVar("C", bound="sa.Executable")
@@ -172,31 +172,28 @@ _HEARD = (
 _CALLED = ("do_execute", "do_execute_no_params")
 
 
-def needs_transaction(connection: sa.Connection) -> bool:
+def needs_transaction(engine: sa.Engine) -> bool:
     """Whether the host has a listener that may set something for one transaction, so that autocommit will not do.
 
     In autocommit, where each statement is a transaction, a `SET LOCAL` ends with its own statement.
     """
-    engine = connection.engine
     pool: Any = engine.pool.dispatch
     if pool.checkout or pool.checkin or pool.reset:
         return True
-    dialect: Any = connection.dialect
+    dialect: Any = engine.dialect
     if dialect._has_events and any(getattr(dialect.dispatch, name) for name in _CALLED):  # noqa: SLF001
         return True
-    if not (connection._has_events or engine._has_events):  # noqa: SLF001
-        return False
-    return _listens(connection, _HEARD)
+    # What listens to all connections there are is not looked at: hardly anybody does that.
+    return sa.Connection._has_events or (engine._has_events and _listens(_HEARD, engine.dispatch))  # noqa: SLF001
 
 
 def says_whose(connection: sa.Connection) -> bool:
     """Whether the host listens at begin or engine_connect, where tenants are set. Tracing and metrics use others."""
-    return _listens(connection, ("begin", "engine_connect"))
+    return _listens(("begin", "engine_connect"), connection.engine.dispatch, connection.dispatch)
 
 
-def _listens(connection: sa.Connection, names: Iterable[str]) -> bool:
-    heard: Any = (connection.engine.dispatch, connection.dispatch)
-    listeners = (one for name in names for dispatch in heard for one in getattr(dispatch, name))
+def _listens(names: Iterable[str], *dispatches: Any) -> bool:
+    listeners = (one for name in names for dispatch in dispatches for one in getattr(dispatch, name))
     return any(getattr(one, "__module__", None) != _CORE_ITSELF for one in listeners)
 
 

@@ -69,9 +69,9 @@ class Runtime:
         clock = clock or (lambda: datetime.now(UTC))
         return cls(settings, read_keys(settings), clock, adopt, pool_size, on_connection, hook=hook)
 
-    def hears_host(self, connection: sa.Connection) -> bool:
+    def hears_host(self, engine: sa.Engine) -> bool:
         """Whether the host says on its connections what may hold for one transaction alone: a tenant, or a role."""
-        return self.on_connection is not None or needs_transaction(connection)
+        return self.on_connection is not None or needs_transaction(engine)
 
     def hear(self, connection: sa.Connection) -> None:
         """Let the host speak in the transaction that has begun. Raises what it raises."""
@@ -124,7 +124,7 @@ class Runtime:
         """
         where = place.translated(connection, None)
         is_open = in_transaction and where is None and connection.dialect.name == "postgresql"
-        if is_open and (is_told or needs_transaction(connection)):
+        if is_open and (is_told or needs_transaction(connection.engine)):
             return place.ours(connection)
         return where
 

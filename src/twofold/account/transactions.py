@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from twofold.account.attempt import Conflict, NeedsLock
 from twofold.account.beginning import begin, begin_for_savepoint, end_what_has_begun, is_autocommit
-from twofold.account.connections import connecting
+from twofold.account.connections import Kept, connecting
 from twofold.account.driver import Statement, Translated, is_told_of_a_pooler
 from twofold.account.retries import Retries, is_lock_timeout, is_lost, is_passing
 from twofold.account.settlement import settle
@@ -80,14 +80,17 @@ def run_in_own_transaction(
     is_locking = writes == "many"
     # One statement needs no transaction around it, and a verification on PostgreSQL is one statement; where the host
     # hangs anything on its transactions, or a pooler on the connection, it gets one all the same.
-    in_transaction = is_locking or engine.dialect.name != "postgresql"
+    is_heard, is_postgresql = runtime.hears_host(engine), engine.dialect.name == "postgresql"
+    in_transaction = is_locking or not is_postgresql or is_heard
     connect = connecting(engine, runtime.pool_size)
     locked: sa.Connection | None = None
     while True:
         cause: DBAPIError | OSError | None = None
+        may_be_kept = not (is_heard or (is_postgresql and in_transaction))
+        take = connecting(engine, runtime.pool_size, may_be_kept=may_be_kept)
         try:
-            with _IN_TRANSACTION if locked else alone(engine), locked or _connected(connect) as connection:
-                in_transaction = in_transaction or runtime.hears_host(connection) or is_told_of_a_pooler(connection)
+            with _IN_TRANSACTION if locked else alone(engine), locked or _connected(take) as connection:
+                in_transaction = in_transaction or is_told_of_a_pooler(connection)
                 if in_transaction and locked is None:
                     begin(runtime, connection, is_reading=writes == "nothing" and not is_locking)
                 locked = None
@@ -198,12 +201,17 @@ class _Autocommit:
         driver: Any = connection.connection.dbapi_connection
         self._driver = driver
         self._is_ours = not driver.autocommit
+        self._kept = connection if isinstance(connection, Kept) else None
 
     def __enter__(self) -> Self:
+        if self._kept is not None and self._kept.commits_each:
+            return self
         with Translated(self._connection):
             end_what_has_begun(self._connection)
             if self._is_ours:
                 self._driver.autocommit = True
+                if self._kept is not None:
+                    self._kept.commits_each = True
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -213,7 +221,7 @@ class _Autocommit:
             if self._connection.in_transaction():
                 # Core begins one by itself, of which the driver knows nothing.
                 self._connection.rollback()
-            if self._is_ours:
+            if self._is_ours and self._kept is None:
                 self._driver.autocommit = False
         except Exception as broken:  # noqa: BLE001
             # What was decided stands; a connection that cannot go back as it came goes to nobody.
