@@ -228,6 +228,51 @@ def test_what_can_be_repaired_is_adopted_with_its_rows(fifth: Database, name: st
     assert commands.verify(fifth.engine(), SETTINGS).findings == ()
 
 
+_HEAVY = {
+    "postgresql": (
+        "ALTER id TYPE integer",
+        "ALTER sign_count TYPE integer",
+        "ALTER created_at TYPE timestamp",
+        "ALTER name DROP NOT NULL",
+        "DROP CONSTRAINT mfa_passkeys_user_id_fkey",
+    ),
+    "mariadb": (
+        "MODIFY id INT NOT NULL AUTO_INCREMENT",
+        "MODIFY sign_count INT NOT NULL DEFAULT 0",
+        "MODIFY created_at DATETIME NOT NULL",
+        "MODIFY name VARCHAR(64) CHARACTER SET latin1",
+        "DROP FOREIGN KEY mfa_passkeys_ibfk_1",
+    ),
+    "sqlite": (),
+}
+
+
+def test_what_is_heavy_is_done_where_it_is_allowed(fifth: Database) -> None:
+    """As it is for the four tables, by the same steps."""
+    add_ada(fifth)
+    add_a_row(fifth)
+    changes = (f"ALTER TABLE {TABLE} {change}" for change in _HEAVY[fifth.backend])
+    execute(fifth, f"DROP TABLE {VERSIONS}", *changes)
+    if fifth.backend == "sqlite":
+        written = "sign_count BIGINT DEFAULT 0 NOT NULL"
+        with fifth.engine().connect() as connection:
+            made = connection.exec_driver_sql(f"SELECT sql FROM sqlite_master WHERE name = '{TABLE}'").scalar_one()
+        assert written in made
+        execute(fifth, f"ALTER TABLE {TABLE} RENAME TO before", "DROP INDEX ix_mfa_passkeys_user_id_revoked_at")
+        execute(fifth, made.replace(written, "sign_count BIGINT"), f"INSERT INTO {TABLE} SELECT * FROM before")
+        execute(fifth, "DROP TABLE before")
+    engine = fifth.engine()
+    with pytest.raises(adoption.Refused, match="The table of passkeys was not adopted; nothing was changed"):
+        adoption.apply(engine, SETTINGS, history=PASSKEYS)
+    done = adoption.apply(engine, SETTINGS, allow=["heavy"], history=PASSKEYS)
+    assert {step.table for step in done.steps} == {TABLE}
+    assert commands.verify(engine, SETTINGS, history=PASSKEYS).conforms
+    assert commands.current(engine, history=PASSKEYS) == REVISION
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql(f"SELECT name, sign_count FROM {TABLE}").all() == [("blue key", 0)]
+    assert adoption.plan(engine, SETTINGS, history=PASSKEYS).is_done
+
+
 def test_a_table_of_the_applications_own_is_not_taken_over(migrated: Database) -> None:
     execute(
         migrated,
