@@ -16,7 +16,7 @@ from tests.cli.conftest import Shell
 from tests.databases import ROOT, Database
 from tests.schema.killed import environment
 from tests.schema.snapshot import snapshot
-from tests.test_migrations import USERS, alembic, execute, offline, table_names
+from tests.test_migrations import USERS, alembic, execute, offline, start_alembic, table_names
 from twofold.database import create_engine
 from twofold.errors import SchemaDrift
 from twofold.schema import adoption, commands, passkeys_spec, spec
@@ -66,6 +66,16 @@ def test_the_commands_of_alembic_are_told_by_name_which_history_they_mean(migrat
     assert code != 0
     assert f"FAILED: Revision {REVISION} was not recorded. The table of passkeys does not exist" in output
     assert f"{spec.REVISION} (head)" in told("current")[1]
+
+
+def test_three_upgrades_at_once_all_succeed(migrated: Database, tmp_path: Path) -> None:
+    racing = [
+        start_alembic("--name", "passkeys", "upgrade", "head", folder=tmp_path, url=migrated.url) for _ in range(3)
+    ]
+    errors = [process.communicate()[1] for process in racing]
+    assert [process.returncode for process in racing] == [0, 0, 0], "\n".join(errors)
+    assert commands.verify(migrated.engine(), SETTINGS, history=PASSKEYS).findings == ()
+    assert commands.current(migrated.engine(), history=PASSKEYS) == REVISION
 
 
 def test_the_four_tables_come_first(database: Database) -> None:
