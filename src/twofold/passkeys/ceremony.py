@@ -7,13 +7,17 @@ no key could raise the alarm of a copied passkey.
 
 from __future__ import annotations
 
-import hmac
 import json
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
 from twofold import base64url
 from twofold.errors import ConfigurationError
+from twofold.passkeys import cbor
 from twofold.passkeys.relying_party import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
 _LONGEST: Final = 65_536
 """So many characters has the longest answer: an attestation may carry certificates."""
 _LONGEST_ID: Final = 1023
+_LONGEST_KEY: Final = 2048
+"""So many bytes has the longest public key: one of RSA, with 8192 bits, has half of them."""
+_LEAST_RSA: Final = 2048
 _TRANSPORTS: Final = frozenset({"ble", "cable", "hybrid", "internal", "nfc", "smart-card", "usb"})
 
 
@@ -36,6 +43,7 @@ class Response(NamedTuple):
 
     credential: dict[str, Any]
     credential_id: bytes
+    client_data: dict[str, Any]
     asked: str
 
 
@@ -63,26 +71,39 @@ class Signed(NamedTuple):
     user_verified: bool
 
 
-def read(text: str) -> Response:
+def read(text: object) -> Response:
     """Read the JSON of a credential, as `credential.toJSON()` gives it. Raises Refused for anything else."""
+    if not isinstance(text, str):
+        raise Refused("it is no text")
     if len(text) > _LONGEST:
         raise Refused("it is too long")
     try:
         credential = json.loads(text)
-        raw_id = credential["rawId"]
-        client_data = json.loads(base64url.read(credential["response"]["clientDataJSON"]))
-        credential_id, asked = base64url.read(raw_id), base64url.read(client_data["challenge"]).decode("ascii")
-    except (ValueError, KeyError, TypeError, RecursionError, AttributeError):
+        credential_id = _bytes(credential["rawId"])
+        client_data = json.loads(_bytes(credential["response"]["clientDataJSON"]))
+        asked = _bytes(client_data["challenge"]).decode("ascii")
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Refused("it is no credential") from None
-    if base64url.written(credential_id) != raw_id or not 0 < len(credential_id) <= _LONGEST_ID:
+    if not 0 < len(credential_id) <= _LONGEST_ID:
         raise Refused("its id is none")
-    return Response(credential, credential_id, asked)
+    return Response(credential, credential_id, client_data, asked)
+
+
+def _bytes(said: object) -> bytes:
+    """Read base64url in the one form that it has. Raises ValueError for every other one."""
+    if not isinstance(said, str):
+        raise ValueError("It is no text.")  # noqa: TRY004 -- To the caller, all that a stranger sends is one.
+    raw = base64url.read(said)
+    if base64url.written(raw) != said:
+        raise ValueError("It has another form.")
+    return raw
 
 
 def made(response: Response, party: RelyingParty) -> Made:
     """Judge a registration. Raises Refused."""
     _judge_frame(response, party)
     webauthn = _library()
+    _judge_attestation(webauthn, response)
     try:
         found = webauthn.verify_registration_response(
             credential=response.credential,
@@ -92,7 +113,6 @@ def made(response: Response, party: RelyingParty) -> Made:
             require_user_verification=party.user_verification == "required",
             supported_pub_key_algs=[webauthn.helpers.cose.COSEAlgorithmIdentifier(one) for one in ALGORITHMS],
         )
-        key = webauthn.helpers.decode_credential_public_key(found.credential_public_key)
     except Exception as error:  # noqa: BLE001 -- Whatever it raises over bytes of a stranger, they are no passkey.
         raise _refused(webauthn, error) from None
     if found.credential_id != response.credential_id:
@@ -101,7 +121,7 @@ def made(response: Response, party: RelyingParty) -> Made:
     return Made(
         credential_id=found.credential_id,
         public_key=found.credential_public_key,
-        algorithm=int(key.alg),
+        algorithm=algorithm_of(found.credential_public_key),
         sign_count=found.sign_count,
         backup_eligible=flags[0],
         backup_state=flags[1],
@@ -116,9 +136,14 @@ def signed(response: Response, party: RelyingParty, public_key: bytes, handle: s
     """Judge an assertion by the public key of its passkey. Raises Refused; the counter is for the caller to judge."""
     _judge_frame(response, party)
     said = response.credential["response"].get("userHandle")
-    if said is not None and not (isinstance(said, str) and hmac.compare_digest(said.encode(), handle.encode())):
+    if said is not None and said != handle:
         raise Refused("it is of another user")
     webauthn = _library()
+    try:
+        cbor.require_authenticator_data(_bytes(response.credential["response"].get("authenticatorData")))
+        _bytes(response.credential["response"].get("signature"))
+    except ValueError:
+        raise Refused("it is no credential") from None
     try:
         found = webauthn.verify_authentication_response(
             credential=response.credential,
@@ -136,16 +161,29 @@ def signed(response: Response, party: RelyingParty, public_key: bytes, handle: s
 
 
 def algorithm_of(public_key: bytes) -> int:
-    """The algorithm of a public key in COSE. Raises Refused for what is none, and for one that nobody is asked for."""
+    """The algorithm of a public key in COSE. Raises Refused for what is none, and for one that nobody is asked for.
+
+    A key of another kind than its algorithm would be registered, and could never sign.
+    """
     webauthn = _library()
     try:
+        if len(public_key) > _LONGEST_KEY:
+            raise ValueError("It is too long.")
+        cbor.require_one(public_key)
         key = webauthn.helpers.decode_credential_public_key(public_key)
-        webauthn.helpers.decoded_public_key_to_cryptography(key)
+        held = webauthn.helpers.decoded_public_key_to_cryptography(key)
         number = int(key.alg)
     except Exception as error:  # noqa: BLE001 -- The same.
         raise _refused(webauthn, error) from None
     if number not in ALGORITHMS:
         raise Refused(_WHY["alg"])
+    is_of_it = {
+        -8: isinstance(held, Ed25519PublicKey),
+        -7: isinstance(held, EllipticCurvePublicKey) and isinstance(held.curve, SECP256R1),
+        -257: isinstance(held, RSAPublicKey) and held.key_size >= _LEAST_RSA,
+    }
+    if not is_of_it[number]:
+        raise Refused("its key is not one of its algorithm")
     return number
 
 
@@ -190,12 +228,25 @@ _MISSING: Final = "Passkeys need a package more: pip install 'twofold[passkeys]'
 
 def _judge_frame(response: Response, party: RelyingParty) -> None:
     """Refuse what was asked for in a frame of somebody else's page, which the library does not judge (§7.1, §7.2)."""
-    client_data = json.loads(base64url.read(response.credential["response"]["clientDataJSON"]))
-    is_framed, top = client_data.get("crossOrigin", False), client_data.get("topOrigin")
+    is_framed, top = response.client_data.get("crossOrigin", False), response.client_data.get("topOrigin")
     if is_framed is False and top is None:
         return
     if top not in party.top_origins:
         raise Refused("it was asked for in a frame of another origin")
+
+
+def _judge_attestation(webauthn: ModuleType, response: Response) -> None:
+    """Refuse what would cost more than it is long, and a statement where none is made (§8.7)."""
+    try:
+        attestation = _bytes(response.credential["response"].get("attestationObject"))
+        cbor.require_one(attestation)
+        attested = webauthn.helpers.parse_cbor(attestation)
+        cbor.require_authenticator_data(attested["authData"])
+        is_plain = attested["fmt"] != "none" or attested["attStmt"] == {}
+    except Exception:  # noqa: BLE001 -- The same.
+        raise Refused("it is no credential") from None
+    if not is_plain:
+        raise Refused("it says nothing of its maker, and makes a statement")
 
 
 def _refused(webauthn: ModuleType, error: Exception) -> Refused:
