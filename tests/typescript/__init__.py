@@ -30,6 +30,8 @@ def is_installed() -> bool:
 def install() -> str | None:
     """Install the compiler where it is not here; what kept npm from it is returned."""
     if is_installed():
+        # make compares when files were written.
+        _READY.touch()
         return None
     _AT.mkdir(exist_ok=True)
     for name in ("package.json", "package-lock.json"):
