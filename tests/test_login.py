@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.people import FIREFOX, Clock, Enrolment, Open, Phone, Sql, challenged, enroll, kinds, log_in
-from twofold import MFA, Cleared, ConfigurationError, EnrollmentExpired, NotEnrolled, Reason, Rejected, Stale
+from twofold import MFA, Cleared, ConfigurationError, EnrollmentExpired, NotEnrolled, Reason, Rejected, Stale, base64url
 from twofold.outcomes import spelled
 
 
@@ -27,6 +28,19 @@ def test_a_right_code_answers_the_challenge(mfa: MFA, enrolled: Enrolment) -> No
     latest = mfa.events.recent(enrolled.user_id, limit=1)[0]
     assert (latest.ip_address, latest.user_agent) == (FIREFOX.ip_address, FIREFOX.user_agent)
     assert latest.details == {"factor": "totp", "occasion": "login"}
+
+
+def test_what_looks_like_a_passkey_is_refused_by_a_host_that_has_none(mfa: MFA, enrolled: Enrolment) -> None:
+    token = challenged(mfa, enrolled.user_id)
+    client_data = base64url.written(json.dumps({"challenge": base64url.written(token.encode())}).encode())
+    for text in ("{", json.dumps({"rawId": "AAAA", "response": {"clientDataJSON": client_data}})):
+        with pytest.raises(Rejected) as refused:
+            mfa.verify(token, text)
+        assert refused.value.reason is Reason.PASSKEY_REFUSED
+        with pytest.raises(Rejected) as refused:
+            mfa.reverify(enrolled.user_id, text)
+        assert refused.value.reason is Reason.PASSKEY_REFUSED
+    assert mfa.verify(token, enrolled.phone.code()).factor == "totp"
 
 
 @pytest.mark.requirement("R7")

@@ -49,10 +49,13 @@ class Answer(NamedTuple):
         account, passkeys = held.compared(work, account, seen.passkeys, request)
         if passkeys is None:
             return Unspent(Reason.ALTERED, account)
-        party = RelyingParty.required(work.settings)
         try:
             response = ceremony.read(self.text)
             serial = self._serial(work, account, response.asked, challenge)
+            if not passkeys:
+                # Of a host that has no passkeys, too: whoever types a brace has not found a fault in its settings.
+                raise ceremony.Refused("it is none of this user's")
+            party = RelyingParty.required(work.settings)
             passkey = _found(work, party, passkeys, response)
             signed = _signed(work, account, passkey, party, response, request)
         except ceremony.Refused as error:

@@ -73,3 +73,10 @@ def test_a_name_of_any_letters_is_kept_as_it_was_typed(open_program: Any, mfa: A
     for name in ("Das rote", "赤いの", "الأحمر", "</script><b>"):
         assert program.ask("PATCH", f"/devices/{device.device_id}", {"name": name}).status_code == 200
         assert program.ask("GET", "/devices").json()["devices"][0]["name"] == name
+
+
+@pytest.mark.backends("sqlite")
+def test_a_brace_is_no_fault_of_the_settings(enrolled: Program) -> None:
+    enrolled.clock.forward(seconds=60)
+    answer = enrolled.ask("POST", "/reverify", {"code": "{"})
+    assert (answer.status_code, answer.json()["reason"]) == (400, "passkey_refused")
