@@ -137,7 +137,7 @@ def test_ada_sets_up_signs_in_trusts_and_comes_back(sample: str, page: Page) -> 
     look(page, "06-security")
     expect(page.get_by_text("Chrome on Linux").first).to_be_visible()
     page.get_by_role("button", name=re.compile("stop trusting", re.IGNORECASE)).click()
-    expect(page.get_by_text("Once your code is accepted, the device is no longer trusted.")).to_be_visible()
+    expect(page.get_by_text("Once you have confirmed, the device is no longer trusted.")).to_be_visible()
     page.locator("input[name=code]").press_sequentially(after)
     page.wait_for_url(re.compile("/mfa/security"))
     expect(page.get_by_role("button", name=re.compile("stop trusting", re.IGNORECASE))).to_have_count(0)

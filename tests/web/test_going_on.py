@@ -38,8 +38,8 @@ def device(ada: Ada) -> str:
 @pytest.mark.parametrize(
     ("path", "told", "ends", "kind"),
     [
-        ("/setup/begin", "the set-up of another authenticator app begins", "/mfa/setup", "totp_begun"),
-        ("/disable", "two-step sign-in is turned off", "/mfa/security?done=disabled", "totp_disabled"),
+        ("/setup/begin", "the set-up of an authenticator app begins", "/mfa/setup", "totp_begun"),
+        ("/disable", "two-step sign-in is turned off", "/mfa/security?done=disabled", "disabled"),
         ("/devices/revoke-all", "no device is trusted any more", "/mfa/security?done=all_revoked", "device_revoked"),
         ("/devices/{}/revoke", "the device is no longer trusted", "/mfa/security?done=revoked", "device_revoked"),
         ("/backup-codes/regenerate", "new backup codes are made", "/mfa/backup-codes", "backup_codes_regenerated"),
@@ -50,8 +50,8 @@ def test_what_was_asked_for_is_done_once_after_the_code(
 ) -> None:
     before = kinds(app).count(kind)
     address = stale.browser.post(f"/mfa{path.format(device(stale))}", sure="yes").headers["location"]
-    assert f"Once your code is accepted, {told}" in stale.browser.get(address).text
-    assert "Once your code is accepted, " in stale.browser.post(address, code="000 000").text
+    assert f"Once you have confirmed, {told}" in stale.browser.get(address).text
+    assert "Once you have confirmed, " in stale.browser.post(address, code="000 000").text
     code = stale.code()
     for _ in range(2):
         assert stale.browser.post(address, code=code).headers["location"] == ends
@@ -97,7 +97,7 @@ def test_what_nobody_asked_for_here_is_not_done(stale: Ada, app: FastAPI, how: s
         token = token[:-1] + ("0" if token[-1] != "0" else "1")
     address = f"/mfa/reverify?{urlencode({'next': 'security', 'then': token})}"
     is_done = how == "as it is"
-    assert ("Once your code is accepted" in stale.browser.get(address).text) is is_done
+    assert ("Once you have confirmed" in stale.browser.get(address).text) is is_done
     went = stale.browser.post(address, code=stale.code()).headers["location"]
     assert went == f"/mfa/security?done={'disabled' if is_done else 'confirmed'}"
     assert mfa.status(1).is_enrolled is not is_done

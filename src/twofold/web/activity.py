@@ -151,7 +151,9 @@ def _cloned(details: Mapping[str, Any]) -> str:
 
 
 def _disabled(details: Mapping[str, Any]) -> str:
-    return _("The authenticator app was removed") if details.get("passkeys") else _("Two-step sign-in was turned off")
+    if details.get("passkeys"):
+        return _("The authenticator app was removed")
+    return _("The authenticator app was removed, and two-step sign-in with it")
 
 
 def _stolen(details: Mapping[str, Any]) -> str:

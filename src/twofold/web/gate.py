@@ -15,15 +15,17 @@ from twofold import lines
 from twofold.errors import (
     AlreadyEnrolled,
     EnrollmentExpired,
+    LastFactor,
     MFAError,
     NotEnrolled,
     Stale,
+    TooManyPasskeys,
     UnknownUser,
 )
 from twofold.web import addresses, forms, languages, onward, problems, refusals
 from twofold.web.languages import gettext as _
 from twofold.web.page import HEADERS, Page, error, redirect
-from twofold.web.pages import backup_codes, login, security, setup, step_up
+from twofold.web.pages import backup_codes, login, passkeys, security, setup, step_up
 from twofold.web.visit import SignedIn, Visit, Waiting
 
 if TYPE_CHECKING:
@@ -92,6 +94,12 @@ ROUTES: tuple[AnyRoute, ...] = (
     Route("GET", "/setup", SignedIn, setup.setup_form, back="setup", form="/setup"),
     Route("POST", "/setup/begin", SignedIn, setup.begin, back="setup", form="/setup"),
     Route("POST", "/setup/confirm", SignedIn, setup.confirm, back="setup", form="/setup"),
+    Route("POST", "/passkeys/begin", SignedIn, passkeys.begin),
+    Route("POST", "/passkeys/confirm", SignedIn, passkeys.confirm),
+    Route("POST", "/passkeys/revoke-all", SignedIn, passkeys.revoke_all),
+    Route("POST", "/passkeys/{passkey_id}/rename", SignedIn, passkeys.rename),
+    Route("POST", "/passkeys/{passkey_id}/revoke", SignedIn, passkeys.revoke),
+    Route("POST", "/app/remove", SignedIn, passkeys.remove_app),
     Route("GET", "/security", SignedIn, security.security),
     Route("GET", "/backup-codes", SignedIn, backup_codes.shown, form="/backup-codes"),
     Route("POST", "/backup-codes/kept", SignedIn, backup_codes.kept, form="/backup-codes"),
@@ -198,6 +206,11 @@ def _explain(site: Site, route: AnyRoute, visit: Visit, problem: MFAError) -> Pa
             return redirect(f"{visit.base}/setup")
         case AlreadyEnrolled():
             return redirect(f"{visit.base}/security")
+        case TooManyPasskeys() | LastFactor():
+            back = (_("Back to security"), f"{visit.base}/security")
+            return error(
+                problems.of(problem).status, _("That did not work"), refusals.at_the_edge(problem), action=back
+            )
         case UnknownUser():
             return replace(redirect(site.login_url), log_out=True)
         case _:

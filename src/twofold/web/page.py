@@ -21,7 +21,10 @@ HEADERS: Mapping[str, str] = {
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Permissions-Policy": (
+        "camera=(), geolocation=(), microphone=(), payment=(), usb=(), "
+        "publickey-credentials-create=(self), publickey-credentials-get=(self)"
+    ),
     # With no-referrer, browsers send `Origin: null` with our own forms (Fetch standard), and the origin check needs it.
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",

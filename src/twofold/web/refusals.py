@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from twofold.backup_codes.codec import SYMBOLS
-from twofold.errors import DatabaseUnavailable, Reason
+from twofold.errors import DatabaseUnavailable, LastFactor, Reason
 from twofold.typed import one_form
 from twofold.web import languages
 from twofold.web.languages import gettext as _
 from twofold.web.languages import gettext_noop, ngettext
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import timedelta
 
-    from twofold.errors import Rejected
+    from twofold.errors import Rejected, TooManyPasskeys
 
-Asking = Literal["app", "backup_code", "setup"]
-"""What the page asked for: a code of the app, a backup code, or the first code of a new app."""
+Asking = Literal["app", "backup_code", "passkey", "setup"]
+"""What the page asked for: a code of the app, a backup code, a passkey, or the first code of a new app."""
 
 NOTHING_TYPED = gettext_noop("Type a code first.")
 REFUSED = gettext_noop(
@@ -40,19 +41,30 @@ DEAD_END = gettext_noop(
     "Without a backup code, only support can help: ask for a reset."
 )
 ALTERED = gettext_noop("Backup codes cannot be used at the moment. Use the app, and then make new ones.")
+PASSKEY_REFUSED = gettext_noop("The passkey was not accepted. Try again, or take another one of yours.")
+PASSKEY_CLONED = gettext_noop(
+    "This passkey may have been copied, so it is not accepted any more. "
+    "Sign in another way, remove it on the security page, and change your password."
+)
+PASSKEYS_ALTERED = gettext_noop(
+    "Passkeys cannot be used at the moment. Use another way, and tell support what the security page says."
+)
+NEW_PASSKEY_REFUSED = gettext_noop("The passkey was not accepted, so none was set up. Try again.")
+NEW_PASSKEY_LATE = gettext_noop("That took too long, so no passkey was set up. Try again.")
 
 
 class Problem(NamedTuple):
     """A sentence at the field, and what the page puts beside it.
 
     `wait` is how long codes of the app are refused. `is_open_to_backup_codes` asks for the link to their page,
-    `asks_for_help` for the one to support.
+    `asks_for_help` for the one to support. `is_of_passkey`: no field was typed into.
     """
 
     sentence: str
     wait: timedelta | None = None
     is_open_to_backup_codes: bool = False
     asks_for_help: bool = False
+    is_of_passkey: bool = False
 
 
 def refusal(
@@ -70,6 +82,10 @@ def refusal(
     `digits` is the length of the person's codes, `backup_codes` how many are left, and `is_suspended` how the app
     stands after the refusal. `lasts` is how long a sign-in waits for its code.
     """
+    if asking == "passkey" and rejected.reason is Reason.ALTERED:
+        return Problem(_(PASSKEYS_ALTERED), is_of_passkey=True)
+    if asking == "passkey" or rejected.reason in _OF_PASSKEYS:
+        return Problem(_(_OF_PASSKEYS.get(rejected.reason, PASSKEY_REFUSED)), is_of_passkey=True)
     if rejected.reason is Reason.MALFORMED:
         return Problem(_mistyped(typed, asking, digits))
     if rejected.reason is Reason.ALTERED:
@@ -91,6 +107,22 @@ def refusal(
             _waiting(rejected.retry_after, lasts), rejected.retry_after, is_open_to_backup_codes=backup_codes > 0
         )
     return Problem(_(REFUSED))
+
+
+_OF_PASSKEYS: Mapping[Reason, str] = {
+    Reason.PASSKEY_REFUSED: PASSKEY_REFUSED,
+    Reason.PASSKEY_CLONED: PASSKEY_CLONED,
+}
+
+
+def at_the_edge(problem: TooManyPasskeys | LastFactor) -> str:
+    """What a person reads who asks for one passkey too many, or would end the last way to confirm."""
+    if isinstance(problem, LastFactor):
+        return _(
+            "This is your last way to confirm, so it was not removed. Set up another passkey or an authenticator app "
+            "first, or turn two-step sign-in off."
+        )
+    return _("You have as many passkeys as there may be. Remove one that you do not use, and try again.")
 
 
 def outage(problem: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The page that asks for the code of a login that waits."""
+"""The page that asks for the second factor of a login that waits."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from twofold import tokens
 from twofold.errors import Reason, Rejected
 from twofold.trusted_devices import cookie as device_cookie
-from twofold.web import forms, refusals
+from twofold.web import refusals
 from twofold.web.flows import login
 from twofold.web.languages import gettext as _
 from twofold.web.page import Page, error, redirect
-from twofold.web.pages.asking import code_page, nothing_typed, refused_code
+from twofold.web.pages.asking import answered, code_page, nothing_typed, refused_code
 
 if TYPE_CHECKING:
     from twofold.web.site import Site
@@ -23,14 +23,14 @@ async def challenge_form(site: Site, visit: Visit, me: Waiting) -> Page:
     """Ask for the code of a login that waits."""
     if me.is_answered:
         return _answered(site)
-    return code_page("challenge.html", site, visit, await login.standing(site, me))
+    return await code_page("challenge.html", site, visit, me, await login.standing(site, me))
 
 
 async def challenge(site: Site, visit: Visit, me: Waiting) -> Page:
     """Answer the challenge: log in, or ask again."""
-    code = forms.field(visit.form, "code").strip()
+    code, is_passkey = answered(visit)
     if not code:
-        return nothing_typed(code_page("challenge.html", site, visit, await login.standing(site, me)))
+        return nothing_typed(await code_page("challenge.html", site, visit, me, await login.standing(site, me)))
     challenge = tokens.read_challenge(site.keyring, me.challenge)
     before = None if challenge is None else visit.cookies.get(device_cookie.name_for(site.settings, challenge.user_id))
     is_trusting = "trust_device" in visit.form
@@ -42,7 +42,8 @@ async def challenge(site: Site, visit: Visit, me: Waiting) -> Page:
         if rejected.reason is Reason.CHALLENGE_EXPIRED:
             sentence = refusals.ended(is_late=login.is_late(site, me))
             return replace(_again(site, sentence), log_out=True)
-        return refused_code("challenge.html", site, visit, await login.standing(site, me), rejected)
+        status = await login.standing(site, me)
+        return await refused_code("challenge.html", site, visit, me, status, rejected, is_passkey=is_passkey)
     return Page(status=303, location=site.home_url, log_in=passed.verified, device=passed.device)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from twofold.naming import LONGEST, BadName
 from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import activity, forms
-from twofold.web.flows import backup_codes, devices, setup
+from twofold.web.flows import backup_codes, devices, passkeys, setup
 from twofold.web.flows.proofs import is_fresh
 from twofold.web.languages import gettext as _
 from twofold.web.languages import gettext_noop
@@ -19,9 +19,11 @@ from twofold.web.page import Page, error, redirect
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from twofold.outcomes import Device
+    from twofold.outcomes import Device, Passkey
     from twofold.web.site import Site
     from twofold.web.visit import SignedIn, Visit
+
+T = TypeVar("T", "Device", "Passkey")
 
 LINES_PER_PAGE = 10
 _READ = 150
@@ -32,20 +34,26 @@ DONE: Mapping[str, str] = {
     "revoked": gettext_noop("The device is no longer trusted."),
     "all_revoked": gettext_noop("No device is trusted any more."),
     "kept": gettext_noop("Your backup codes are kept. Nobody sees them here again."),
+    "passkey": gettext_noop("The passkey is set up."),
+    "passkey_renamed": gettext_noop("The passkey has its new name."),
+    "passkey_removed": gettext_noop("The passkey is removed."),
+    "passkeys_removed": gettext_noop("All passkeys are removed."),
+    "app_removed": gettext_noop("The authenticator app is removed."),
     "confirmed": gettext_noop("Thank you. You can make changes for a few minutes."),
 }
 """What the security page says after a change, by the word in its address."""
 
 
-class _Refused(NamedTuple):
-    """A name that was refused: of which device, what was typed, and what its owner reads."""
+class Refused(NamedTuple):
+    """A name that was refused: of which device or passkey, what was typed, and what its owner reads."""
 
-    device_id: int
+    of: Literal["device", "passkey"]
+    id: int
     name: str
     problem: str
 
 
-async def security(site: Site, visit: Visit, me: SignedIn, *, refused: _Refused | None = None) -> Page:
+async def security(site: Site, visit: Visit, me: SignedIn, *, refused: Refused | None = None) -> Page:
     """How the account stands: factor, backup codes, devices, and what has happened."""
     before = visit.query.get("before")
     if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):
@@ -58,6 +66,8 @@ async def security(site: Site, visit: Visit, me: SignedIn, *, refused: _Refused 
         "status": await site.mfa.status(me.user_id),
         "codes_wait": await backup_codes.waiting(site, me) is not None,
         "devices": told_apart(await devices.shown(site, me, token)),
+        "passkeys": told_apart(await passkeys.shown(site, me)),
+        "is_passkey_offered": await passkeys.are_offered(site),
         "events": lines,
         "older": older,
         "is_first_page": before is None,
@@ -71,23 +81,23 @@ async def security(site: Site, visit: Visit, me: SignedIn, *, refused: _Refused 
     return Page("security.html", context, 200 if refused is None else 400)
 
 
-def told_apart(devices: Iterable[Device]) -> list[tuple[Device, str]]:
-    """The devices with what each is called here: of one name, those that were trusted later have a number behind it.
+def told_apart(things: Iterable[T]) -> list[tuple[T, str]]:
+    """The things with what each is called here: of one name, those that came later have a number behind it.
 
     No number makes a name that another one was given.
     """
-    all_ = list(devices)
+    all_ = list(things)
     taken: set[str] = set()
-    given = {_as_read(named(device.name)) for device in all_}
-    found: list[tuple[Device, str]] = []
-    for device in reversed(all_):
-        name = said = named(device.name)
+    given = {_as_read(named(thing.name)) for thing in all_}
+    found: list[tuple[T, str]] = []
+    for thing in reversed(all_):
+        name = said = named(thing.name)
         for number in count(2):
             if _as_read(said) not in taken and (said == name or _as_read(said) not in given):
                 break
             said = f"{name} ({number})"
         taken.add(_as_read(said))
-        found.append((device, said))
+        found.append((thing, said))
     return found[::-1]
 
 
@@ -128,7 +138,7 @@ async def rename(site: Site, visit: Visit, me: SignedIn) -> Page:
     try:
         is_there = await devices.rename(site, me, number, name, visit.origin)
     except BadName as bad:
-        refused = _Refused(number or 0, name[: 4 * LONGEST], _(BAD_NAMES[bad.why]))
+        refused = Refused("device", number or 0, name[: 4 * LONGEST], _(BAD_NAMES[bad.why]))
         return await security(site, visit, me, refused=refused)
     return redirect(f"{visit.base}/security?done=renamed") if is_there else _no_such_device(visit)
 

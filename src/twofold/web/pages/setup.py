@@ -12,6 +12,7 @@ from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import forms, refusals
 from twofold.web.flows import setup as flow
 from twofold.web.flows.backup_codes import waiting
+from twofold.web.flows.passkeys import are_offered
 from twofold.web.languages import gettext as _
 from twofold.web.page import Page, redirect
 from twofold.web.pages.asking import nothing_typed, refused
@@ -54,16 +55,20 @@ async def confirm(site: Site, visit: Visit, me: SignedIn) -> Page:
 
 
 async def _setup(site: Site, me: SignedIn) -> Page:
-    is_enrolled = (await site.mfa.status(me.user_id)).is_enrolled
+    status = await site.mfa.status(me.user_id)
+    is_enrolled = status.is_enrolled
     try:
         enrollment = await flow.pending(site, me, is_enrolled=is_enrolled)
     except EnrollmentExpired:
-        return Page("begin.html", {"is_enrolled": is_enrolled, "problem": None})
-    context: dict[str, Any] = {
+        context = {"is_enrolled": is_enrolled, "has_app": status.has_app, "problem": None}
+        return Page("begin.html", {**context, "is_passkey_offered": not is_enrolled and await are_offered(site)})
+    shown: dict[str, Any] = {
         "secret": enrollment.secret,
         "qr": _sized(await site.draw(enrollment)),
         "left": enrollment.expires_at - site.clock(),
         "is_enrolled": is_enrolled,
+        "has_app": status.has_app,
+        "is_passkey_offered": not is_enrolled and await are_offered(site),
         "uri": enrollment.uri,
         "label": enrollment.label,
         "digits": enrollment.digits,
@@ -71,7 +76,7 @@ async def _setup(site: Site, me: SignedIn) -> Page:
         "period": timedelta(seconds=enrollment.period),
         "problem": None,
     }
-    return Page("setup.html", context)
+    return Page("setup.html", shown)
 
 
 def _sized(drawing: str) -> str:

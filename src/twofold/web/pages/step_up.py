@@ -1,4 +1,4 @@
-"""The page that asks somebody who is signed in for a code, before something that matters."""
+"""The page that asks somebody who is signed in for their second factor, before something that matters."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from twofold.errors import NotEnrolled, Rejected
-from twofold.web import forms, intent
+from twofold.web import intent
 from twofold.web.flows import step_up
 from twofold.web.intent import Intent
 from twofold.web.languages import gettext as _
 from twofold.web.languages import gettext_noop
 from twofold.web.page import Page, redirect
-from twofold.web.pages import backup_codes, security, setup
-from twofold.web.pages.asking import code_page, nothing_typed, refused_code
+from twofold.web.pages import backup_codes, passkeys, security, setup
+from twofold.web.pages.asking import answered, code_page, nothing_typed, refused_code
 from twofold.web.visit import SignedIn, Visit, Waiting
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a code may go on with: its page, what is said of it before, and where it leads once it is over."""
+    """What a step-up may go on with: its page, what is said of it before, and where it leads once it is over."""
 
     page: Callable[[Site, Visit, SignedIn], Awaitable[Page]]
     told: str
@@ -38,31 +38,52 @@ class Action:
 ACTIONS: Mapping[str, Action] = {
     "/setup/begin": Action(
         setup.begin,
-        gettext_noop("Once your code is accepted, the set-up of another authenticator app begins."),
+        gettext_noop("Once you have confirmed, the set-up of an authenticator app begins."),
         "/setup",
     ),
     "/backup-codes/regenerate": Action(
         backup_codes.regenerate,
-        gettext_noop("Once your code is accepted, new backup codes are made and the old ones end."),
+        gettext_noop("Once you have confirmed, new backup codes are made and the old ones end."),
         "/backup-codes",
         ("sure",),
     ),
     "/disable": Action(
         security.disable,
-        gettext_noop("Once your code is accepted, two-step sign-in is turned off."),
+        gettext_noop("Once you have confirmed, two-step sign-in is turned off."),
         "/security",
         ("sure",),
     ),
     "/devices/revoke-all": Action(
         security.revoke_all,
-        gettext_noop("Once your code is accepted, no device is trusted any more."),
+        gettext_noop("Once you have confirmed, no device is trusted any more."),
         "/security",
     ),
     "/devices/{device_id}/revoke": Action(
         security.revoke,
-        gettext_noop("Once your code is accepted, the device is no longer trusted."),
+        gettext_noop("Once you have confirmed, the device is no longer trusted."),
         "/security",
         values=("device_id",),
+    ),
+    "/passkeys/begin": Action(
+        passkeys.begin,
+        gettext_noop("Once you have confirmed, the set-up of another passkey begins."),
+        "/security",
+    ),
+    "/passkeys/revoke-all": Action(
+        passkeys.revoke_all,
+        gettext_noop("Once you have confirmed, all passkeys are removed."),
+        "/security",
+    ),
+    "/passkeys/{passkey_id}/revoke": Action(
+        passkeys.revoke,
+        gettext_noop("Once you have confirmed, the passkey is removed."),
+        "/security",
+        values=("passkey_id",),
+    ),
+    "/app/remove": Action(
+        passkeys.remove_app,
+        gettext_noop("Once you have confirmed, the authenticator app is removed."),
+        "/security",
     ),
 }
 """The changes that a step-up goes on with, by the path of their route. No field that holds a secret is among them."""
@@ -90,16 +111,17 @@ async def reverify_form(site: Site, visit: Visit, me: SignedIn) -> Page:
     status = await site.mfa.status(me.user_id)
     if not status.is_enrolled:
         return redirect(f"{visit.base}/setup")
-    return _saying(site, visit, me, status, code_page("reverify.html", site, visit, status))
+    return _saying(site, visit, me, status, await code_page("reverify.html", site, visit, me, status))
 
 
 async def reverify(site: Site, visit: Visit, me: SignedIn) -> Page:
     """Take the code of a step-up, and do what it was asked for, or go back to where it was asked for."""
-    code = forms.field(visit.form, "code").strip()
+    code, is_passkey = answered(visit)
     status = await site.mfa.status(me.user_id)
     asked = _asked(site, visit, me)
     if not code:
-        return _saying(site, visit, me, status, nothing_typed(code_page("reverify.html", site, visit, status)))
+        page = nothing_typed(await code_page("reverify.html", site, visit, me, status))
+        return _saying(site, visit, me, status, page)
     try:
         verified = await step_up.reverify(site, me, code, visit.origin)
     except NotEnrolled:
@@ -109,7 +131,7 @@ async def reverify(site: Site, visit: Visit, me: SignedIn) -> Page:
         raise
     except Rejected as rejected:
         status = await site.mfa.status(me.user_id)
-        page = refused_code("reverify.html", site, visit, status, rejected)
+        page = await refused_code("reverify.html", site, visit, me, status, rejected, is_passkey=is_passkey)
         return _saying(site, visit, me, status, page)
     if verified is None:
         # The form came twice, and the first one has done it, or another page took the code.
