@@ -8,6 +8,9 @@
 /** How somebody's second factor stands. */
 export type Account = {
   is_enrolled: boolean;
+  has_app: boolean;
+  /** How many can answer a challenge. */
+  passkeys: number;
   /** A set-up waits for its first code. */
   is_pending: boolean;
   enabled_at: string | null;
@@ -27,16 +30,16 @@ export type Account = {
   altered: string[];
 };
 
-/** The answer to a login that waits. */
+/** A code, for a login that waits. */
 export type Answering = {
-  /** A code of the app, or a backup code. */
-  code: string;
   /** Ask for no code on this device for a while. */
   trust_device?: boolean;
   /** Of an app: the token of the challenge. */
   challenge?: string | null;
   /** Of an app: the token that this device has kept. */
   device_token?: string | null;
+  /** A code of the app, or a backup code. */
+  code: string;
 };
 
 /** A place in what was sent, and what is wrong there. */
@@ -58,9 +61,18 @@ export type BackupCodes = {
   expires_at: string | null;
 };
 
+/** What a browser is to ask a passkey for. */
+export type Ceremony = {
+  /** For `parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON` (WebAuthn Level 3 §5.1.8). */
+  options: Record<string, unknown>;
+  expires_at: string;
+};
+
 /** What a login waits for. */
 export type Challenge = {
-  factors: ("totp" | "backup_codes")[];
+  factors: ("passkeys" | "totp" | "backup_codes")[];
+  /** For `parseRequestOptionsFromJSON`; None where no passkey can answer. */
+  passkey_options: Record<string, unknown> | null;
   /** How long a code of the app is. */
   digits: number;
   expires_at: string;
@@ -152,7 +164,7 @@ export type KeptDevice = {
   expires_at: string;
 };
 
-/** The name of a device. */
+/** The name of a device, or of a passkey. */
 export type Naming = {
   /** 1 to 64 characters that can be seen. */
   name: string;
@@ -172,6 +184,28 @@ export type Passed = {
   proof: string | null;
   /** For an app that asked to be trusted. */
   device: KeptDevice | null;
+};
+
+/** A passkey. */
+export type Passkey = {
+  id: number;
+  name: string;
+  /** Whether it can answer a challenge. */
+  is_active: boolean;
+  is_synced: boolean;
+  verifies_user: boolean;
+  transports: string[];
+  created_at: string;
+  last_used_at: string | null;
+  /** Since then it is not accepted: it may have been copied. */
+  suspended_at: string | null;
+};
+
+/** The passkeys that are not revoked, how many there may be, and whether one can be registered here. */
+export type Passkeys = {
+  passkeys: Passkey[];
+  limit: number;
+  are_offered: boolean;
 };
 
 /** What went wrong (RFC 9457). */
@@ -203,6 +237,41 @@ export type Proven = {
   fresh_until: string;
   /** For an app: what to send as `Twofold-Proof`. */
   proof: string | null;
+};
+
+/** A passkey is registered. `backup_codes` are new where it is the first factor, and None else. */
+export type RegisteredPasskey = {
+  /** What the application gives with it, as a new token of its own. */
+  session: Record<string, unknown> | null;
+  passkey: Passkey;
+  backup_codes: string[] | null;
+  proven: Proven;
+};
+
+/** A new passkey, as the browser brings it. */
+export type Registering = {
+  /** What `toJSON()` of the browser's credential gives. */
+  passkey: Record<string, unknown>;
+  /** What its owner calls it; the browser's name where nothing is said. */
+  name?: string | null;
+};
+
+/** What a passkey signed. */
+export type Signed = {
+  /** What `toJSON()` of the browser's credential gives. */
+  passkey: Record<string, unknown>;
+};
+
+/** What a passkey signed, for a login that waits. */
+export type Signing = {
+  /** Ask for no code on this device for a while. */
+  trust_device?: boolean;
+  /** Of an app: the token of the challenge. */
+  challenge?: string | null;
+  /** Of an app: the token that this device has kept. */
+  device_token?: string | null;
+  /** What `toJSON()` of the browser's credential gives. */
+  passkey: Record<string, unknown>;
 };
 
 /** Who this session belongs to, and what it may do without a further code. */
@@ -272,6 +341,11 @@ export class Twofold {
     return this.#ask("POST", `/challenge`, { body });
   }
 
+  /** Answer the challenge with what a passkey signed: what `passkey_options` asked for. */
+  answerByPasskey(body: Signing): Promise<Passed> {
+    return this.#ask("POST", `/challenge/passkey`, { body });
+  }
+
   /** Give up a login that waits. */
   cancel(): Promise<Done> {
     return this.#ask("POST", `/challenge/cancel`);
@@ -280,6 +354,16 @@ export class Twofold {
   /** Take a code of somebody who is signed in, so that changes are allowed for a few minutes. */
   reverify(body: Coded): Promise<Proven> {
     return this.#ask("POST", `/reverify`, { body });
+  }
+
+  /** Tell what a passkey is to sign, so that changes are allowed for a few minutes. */
+  askPasskey(): Promise<Ceremony> {
+    return this.#ask("GET", `/reverify/passkey`);
+  }
+
+  /** Take what a passkey signed, so that changes are allowed for a few minutes. */
+  reverifyByPasskey(body: Signed): Promise<Proven> {
+    return this.#ask("POST", `/reverify/passkey`, { body });
   }
 
   /** Make a secret. Replacing an app that works needs a fresh code. */
@@ -297,9 +381,44 @@ export class Twofold {
     return this.#ask("POST", `/totp/confirm`, { body });
   }
 
-  /** Turn the second factor off: secret, backup codes and trusted devices go. */
+  /** End the app of somebody whose passkeys go on; where none do, the second factor as a whole ends. */
   disableTotp(): Promise<Done> {
     return this.#ask("POST", `/totp/disable`);
+  }
+
+  /** Turn the second factor off: app, passkeys, backup codes and trusted devices go. */
+  disable(): Promise<Done> {
+    return this.#ask("POST", `/disable`);
+  }
+
+  /** List the passkeys, the newest first, with those that are suspended. */
+  passkeys(): Promise<Passkeys> {
+    return this.#ask("GET", `/passkeys`);
+  }
+
+  /** End all passkeys of somebody whose app goes on, those that were altered, too. */
+  revokePasskeys(): Promise<Done> {
+    return this.#ask("DELETE", `/passkeys`);
+  }
+
+  /** Ask for a new passkey. Beside a factor in force that needs a fresh code. */
+  beginPasskey(): Promise<Ceremony> {
+    return this.#ask("POST", `/passkey/begin`);
+  }
+
+  /** Take in what the browser brings. Where it is the first factor, every login is challenged from now on. */
+  confirmPasskey(body: Registering): Promise<RegisteredPasskey> {
+    return this.#ask("POST", `/passkey/confirm`, { body });
+  }
+
+  /** Give a passkey the name that its owner calls it by. */
+  renamePasskey(passkeyId: number, body: Naming): Promise<Done> {
+    return this.#ask("PATCH", `/passkeys/${passkeyId}`, { body });
+  }
+
+  /** End one passkey. The last factor stays: `disable` ends that. */
+  revokePasskey(passkeyId: number): Promise<Done> {
+    return this.#ask("DELETE", `/passkeys/${passkeyId}`);
   }
 
   /** Count the backup codes, and show new ones to the session that made them, until they are kept. */

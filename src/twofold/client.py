@@ -15,7 +15,7 @@ Tests: `tests/web/api/test_client.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from twofold.confidential import Confidential
 from twofold.web.api import models
@@ -65,7 +65,18 @@ class Client(Confidential):
         sent = models.Answering(
             code=code, challenge=challenge, trust_device=trust_device, device_token=self.device_token
         )
-        passed = self._ask("POST", "/challenge", models.Passed, sent)
+        return self._passed(self._ask("POST", "/challenge", models.Passed, sent))
+
+    def answer_by_passkey(
+        self, challenge: str, passkey: Mapping[str, Any], *, trust_device: bool = False
+    ) -> models.Passed:
+        """Answer it with what a passkey signed: the JSON of the credential."""
+        sent = models.Signing(
+            passkey=dict(passkey), challenge=challenge, trust_device=trust_device, device_token=self.device_token
+        )
+        return self._passed(self._ask("POST", "/challenge/passkey", models.Passed, sent))
+
+    def _passed(self, passed: models.Passed) -> models.Passed:
         self.proof = passed.proof
         if passed.device is not None:
             self.device_token = passed.device.token
@@ -76,6 +87,47 @@ class Client(Confidential):
         proven = self._ask("POST", "/reverify", models.Proven, models.Coded(code=code))
         self.proof = proven.proof
         return proven
+
+    def ask_passkey(self) -> models.Ceremony:
+        """What a passkey is to sign, so that changes are allowed for a few minutes."""
+        return self._ask("GET", "/reverify/passkey", models.Ceremony)
+
+    def reverify_by_passkey(self, passkey: Mapping[str, Any]) -> models.Proven:
+        """Give what it signed."""
+        proven = self._ask("POST", "/reverify/passkey", models.Proven, models.Signed(passkey=dict(passkey)))
+        self.proof = proven.proof
+        return proven
+
+    def passkeys(self) -> models.Passkeys:
+        """The passkeys, and whether one can be registered here."""
+        return self._ask("GET", "/passkeys", models.Passkeys)
+
+    def begin_passkey(self) -> models.Ceremony:
+        """Ask for a new passkey."""
+        return self._ask("POST", "/passkey/begin", models.Ceremony)
+
+    def confirm_passkey(self, passkey: Mapping[str, Any], *, name: str | None = None) -> models.RegisteredPasskey:
+        """Give what the platform made. Backup codes are new where it is the first factor."""
+        sent = models.Registering(passkey=dict(passkey), name=name)
+        registered = self._ask("POST", "/passkey/confirm", models.RegisteredPasskey, sent)
+        self.proof = registered.proven.proof
+        return registered
+
+    def rename_passkey(self, passkey_id: int, name: str) -> models.Done:
+        """Give one of them a name."""
+        return self._ask("PATCH", f"/passkeys/{passkey_id:d}", models.Done, models.Naming(name=name))
+
+    def revoke_passkey(self, passkey_id: int) -> models.Done:
+        """End one of them; the last factor stays."""
+        return self._ask("DELETE", f"/passkeys/{passkey_id:d}", models.Done)
+
+    def revoke_passkeys(self) -> models.Done:
+        """End all of them, where an app goes on."""
+        return self._ask("DELETE", "/passkeys", models.Done)
+
+    def disable(self) -> models.Done:
+        """Turn the second factor off: app, passkeys, backup codes and devices go."""
+        return self._ask("POST", "/disable", models.Done)
 
     def begin_totp(self) -> models.Enrollment:
         """Make a secret for an authenticator app."""
@@ -93,7 +145,7 @@ class Client(Confidential):
         return confirmed
 
     def disable_totp(self) -> models.Done:
-        """Turn the second factor off."""
+        """End the app; where no passkey goes on, the second factor as a whole."""
         return self._ask("POST", "/totp/disable", models.Done)
 
     def backup_codes(self) -> models.BackupCodes:

@@ -101,7 +101,7 @@ def test_an_assertion_is_accepted_once(mfa: MFA, ada: int, passkey: VirtualPassk
     ceremony = mfa.passkeys.ask(ada)
     step_up = passkey.sign(ceremony)
     assert mfa.reverify(ada, step_up)
-    assert refused(lambda: mfa.reverify(ada, step_up)) is Reason.PASSKEY_REFUSED
+    assert refused(lambda: mfa.reverify(ada, step_up)) is Reason.CODE_ALREADY_USED
     assert refused(lambda: mfa.verify(challenged(mfa, ada), passkey.sign(ceremony))) is Reason.PASSKEY_REFUSED
 
 
@@ -234,7 +234,7 @@ def test_reset_erasure_and_a_new_password(mfa: MFA, ada: int, passkey: VirtualPa
     ceremony = mfa.passkeys.ask(ada)
     mfa.password_changed(ada)
     assert refused(lambda: mfa.verify(challenge.token, answer)) is Reason.CHALLENGE_EXPIRED
-    assert refused(lambda: mfa.reverify(ada, passkey.sign(ceremony))) is Reason.PASSKEY_REFUSED
+    assert refused(lambda: mfa.reverify(ada, passkey.sign(ceremony))) is Reason.CODE_ALREADY_USED
     assert signed_in(mfa, ada, passkey)
     mfa.reset(ada, by="an operator", reason="lost it")
     assert isinstance(mfa.challenge(ada), Cleared)

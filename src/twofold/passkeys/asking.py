@@ -65,9 +65,8 @@ def asked(work: Attempt, challenge_token: str) -> Mapping[str, Any] | None:
 def ask(work: Attempt, user_id: UserId) -> Ceremony:
     """Ask for a passkey in a live session; what it signs is given to `reverify`, once.
 
-    Raises NotEnrolled for a user without a passkey that can answer, ConfigurationError where no domain is set.
+    Raises NotEnrolled for a user without a passkey that can answer, as where no domain is set.
     """
-    RelyingParty.required(work.settings)
     account = reading.find(work, user_id)
     passkeys = () if account is None or not account.is_enabled else _intact(work, account)
     if account is None or not passkeys:

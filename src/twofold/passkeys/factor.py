@@ -51,7 +51,7 @@ class Answer(NamedTuple):
             return Unspent(Reason.ALTERED, account)
         try:
             response = ceremony.read(self.text)
-            serial = self._serial(work, account, response.asked, challenge)
+            serial, is_live = self._asked(work, account, response.asked, challenge)
             if not passkeys:
                 # Of a host that has no passkeys, too: whoever types a brace has not found a fault in its settings.
                 raise ceremony.Refused("it is none of this user's")
@@ -60,6 +60,9 @@ class Answer(NamedTuple):
             signed = _signed(work, account, passkey, party, response, request)
         except ceremony.Refused as error:
             return Unspent(Reason.PASSKEY_REFUSED, account, str(error))
+        if not is_live:
+            # It holds, and was an answer before, or to what is over: its counter tells nothing of a copy.
+            return Unspent(Reason.CODE_ALREADY_USED, account)
         if signed.backup_eligible != passkey.backup_eligible:
             # WebAuthn Level 3 §7.2: what may be synced is decided once, when a passkey is made.
             return Unspent(Reason.PASSKEY_REFUSED, account, "what may be synced has changed")
@@ -80,21 +83,22 @@ class Answer(NamedTuple):
         means = means_of(is_synced=signed.backup_eligible, user_verified=signed.user_verified)
         return Spent(after, Change(work.schema.use_passkey, told), means)
 
-    def _serial(self, work: Attempt, account: Account, asked: str, challenge: int) -> int:
-        """The number of the challenge that was signed: of this login, or of a live session's own. Raises Refused."""
+    def _asked(self, work: Attempt, account: Account, asked: str, challenge: int) -> tuple[int, bool]:
+        """The number of the challenge that was signed, of this login or of a live session's own; and whether it waits.
+
+        Raises Refused for every other one.
+        """
         if self.occasion == "login":
             login = tokens.read_challenge(work.keyring, asked)
             if login is None or login.user_id != account.user_id or login.serial != challenge:
                 raise ceremony.Refused("it answers another challenge")
-            return challenge
+            return challenge, True
         step_up = tokens.read_ceremony(work.keyring, asked)
         if step_up is None or step_up.occasion != "step_up" or step_up.user_id != account.user_id:
             raise ceremony.Refused("it answers another challenge")
         # Each is spent by the number that it carries, as the challenge of a login is.
         is_live = account.last_challenge < step_up.serial <= account.version
-        if not is_live or step_up.enabled_at != account.enabled_at or step_up.expires_at <= work.now:
-            raise ceremony.Refused("what it answers is over")
-        return step_up.serial
+        return step_up.serial, is_live and step_up.enabled_at == account.enabled_at and step_up.expires_at > work.now
 
 
 def is_signed(text: object) -> TypeGuard[str]:

@@ -104,7 +104,6 @@ def begin(
 
 def asked(work: Attempt, user_id: UserId, credential: str, session: str | None, request: Any) -> Asked:
     """What was asked for, of what came back. Raises EnrollmentExpired, and Rejected for what is no credential."""
-    party = RelyingParty.required(work.settings)
     account = reading.find(work, user_id)
     if account is None:
         raise EnrollmentExpired
@@ -122,7 +121,7 @@ def asked(work: Attempt, user_id: UserId, credential: str, session: str | None, 
     is_standing = account.proofs_after < token.serial <= account.version and token.enabled_at == account.enabled_at
     if again is None and not is_standing:
         raise EnrollmentExpired
-    return Asked(account, response, token, party, again)
+    return Asked(account, response, token, RelyingParty.required(work.settings), again)
 
 
 def known(work: Attempt, asked: Asked, request: Any) -> HeldPasskey:

@@ -68,6 +68,7 @@ def _asked(challenge: Challenge, *, at: str) -> Page:
         reason=kind.reason,
         challenge=challenge.token,
         factors=list(challenge.factors),
+        passkey_options=None if challenge.passkey_options is None else dict(challenge.passkey_options),
         expires_at=challenge.expires_at,
         at=at,
     )

@@ -80,7 +80,7 @@ ERRORS: Mapping[type[MFAError], Kind] = {
 """What each error of the library is at a door. One that is not listed is what its nearest base is."""
 
 MALFORMED_JSON = Kind(400, "bad_request", "What was sent is not what this operation takes.")
-BAD_NAME = Kind(400, "bad_name", "A device is not given such a name.")
+BAD_NAME = Kind(400, "bad_name", "A device or a passkey is not given such a name.")
 SIGNED_OUT = Kind(401, "signed_out", "Nobody is signed in here.")
 NO_LOGIN_WAITS = Kind(401, "no_login_waits", "No sign-in waits for a code here.")
 LOGIN_WAITS = Kind(403, "login_waits", "The sign-in waits for its code.")
@@ -90,7 +90,9 @@ CSRF = Kind(403, "csrf", "The header X-CSRF-Token is missing, or is of another s
 INSECURE = Kind(403, "insecure_address", "Over plain http from another machine no session can begin.")
 NOT_FOUND = Kind(404, "not_found", "There is nothing at this address.")
 NO_SUCH_DEVICE = Kind(404, "no_such_device", "The user has no such device.")
+NO_SUCH_PASSKEY = Kind(404, "no_such_passkey", "The user has no such passkey.")
 WRONG_METHOD = Kind(405, "method_not_allowed", "This address is not used with this method.")
+NOT_OFFERED = Kind(409, "passkeys_not_offered", "The application has not set passkeys up.")
 SIGNED_IN = Kind(409, "signed_in", "Somebody is signed in here already.")
 ANSWERED = Kind(409, "already_answered", "The sign-in was answered a moment ago.")
 TOO_LONG = Kind(413, "too_long", "What was sent is too long.")
@@ -109,7 +111,9 @@ REQUESTS: tuple[Kind, ...] = (
     INSECURE,
     NOT_FOUND,
     NO_SUCH_DEVICE,
+    NO_SUCH_PASSKEY,
     WRONG_METHOD,
+    NOT_OFFERED,
     SIGNED_IN,
     ANSWERED,
     TOO_LONG,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from tests.people import Clock
     from twofold import MFA, AsyncMFA, Verified
+    from twofold.testing import VirtualPasskey
 
 COOKIE = "__Host-session"
 
@@ -85,7 +87,7 @@ def build(mfa: MFA, user_id: Any, face: MFA | AsyncMFA | None = None) -> tuple[F
         token = kept if is_app else device_token(mfa, request, user_id)
         challenge = mfa.challenge(user_id, device_token=token, request=request)
         if challenge and is_app:
-            return {"challenge": challenge.token}
+            return {"challenge": challenge.token, "passkey_options": challenge.passkey_options}
         if challenge:
             waiting = Waiting(secrets.token_urlsafe(), challenge.token, "ada@example.com")
             host.sessions[waiting.session_id] = waiting
@@ -110,6 +112,7 @@ class Program:
     is_app: bool
     phone: Phone | None = None
     challenge: str | None = None
+    passkey_options: dict[str, Any] | None = None
     device: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -139,7 +142,7 @@ class Program:
         self.headers.clear()
         kept = {"kept": self.device} if self.device else {}
         given = self.client.post("/login", params={"is_app": self.is_app, **kept}).json()
-        self.challenge = given.get("challenge")
+        self.challenge, self.passkey_options = given.get("challenge"), given.get("passkey_options")
         if given.get("device"):
             self.device = given["device"]
         if given.get("access_token"):
@@ -155,10 +158,17 @@ class Program:
 
     def answer(self, code: str, **more: Any) -> Answer:
         """Answer the challenge."""
-        body = {"code": code, **more}
+        return self._answer("/challenge", {"code": code, **more})
+
+    def answer_by(self, passkey: VirtualPasskey, **more: Any) -> Answer:
+        """Answer the challenge with a passkey."""
+        options = self.passkey_options if self.is_app else self.ask("GET", "/challenge").json()["passkey_options"]
+        return self._answer("/challenge/passkey", {"passkey": json.loads(passkey.sign(options or {})), **more})
+
+    def _answer(self, path: str, body: dict[str, Any]) -> Answer:
         if self.is_app:
             body |= {"challenge": self.challenge} | ({"device_token": self.device} if self.device else {})
-        answer = self.ask("POST", "/challenge", body)
+        answer = self.ask("POST", path, body)
         if answer.is_success:
             self.status()
         return answer

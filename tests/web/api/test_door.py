@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,12 +31,21 @@ BODIES: dict[str, dict[str, Any]] = {
     "reverify": {"code": "000000"},
     "confirm_totp": {"code": "000000"},
     "rename_device": {"name": "The red one"},
+    "rename_passkey": {"name": "The red one"},
+    "answer_by_passkey": {"passkey": {}},
+    "reverify_by_passkey": {"passkey": {}},
+    "confirm_passkey": {"passkey": {}},
 }
+
+
+def filled(path: str) -> str:
+    """An address with a number where one belongs."""
+    return "/mfa/api" + re.sub(r"{\w+}", "1", path)
 
 
 def ask(program: Program, operation: Operation, **headers: str) -> Response:
     """Ask as a client that has exactly these headers."""
-    path = f"/mfa/api{operation.path.replace('{device_id}', '1')}"
+    path = filled(operation.path)
     return program.client.request(operation.method, path, json=BODIES.get(operation.name), headers=headers)
 
 
@@ -124,7 +134,7 @@ def test_an_app_needs_no_token_wherever_its_script_is_from(open_program: Callabl
     program = open_program(is_app=True)
     program.sign_in()
     assert "X-CSRF-Token" not in program.headers
-    told = {"signed_in", "not_enrolled", "wrong_code", "stale"}
+    told = {"signed_in", "not_enrolled", "wrong_code", "stale", "passkey_refused", "passkeys_not_offered"}
     for operation in UNSAFE:
         answer = ask(program, operation, **program.headers, origin="https://app.example")
         assert answer.status_code == 200 or reason(answer) in told, operation.name
@@ -179,7 +189,8 @@ def test_an_open_session_changes_nothing_without_a_fresh_code(
     program.clock.forward(minutes=20)
     before = mfa.status(ada_id)
     for operation in UNSAFE:
-        if operation.audience != (SignedIn,) or operation.name in {"reverify", "keep_backup_codes"}:
+        proves = {"reverify", "reverify_by_passkey", "keep_backup_codes", "confirm_passkey", "begin_passkey"}
+        if operation.audience != (SignedIn,) or operation.name in proves:
             continue
         assert reason(ask(program, operation, **program.headers)) == "stale", operation.name
     assert reason(program.ask("GET", "/totp/pending")) == "stale"
@@ -228,7 +239,7 @@ def test_an_address_is_used_with_its_methods_alone(open_program: Callable[..., P
     client = open_program(is_app=False).client
     for path in {operation.path for operation in OPERATIONS}:
         allowed = {one for operation in OPERATIONS if operation.path == path for one in methods(operation)}
-        answer = client.request(method, f"/mfa/api{path.replace('{device_id}', '1')}")
+        answer = client.request(method, filled(path))
         assert (answer.status_code == 405) == (method not in allowed), path
         if method not in allowed:
             assert set(answer.headers["allow"].split(", ")) == allowed

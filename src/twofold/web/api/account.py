@@ -8,7 +8,7 @@ from twofold.errors import NotEnrolled, Rejected
 from twofold.naming import BadName
 from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import activity, problems
-from twofold.web.api import models, reading
+from twofold.web.api import models, passkeys, reading
 from twofold.web.api.answers import Mistake, answer
 from twofold.web.api.sign_in import proven, refused
 from twofold.web.flows import backup_codes, devices, setup
@@ -55,11 +55,12 @@ async def confirm(site: Site, visit: Visit, me: SignedIn, sent: models.Coded) ->
     return answer(document, remember=enrolled.verified, changed=True, **_forgetting(site, me))
 
 
-async def disable(site: Site, visit: Visit, me: SignedIn, _sent: models.Nothing) -> Page:
-    """Turn the second factor off: secret, backup codes and trusted devices go."""
-    if not await setup.disable(site, me, visit.origin):
-        return answer(models.Done())
-    return answer(models.Done(), changed=True, **_forgetting(site, me))
+async def remove_app(site: Site, visit: Visit, me: SignedIn, _sent: models.Nothing) -> Page:
+    """End the app of somebody whose passkeys go on; where none do, the second factor as a whole ends."""
+    if (await site.mfa.status(me.user_id)).passkeys:
+        is_done = await setup.remove_app(site, me, visit.origin)
+        return answer(models.Done(), changed=is_done)
+    return await passkeys.disable(site, visit, me, _sent)
 
 
 async def codes(site: Site, _visit: Visit, me: SignedIn, _sent: models.Nothing) -> Page:

@@ -103,8 +103,8 @@ def _let_in(site: Site, operation: Operation, visit: Visit) -> tuple[Session, mo
     and says by the challenge who it is. No other site can send that, since a browser asks before it sends JSON there.
     """
     session = _own(visit)
-    if session is None and issubclass(operation.takes, models.Answering):
-        sent = reading.body(models.Answering, visit.headers, visit.body)
+    if session is None and issubclass(operation.takes, models.Answers):
+        sent = reading.body(operation.takes, visit.headers, visit.body)
         if sent.challenge is not None:
             return Waiting("", sent.challenge, "", is_bearer=True), sent
     if not operation.is_safe and not _is_bearer(session):
@@ -123,7 +123,7 @@ def _let_in(site: Site, operation: Operation, visit: Visit) -> tuple[Session, mo
         except forms.OutOfDate as bad:
             raise Mistake(problems.CSRF, str(bad)) from None
     taken = reading.body(operation.takes, visit.headers, visit.body)
-    if isinstance(taken, models.Answering):
+    if isinstance(taken, models.Answers):
         _check_place(taken, is_bearer=_is_bearer(session))
     return session, taken
 
@@ -136,7 +136,7 @@ def _own(visit: Visit) -> Session:
     return session
 
 
-def _check_place(sent: models.Answering, *, is_bearer: bool) -> None:
+def _check_place(sent: models.Answers, *, is_bearer: bool) -> None:
     """Refuse what a session says already: which login waits, and which device a browser is."""
     if sent.challenge is not None:
         told = models.At(at="/challenge", problem="The session says which sign-in waits.")

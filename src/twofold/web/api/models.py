@@ -18,6 +18,9 @@ Code = Annotated[str, Field(max_length=_LONGEST_CODE, description="A code of the
 Token = Annotated[str, Field(max_length=_LONGEST_TOKEN)]
 
 
+Credential = Annotated[dict[str, Any], Field(description="What `toJSON()` of the browser's credential gives.")]
+
+
 class Taken(BaseModel):
     """A body that an operation takes. A field that is not named here is a mistake."""
 
@@ -28,13 +31,24 @@ class Nothing(Taken):
     """No body, or an empty object."""
 
 
-class Answering(Taken):
-    """The answer to a login that waits."""
+class Answers(Taken):
+    """What every answer to a login that waits says beside itself."""
 
-    code: Code
     trust_device: bool = Field(default=False, description="Ask for no code on this device for a while.")
     challenge: Token | None = Field(default=None, description="Of an app: the token of the challenge.")
     device_token: Token | None = Field(default=None, description="Of an app: the token that this device has kept.")
+
+
+class Answering(Answers):
+    """A code, for a login that waits."""
+
+    code: Code
+
+
+class Signing(Answers):
+    """What a passkey signed, for a login that waits."""
+
+    passkey: Credential
 
 
 class Coded(Taken):
@@ -43,8 +57,23 @@ class Coded(Taken):
     code: Code
 
 
+class Signed(Taken):
+    """What a passkey signed."""
+
+    passkey: Credential
+
+
+class Registering(Taken):
+    """A new passkey, as the browser brings it."""
+
+    passkey: Credential
+    name: Annotated[str, Field(max_length=_LONGEST_NAME)] | None = Field(
+        default=None, description="What its owner calls it; the browser's name where nothing is said."
+    )
+
+
 class Naming(Taken):
-    """The name of a device."""
+    """The name of a device, or of a passkey."""
 
     name: Annotated[str, Field(max_length=_LONGEST_NAME, description="1 to 64 characters that can be seen.")]
 
@@ -108,7 +137,10 @@ class Confirmed(Done):
 class Challenge(Answered):
     """What a login waits for."""
 
-    factors: list[Literal["totp", "backup_codes"]]
+    factors: list[Literal["passkeys", "totp", "backup_codes"]]
+    passkey_options: dict[str, Any] | None = Field(
+        description="For `parseRequestOptionsFromJSON`; None where no passkey can answer."
+    )
     digits: int = Field(description="How long a code of the app is.")
     expires_at: datetime
     may_trust_device: bool
@@ -118,6 +150,8 @@ class Account(Answered):
     """How somebody's second factor stands."""
 
     is_enrolled: bool
+    has_app: bool
+    passkeys: int = Field(description="How many can answer a challenge.")
     is_pending: bool = Field(description="A set-up waits for its first code.")
     enabled_at: datetime | None
     last_used_at: datetime | None
@@ -169,6 +203,45 @@ class BackupCodes(Done):
     codes: list[str] | None
     made_at: datetime | None
     expires_at: datetime | None = Field(description="Until then the codes are shown again.")
+
+
+class Ceremony(Answered):
+    """What a browser is to ask a passkey for."""
+
+    options: dict[str, Any] = Field(
+        description="For `parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON` (WebAuthn Level 3 §5.1.8)."
+    )
+    expires_at: datetime
+
+
+class Passkey(Answered):
+    """A passkey."""
+
+    id: int
+    name: str
+    is_active: bool = Field(description="Whether it can answer a challenge.")
+    is_synced: bool
+    verifies_user: bool
+    transports: list[str]
+    created_at: datetime
+    last_used_at: datetime | None
+    suspended_at: datetime | None = Field(description="Since then it is not accepted: it may have been copied.")
+
+
+class Passkeys(Answered):
+    """The passkeys that are not revoked, how many there may be, and whether one can be registered here."""
+
+    passkeys: list[Passkey]
+    limit: int
+    are_offered: bool
+
+
+class RegisteredPasskey(Done):
+    """A passkey is registered. `backup_codes` are new where it is the first factor, and None else."""
+
+    passkey: Passkey
+    backup_codes: list[str] | None
+    proven: Proven
 
 
 class Device(Answered):
@@ -245,5 +318,6 @@ class Asked(Problem):
 
     challenge: str
     factors: list[str]
+    passkey_options: dict[str, Any] | None = None
     expires_at: datetime
     at: str

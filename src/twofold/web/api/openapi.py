@@ -114,11 +114,12 @@ def _responses(operation: Operation) -> dict[str, Any]:
 
 
 def _links(operation: Operation) -> dict[str, Any]:
-    """Where an answer leads on to: from the list of devices to each of them."""
-    if operation.name != "devices":
+    """Where an answer leads on to: from a list to each that it lists."""
+    if operation.name not in {"devices", "passkeys"}:
         return {}
-    device = {"device_id": "$response.body#/devices/0/id"}
-    links = {name: {"operationId": name, "parameters": device} for name in ("rename_device", "revoke_device")}
+    one = operation.name.removesuffix("s")
+    listed = {f"{one}_id": f"$response.body#/{operation.name}/0/id"}
+    links = {name: {"operationId": name, "parameters": listed} for name in (f"rename_{one}", f"revoke_{one}")}
     responses = _responses(operation)
     return {"responses": {**responses, "200": {**responses["200"], "links": links}}}
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from twofold import errors
 from twofold.errors import Reason
 from twofold.web import problems
-from twofold.web.api import account, models, sign_in
+from twofold.web.api import account, models, passkeys, sign_in
 from twofold.web.problems import ERRORS, REASONS, Kind
 from twofold.web.visit import SignedIn, Waiting
 
@@ -76,11 +76,12 @@ class Operation:
 
 
 _OUTAGES = tuple({problem for problem in ERRORS.values() if problem.status == 503})
-_REFUSED = tuple(
-    {problem for reason, problem in REASONS.items() if reason not in {Reason.CHALLENGE_EXPIRED, Reason.NOT_ENROLLED}}
-)
+_BY_PASSKEY = (REASONS[Reason.PASSKEY_REFUSED], REASONS[Reason.PASSKEY_CLONED], REASONS[Reason.ALTERED])
+_ELSEWHERE = {Reason.CHALLENGE_EXPIRED, Reason.NOT_ENROLLED, Reason.PASSKEY_REFUSED, Reason.PASSKEY_CLONED}
+_REFUSED = tuple({problem for reason, problem in REASONS.items() if reason not in _ELSEWHERE})
 _OVER = (REASONS[Reason.CHALLENGE_EXPIRED], REASONS[Reason.NOT_ENROLLED], problems.ANSWERED)
 _STALE, _NOT_ENROLLED = problems.STALE, ERRORS[errors.NotEnrolled]
+_TOO_MANY, _LAST = ERRORS[errors.TooManyPasskeys], ERRORS[errors.LastFactor]
 _BEFORE = Parameter("before", 1, 2**62, "The `before` of the page before this one.")
 _LIMIT = Parameter("limit", 1, 100, "How many events, 20 where nothing is said.")
 _ANYBODY = (type(None), Waiting, SignedIn)
@@ -100,6 +101,16 @@ OPERATIONS: tuple[Operation, ...] = (
         models.Passed,
         (*_REFUSED, *_OVER),
     ),
+    Operation(
+        "answer_by_passkey",
+        "POST",
+        "/challenge/passkey",
+        _WAITING,
+        sign_in.challenge_by_passkey,
+        models.Signing,
+        models.Passed,
+        (*_BY_PASSKEY, *_OVER),
+    ),
     Operation("cancel", "POST", "/challenge/cancel", _WAITING, sign_in.cancel, _NOTHING, models.Done),
     Operation(
         "reverify",
@@ -110,6 +121,26 @@ OPERATIONS: tuple[Operation, ...] = (
         models.Coded,
         models.Proven,
         (*_REFUSED, _NOT_ENROLLED, _STALE),
+    ),
+    Operation(
+        "ask_passkey",
+        "GET",
+        "/reverify/passkey",
+        _SIGNED_IN,
+        sign_in.ask_passkey,
+        _NOTHING,
+        models.Ceremony,
+        (_NOT_ENROLLED,),
+    ),
+    Operation(
+        "reverify_by_passkey",
+        "POST",
+        "/reverify/passkey",
+        _SIGNED_IN,
+        sign_in.reverify_by_passkey,
+        models.Signed,
+        models.Proven,
+        (*_BY_PASSKEY, _NOT_ENROLLED, _STALE),
     ),
     Operation(
         "begin_totp",
@@ -151,10 +182,62 @@ OPERATIONS: tuple[Operation, ...] = (
         "POST",
         "/totp/disable",
         _SIGNED_IN,
-        account.disable,
+        account.remove_app,
         _NOTHING,
         models.Done,
-        (_STALE, _NOT_ENROLLED),
+        (_STALE, _NOT_ENROLLED, _LAST),
+    ),
+    Operation("disable", "POST", "/disable", _SIGNED_IN, passkeys.disable, _NOTHING, models.Done, (_STALE,)),
+    Operation("passkeys", "GET", "/passkeys", _SIGNED_IN, passkeys.list_passkeys, _NOTHING, models.Passkeys),
+    Operation(
+        "begin_passkey",
+        "POST",
+        "/passkey/begin",
+        _SIGNED_IN,
+        passkeys.begin,
+        _NOTHING,
+        models.Ceremony,
+        (_STALE, ERRORS[errors.AlreadyEnrolled], _TOO_MANY, problems.NOT_OFFERED),
+    ),
+    Operation(
+        "confirm_passkey",
+        "POST",
+        "/passkey/confirm",
+        _SIGNED_IN,
+        passkeys.confirm,
+        models.Registering,
+        models.RegisteredPasskey,
+        (REASONS[Reason.PASSKEY_REFUSED], ERRORS[errors.EnrollmentExpired], _TOO_MANY, problems.BAD_NAME),
+    ),
+    Operation(
+        "rename_passkey",
+        "PATCH",
+        "/passkeys/{passkey_id}",
+        _SIGNED_IN,
+        passkeys.rename,
+        models.Naming,
+        models.Done,
+        (_STALE, problems.NO_SUCH_PASSKEY, problems.BAD_NAME),
+    ),
+    Operation(
+        "revoke_passkey",
+        "DELETE",
+        "/passkeys/{passkey_id}",
+        _SIGNED_IN,
+        passkeys.revoke,
+        _NOTHING,
+        models.Done,
+        (_STALE, problems.NO_SUCH_PASSKEY, _LAST),
+    ),
+    Operation(
+        "revoke_passkeys",
+        "DELETE",
+        "/passkeys",
+        _SIGNED_IN,
+        passkeys.revoke_all,
+        _NOTHING,
+        models.Done,
+        (_STALE, _LAST),
     ),
     Operation("backup_codes", "GET", "/backup-codes", _SIGNED_IN, account.codes, _NOTHING, models.BackupCodes),
     Operation(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Literal
 
 from twofold import tokens
 from twofold.errors import Reason, Rejected
@@ -12,7 +13,7 @@ from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import forms, problems, refusals
 from twofold.web.api import models
 from twofold.web.api.answers import Mistake, answer, problem
-from twofold.web.flows import login, step_up
+from twofold.web.flows import login, passkeys, step_up
 from twofold.web.flows.proofs import last
 from twofold.web.visit import SignedIn, Waiting
 
@@ -73,21 +74,35 @@ async def _asked(site: Site, me: Waiting) -> models.Challenge | None:
     read = tokens.read_challenge(site.keyring, me.challenge)
     if read is None:
         return None
-    standing = await site.mfa.status(read.user_id)
+    standing, options = await site.mfa.status(read.user_id), await passkeys.asked(site, me)
+    has = (options is not None, standing.has_app, standing.backup_codes_remaining > 0)
     return models.Challenge(
-        factors=["totp", "backup_codes"] if standing.backup_codes_remaining else ["totp"],
+        factors=[factor for factor, is_there in zip(_FACTORS, has, strict=True) if is_there],
+        passkey_options=None if options is None else dict(options),
         digits=standing.digits,
         expires_at=read.expires_at,
         may_trust_device=site.settings.device_limit > 0,
     )
 
 
+_FACTORS: tuple[Literal["passkeys", "totp", "backup_codes"], ...] = ("passkeys", "totp", "backup_codes")
+
+
 async def challenge(site: Site, visit: Visit, me: Waiting, sent: models.Answering) -> Page:
     """Answer the challenge. The application begins a session, and gives an app what belongs to it in `session`."""
+    return await _answer(site, visit, me, sent, sent.code)
+
+
+async def challenge_by_passkey(site: Site, visit: Visit, me: Waiting, sent: models.Signing) -> Page:
+    """Answer the challenge with what a passkey signed: what `passkey_options` asked for."""
+    return await _answer(site, visit, me, sent, json.dumps(sent.passkey))
+
+
+async def _answer(site: Site, visit: Visit, me: Waiting, sent: models.Answers, given_answer: str) -> Page:
     before = sent.device_token if me.is_bearer else _device_of(site, visit, me)
     try:
         passed = await login.answer(
-            site, me, sent.code, trust_device=sent.trust_device, before=before, request=visit.origin
+            site, me, given_answer, trust_device=sent.trust_device, before=before, request=visit.origin
         )
     except Rejected as rejected:
         if me.is_answered:
@@ -96,7 +111,7 @@ async def challenge(site: Site, visit: Visit, me: Waiting, sent: models.Answerin
             told = refusals.ended(is_late=login.is_late(site, me))
             return problem(problems.of(rejected), told, log_out=bool(me.session_id))
         lasts = site.settings.challenge_lifetime
-        return refused(rejected, sent.code, await login.standing(site, me), lasts=lasts)
+        return refused(rejected, given_answer, await login.standing(site, me), lasts=lasts)
     device = passed.device
     kept = None if device is None else models.KeptDevice(token=device.token, expires_at=device.expires_at)
     given = dict(proven(site, me, passed.verified))
@@ -118,10 +133,25 @@ async def cancel(_site: Site, _visit: Visit, _me: Waiting, _sent: models.Nothing
 
 async def reverify(site: Site, visit: Visit, me: SignedIn, sent: models.Coded) -> Page:
     """Take a code of somebody who is signed in, so that changes are allowed for a few minutes."""
+    return await _reverify(site, visit, me, sent.code)
+
+
+async def ask_passkey(site: Site, _visit: Visit, me: SignedIn, _sent: models.Nothing) -> Page:
+    """Tell what a passkey is to sign, so that changes are allowed for a few minutes."""
+    found = await site.mfa.passkeys.ask(me.user_id)
+    return answer(models.Ceremony(options=dict(found.options), expires_at=found.expires_at))
+
+
+async def reverify_by_passkey(site: Site, visit: Visit, me: SignedIn, sent: models.Signed) -> Page:
+    """Take what a passkey signed, so that changes are allowed for a few minutes."""
+    return await _reverify(site, visit, me, json.dumps(sent.passkey))
+
+
+async def _reverify(site: Site, visit: Visit, me: SignedIn, given: str) -> Page:
     try:
-        verified = await step_up.reverify(site, me, sent.code, visit.origin)
+        verified = await step_up.reverify(site, me, given, visit.origin)
     except Rejected as rejected:
-        return refused(rejected, sent.code, await site.mfa.status(me.user_id))
+        return refused(rejected, given, await site.mfa.status(me.user_id))
     if verified is None:
         # It came twice, and the first one was accepted a moment ago.
         found = await last(site, me)
@@ -149,6 +179,8 @@ def refused(
     digits: int | None = None,
 ) -> Page:
     """The problem of a code that was refused, with what a page would say to the person who stands like this."""
+    if rejected.reason in {Reason.PASSKEY_REFUSED, Reason.PASSKEY_CLONED}:
+        return problem(problems.of(rejected))
     asking: Asking = "setup" if is_setup else "backup_code" if factors.companions(typed) else "app"
     is_suspended = standing is not None and standing.is_suspended and not is_setup
     told = refusals.refusal(

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from twofold.web.site import Site
     from twofold.web.visit import SignedIn
 
-_USED = frozenset({Reason.CODE_ALREADY_USED, Reason.PASSKEY_REFUSED})
-"""How what came twice is refused the second time."""
-
 _TWICE = timedelta(seconds=30)
 """So long after a proof the same code is the same form, sent twice."""
 
@@ -30,7 +27,7 @@ async def reverify(site: Site, me: SignedIn, code: str, request: Request) -> Ver
     except Rejected as rejected:
         if rejected.reason is Reason.NOT_ENROLLED:
             raise NotEnrolled from None
-        if rejected.reason in _USED and await _has_just_proven(site, me):
+        if rejected.reason is Reason.CODE_ALREADY_USED and await _has_just_proven(site, me):
             return None
         raise
 
