@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from twofold.schema import place, spec
+from twofold.schema import history, place
 
 WAYS = "in a listener of the engine at begin or in on_connection=, or join your transaction with mfa.within(session)"
 """How a host says to Twofold which tenant or role holds."""
@@ -46,5 +46,5 @@ def bound(connection: sa.Connection) -> tuple[str, ...]:
     """The tables of ours whose row security binds the current role, on PostgreSQL."""
     if connection.dialect.name != "postgresql":
         return ()
-    asked = {"schema": place.ours(connection), "names": spec.NAMES}
+    asked = {"schema": place.ours(connection), "names": history.OURS}
     return tuple(connection.execute(_BOUND, asked).scalars())
