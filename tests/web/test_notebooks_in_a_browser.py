@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.chrome import chrome
 from tests.length import IS_WHOLE
@@ -15,7 +15,7 @@ from tests.visitors import PASSWORD
 from tests.web.notebooks import FRAMEWORKS, open_notebook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.web.notebooks import Notebook
 
@@ -28,6 +28,12 @@ MET = [
     for has_script in (True, False)
     if IS_WHOLE or has_script == (number % 2 == 0)
 ]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chrome() as started:
+        yield started
 
 
 def sign_in(page: Page, url: str) -> None:
@@ -48,11 +54,15 @@ def send(page: Page, code: str, *, has_script: bool) -> None:
 @pytest.mark.backends("sqlite")
 @pytest.mark.parametrize(("framework", "has_script"), MET)
 def test_a_person_goes_through_all_of_it(
-    open_notebook: Callable[..., Notebook], framework: str, *, has_script: bool
+    open_notebook: Callable[..., Notebook], browser: Browser, framework: str, *, has_script: bool
 ) -> None:
     notebook = open_notebook(framework, has_tls=False)
-    with served(notebook.app) as url, chrome() as browser:
-        page = browser.new_context(java_script_enabled=has_script, locale="en-GB").new_page()
+    with (
+        served(notebook.app) as url,
+        browser.new_context(java_script_enabled=has_script, locale="en-GB") as here,
+        browser.new_context(java_script_enabled=has_script, locale="en-GB") as elsewhere,
+    ):
+        page = here.new_page()
         page.set_default_timeout(10_000)
         sign_in(page, url)
         expect(page.get_by_role("heading", name="Notebook of ada@example.com")).to_be_visible()
@@ -93,7 +103,7 @@ def test_a_person_goes_through_all_of_it(
         assert page.locator("body").inner_text() == "water the plants"
 
         # On another machine the phone is not at hand.
-        page = browser.new_context(java_script_enabled=has_script, locale="en-GB").new_page()
+        page = elsewhere.new_page()
         page.set_default_timeout(10_000)
         sign_in(page, url)
         page.get_by_role("link", name="backup code").click()
