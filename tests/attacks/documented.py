@@ -30,7 +30,7 @@ _HEAD = """\
 others have suffered. Tests show {shown} of them; where there is none, the table says why. Every test that is named here
 is part of `make test`, on the databases that stand beside it. **The result of this table is that the suite passes.**
 "Both faces" are `MFA` and `AsyncMFA`. In `make test` the second one has one of the databases in each test, by turns,
-and all of them where the driver matters: in races, crashes and faults. `.ci/run` has every test on each of both.
+and all of them where the driver matters: in races, crashes and faults. In `.ci/run` it has all of them in every test.
 
 Everything that carries a number is run with `.venv/bin/python -m pytest -m "requirement or attack"`, and one test with
 `.venv/bin/python -m pytest path::name`.
