@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from twofold.errors import Rejected
 from twofold.naming import BadName
 from twofold.trusted_devices import cookie as device_cookie
-from twofold.web import problems
+from twofold.web import problems, refusals
 from twofold.web.api import models
-from twofold.web.api.answers import Mistake, answer
-from twofold.web.api.sign_in import proven, refused
+from twofold.web.api.answers import Mistake, answer, problem
+from twofold.web.api.sign_in import proven
 from twofold.web.flows import devices, passkeys, setup
 from twofold.web.languages import gettext as _
 from twofold.web.naming import BAD_NAMES, named
@@ -46,7 +46,7 @@ async def confirm(site: Site, visit: Visit, me: SignedIn, sent: models.Registeri
     except BadName as bad:
         raise Mistake(problems.BAD_NAME, _(BAD_NAMES[bad.why])) from None
     except Rejected as rejected:
-        return refused(rejected, credential, None)
+        return problem(problems.of(rejected), _(refusals.NEW_PASSKEY_REFUSED))
     document = models.RegisteredPasskey(
         passkey=_passkey(found.passkey),
         backup_codes=list(found.backup_codes) or None,

@@ -169,6 +169,9 @@ def proven(site: Site, me: SignedIn | Waiting, verified: Verified) -> models.Pro
     )
 
 
+_ASKING: dict[str | None, Asking] = {"passkeys": "passkey", "codes": "backup_code", None: "app"}
+
+
 def refused(
     rejected: Rejected,
     typed: str,
@@ -179,9 +182,7 @@ def refused(
     digits: int | None = None,
 ) -> Page:
     """The problem of a code that was refused, with what a page would say to the person who stands like this."""
-    if rejected.reason in {Reason.PASSKEY_REFUSED, Reason.PASSKEY_CLONED}:
-        return problem(problems.of(rejected))
-    asking: Asking = "setup" if is_setup else "backup_code" if factors.companions(typed) else "app"
+    asking: Asking = "setup" if is_setup else _ASKING[factors.companions(typed)]
     is_suspended = standing is not None and standing.is_suspended and not is_setup
     told = refusals.refusal(
         rejected,
