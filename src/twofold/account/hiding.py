@@ -46,5 +46,5 @@ def bound(connection: sa.Connection) -> tuple[str, ...]:
     """The tables of ours whose row security binds the current role, on PostgreSQL."""
     if connection.dialect.name != "postgresql":
         return ()
-    asked = {"schema": place.ours(connection), "names": history.OURS}
+    asked = {"schema": place.ours(connection), "names": sorted(history.OURS)}
     return tuple(connection.execute(_BOUND, asked).scalars())
