@@ -48,7 +48,6 @@ if not typescript.is_installed():
     _MISSING[_COMPILER] = ""
 
 collect_ignore = [
-    *([] if chromium() else ["test_atlas.py", "test_browser.py", "test_impatient.py"]),
     *([] if shutil.which("WebKitWebDriver") and shutil.which("Xvfb") else ["test_webkit.py"]),
 ]
 
@@ -79,7 +78,7 @@ def _backends(item: pytest.Item) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs MariaDB, PgBouncer or a compiler where there is none; the last lines of the run tell.
+    """Leave out what needs MariaDB, PgBouncer, a browser or a compiler where there is none; the last lines tell.
 
     And, in the suite, two of three databases for the awaited face: what it decides, the other face decides in the same
     code, and each driver has a third of the tests.
@@ -90,6 +89,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if "pooler" in needed and pgbouncer_program() is None:
             return False
         if "compiler" in needed and _COMPILER in _MISSING:
+            return False
+        if "chrome" in vars(getattr(item, "module", item)) and "The browser" in _MISSING:
             return False
         return bool(_backends(item)) and (IS_WHOLE or _has_its_turn(item))
 

