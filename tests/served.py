@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def served(app: Any) -> Iterator[str]:
+def served(app: Any, port: int = 0) -> Iterator[str]:
     """The application behind a server of its kind: a WSGI one in threads, or uvicorn.
 
-    uvicorn is as talkative as it can be without its logs of every byte.
+    Without a port any that is free is taken. uvicorn is as talkative as it can be without its logs of every byte.
     """
     if hasattr(app, "wsgi_app"):
-        with _in_threads(app) as url:
+        with _in_threads(app, port) as url:
             yield url
         return
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", port)) as listening:
         config = uvicorn.Config(app, log_config=None, log_level="debug", access_log=True, lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -40,8 +40,8 @@ def served(app: Any) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _in_threads(app: Any) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+def _in_threads(app: Any, port: int) -> Iterator[str]:
+    server = make_server("127.0.0.1", port, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

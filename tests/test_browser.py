@@ -25,6 +25,7 @@ from pyotp.totp import TOTP
 
 from tests.chrome import chrome, come_to_rest
 from tests.servers import free_port
+from tests.web.authenticators import Authenticators
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,6 +155,28 @@ def test_ada_sets_up_signs_in_trusts_and_comes_back(sample: str, page: Page) -> 
     expect(page.get_by_text(re.compile("9 of 10"))).to_be_visible()
     look(page, "09-security-after")
     assert complaints == []
+
+
+def test_what_make_run_starts_takes_passkeys(sample: str, page: Page) -> None:
+    Authenticators(page).add("internal")
+    page.goto(f"{sample}/register")
+    page.locator("input[name=email]").fill("ada@example.com")
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("input[name=password]").press("Enter")
+    page.wait_for_url(f"{sample}/")
+    page.goto(f"{sample}/mfa/setup")
+    look(page, "10-setup-offers-passkeys")
+    page.get_by_role("button", name="Set up a passkey").click()
+    look(page, "11-passkey")
+    page.get_by_role("button", name="Make the passkey").click()
+    expect(page.locator(".codes li")).to_have_count(10)
+    page.goto(f"{sample}/mfa/security")
+    look(page, "12-security-with-a-passkey")
+    sign_in(page, sample)
+    page.wait_for_url("**/mfa/challenge")
+    look(page, "13-challenge-by-passkey")
+    page.get_by_role("button", name="Use your passkey").click()
+    page.wait_for_url(f"{sample}/")
 
 
 def test_a_reader_far_away_sees_times_of_their_own(sample: str) -> None:

@@ -13,6 +13,7 @@ from twofold import MFA, Settings
 from twofold.database import create_engine
 from twofold.keyring import generate_key
 from twofold.schema.commands import upgrade
+from twofold.schema.history import PASSKEYS
 
 
 def main() -> None:
@@ -24,12 +25,14 @@ def main() -> None:
     engine = create_engine(f"sqlite:///{tempfile.mkdtemp()}/notebook.db")
     people.Base.metadata.create_all(engine)
     people.register(engine, "ada@example.com", "correct horse battery")
-    settings = Settings(keys=SecretStr(generate_key()), issuer="Notebook")
+    origin = f"http://localhost:{chosen.port}"
+    settings = Settings(keys=SecretStr(generate_key()), issuer="Notebook", rp_id="localhost", origins=origin)
     upgrade(engine, settings)
+    upgrade(engine, settings, history=PASSKEYS)
     module = importlib.import_module(f"examples.notebook.on_{chosen.framework}")
     # Some browsers keep no Secure cookie on plain http, not even on this machine.
     app = module.build(engine, MFA(engine, settings), has_tls=False)
-    print(f"http://localhost:{chosen.port}: sign in as ada@example.com, with `correct horse battery`.")
+    print(f"{origin}: sign in as ada@example.com, with `correct horse battery`.")
     if hasattr(app, "wsgi_app"):
         app.run(port=chosen.port)
     else:

@@ -22,6 +22,7 @@ from twofold.database import create_engine
 from twofold.errors import ConfigurationError
 from twofold.keyring import generate_key
 from twofold.schema.commands import upgrade
+from twofold.schema.history import PASSKEYS
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -35,8 +36,9 @@ def main() -> int:
     try:
         settings = Settings()
         engine = create_engine(settings.database_url.get_secret_value())
-        settings = with_keys(called_sample(settings), engine)
+        settings = with_passkeys(with_keys(called_sample(settings), engine), port)
         upgrade(engine, settings)
+        upgrade(engine, settings, history=PASSKEYS)
         tables.create(engine)
         app = build(engine, settings)
         listener = listen(port)
@@ -59,6 +61,13 @@ def main() -> int:
 def called_sample(settings: Settings) -> Settings:
     """Give the deployment a name where it has none, so that keys which somebody copies from here open nothing else."""
     return settings if settings.deployment else settings.model_copy(update={"deployment": "sample"})
+
+
+def with_passkeys(settings: Settings, port: int) -> Settings:
+    """Let passkeys belong to this machine where no other domain is set. Browsers take plain http there."""
+    if settings.public_url or settings.rp_id or settings.origins:
+        return settings
+    return settings.model_copy(update={"rp_id": "localhost", "origins": f"http://localhost:{port}"})
 
 
 def with_keys(settings: Settings, engine: sa.Engine) -> Settings:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from examples.notebook import people
+from tests.databases import add_passkeys
 from tests.people import Clock
 from tests.visitors import PASSWORD, Ada, Browser
 from twofold import MFA, Settings
@@ -102,8 +103,10 @@ def open_notebook(databases: Sources, backend: str) -> Iterator[Callable[..., No
         settings = Settings(**given)
         upgrade(engine, settings)
 
-        def open_(framework: str, *, has_tls: bool = True) -> Notebook:
-            mfa = MFA(engine, settings, clock=clock)
+        def open_(framework: str, *, has_tls: bool = True, **more: Any) -> Notebook:
+            if "rp_id" in more:
+                add_passkeys(database)
+            mfa = MFA(engine, Settings(**given | more), clock=clock)
             module = importlib.import_module(f"examples.notebook.on_{framework}")
             return Notebook(module.build(engine, mfa, has_tls=has_tls), engine, mfa, clock)
 
