@@ -211,7 +211,7 @@ def reverify_a_passkey(scene: Scene) -> Act:
 
     def holds(verified: Verified) -> bool:
         assert mfa.proof(verified.token) == verified
-        return refusal(lambda: mfa.reverify(user, assertion)) == "passkey_refused"
+        return refusal(lambda: mfa.reverify(user, assertion)) == "code_already_used"
 
     return Act(user, lambda: mfa.reverify(user, assertion), ("code_accepted",), holds)
 

@@ -217,7 +217,8 @@ def test_a_lost_answer_to_a_registration_is_given_again(
     assert mfa.passkeys.confirm(ada, credential).passkey == second.passkey
     assert len(mfa.passkeys.list(ada)) == 2
     clock.forward(seconds=31)
-    assert refused(lambda: mfa.passkeys.confirm(ada, credential)) is Reason.PASSKEY_REFUSED
+    with pytest.raises(EnrollmentExpired):
+        mfa.passkeys.confirm(ada, credential)
     # Somebody else's credential is nobody else's.
     begun = mfa.passkeys.begin(grace, account_name="grace@example.com")
     assert refused(lambda: mfa.passkeys.confirm(grace, another.register(begun))) is Reason.PASSKEY_REFUSED

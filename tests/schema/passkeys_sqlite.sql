@@ -5,7 +5,7 @@ CREATE TABLE mfa_passkeys (
 	credential_key VARCHAR(128) NOT NULL,
 	credential_id TEXT NOT NULL,
 	public_key TEXT NOT NULL,
-	user_handle VARCHAR(64) NOT NULL,
+	user_handle VARCHAR(86) NOT NULL,
 	rp_id VARCHAR(253) NOT NULL,
 	algorithm INTEGER NOT NULL,
 	sign_count BIGINT DEFAULT 0 NOT NULL,

@@ -13,7 +13,7 @@ from twofold.account.attempt import Evidence, Fact
 from twofold.account.row import Account, new_epoch
 from twofold.backup_codes import factor as backup_codes
 from twofold.budget import Budget
-from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected, Stale, UnknownUser
+from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected, Stale, Tampered, UnknownUser
 from twofold.events import log
 from twofold.kinds import Kind
 from twofold.kinds import Status as Log
@@ -81,10 +81,14 @@ def disable(work: Attempt, verified: Verified, *, request: Any = None) -> None:
     """End the app of the user who proved a factor a moment ago.
 
     Where no passkey can answer after it, the second factor as a whole ends: backup codes and trusted devices go, too.
-    Sessions of before end (`status.epoch`). Raises Stale where `verified` is too old.
+    Sessions of before end (`status.epoch`). Raises Stale where `verified` is too old. Raises Tampered, with an alarm,
+    where the passkeys are not what the user's row says, since none of them may go on; `mfa.disable` ends everything.
     """
     account = proofs.fresh(work, verified, "totp.disable", request)
     left = passkeys.count(work, account)
+    if left is None:
+        passkey_endings.tell_altered(work, account, request)
+        raise Tampered("The passkeys of this user were changed outside Twofold; end them with passkeys.revoke_all.")
     if not left:
         _end(work, account, Fact(Kind.TOTP_DISABLED), "the second factor was turned off", request)
         return

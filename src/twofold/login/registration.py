@@ -43,7 +43,8 @@ def confirm(
         passkey = registering.known(work, asked, request)
         after, line = noted(work, asked.account, Fact(Kind.ANSWER_REPEATED, details={"factor": "passkeys"}))
         saved = store.save(work, asked.account, after, line, request)
-        return Registered(listing.one(work, passkey), (), proof.issue(work, user_id, saved, asked.again))
+        given_at = asked.account.last_used_at
+        return Registered(listing.one(work, passkey), (), proof.issue(work, user_id, saved, asked.again, given_at))
     made = registering.made(work, asked, request)
     means = means_of(is_synced=made.backup_eligible, user_verified=made.user_verified)
     seen, codes = asked.account, tuple[str, ...]()
@@ -52,7 +53,8 @@ def confirm(
         seen = endings.tell_altered(work, seen, request)[0]
     seen, digest, passkey = registering.added(work, asked._replace(account=seen), made, name, request)
     known = answered.written(work.keyring, seen.user_id, asked.token.serial, means, credential)
-    after = seen._replace(passkeys_digest=digest, last_used_at=work.now, last_answer=known)
+    spent = max(seen.last_challenge, asked.token.serial)
+    after = seen._replace(passkeys_digest=digest, last_challenge=spent, last_used_at=work.now, last_answer=known)
     details: dict[str, Any] = {"passkey": passkey.name, "is_synced": passkey.backup_state}
     if not after.is_enabled:
         after = budget.emptied(after)._replace(

@@ -77,7 +77,9 @@ def adopt(
     passkey = written(work, before, party.id, base64url.written(user_handle), made, called)
     after = before._replace(passkeys_digest=sealed.passkeys_digest([*others, passkey]))
     if not before.is_enabled:
-        after = after._replace(is_enabled=True, is_verified=True, enabled_at=work.now, disabled_at=None)
+        # An app whose set-up was begun without a factor is not confirmed beside one.
+        after = after._replace(is_enabled=True, is_verified=True, pending_secret=None, pending_at=None)
+        after = after._replace(enabled_at=work.now, disabled_at=None)
         after = after._replace(last_challenge=before.version, proofs_after=before.version, epoch=new_epoch())
     details = {"passkey": passkey.name, "is_synced": is_synced, "adopted": True}
     store.save(work, account, after, Fact(Kind.PASSKEY_REGISTERED, details=details), request)

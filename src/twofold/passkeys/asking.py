@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from twofold import tokens
 from twofold.account import reading, sealed
-from twofold.errors import NotEnrolled
+from twofold.errors import NotEnrolled, UnknownUser
 from twofold.outcomes import Ceremony
 from twofold.passkeys import ceremony, held
 from twofold.passkeys.relying_party import RelyingParty
@@ -54,7 +54,11 @@ def asked(work: Attempt, challenge_token: str) -> Mapping[str, Any] | None:
     None where no passkey can answer it, and where the challenge is spent, too old, or none.
     """
     read = tokens.read_challenge(work.keyring, challenge_token)
-    account = None if read is None else reading.find(work, read.user_id)
+    try:
+        account = None if read is None else reading.find(work, read.user_id)
+    except UnknownUser:
+        # The user was deleted in the middle of the login.
+        return None
     if read is None or account is None or account.passkeys_digest is None or read.expires_at <= work.now:
         return None
     if read.enabled_at != account.enabled_at or not account.last_challenge < read.serial <= account.version:

@@ -92,6 +92,9 @@ class Answer(NamedTuple):
             login = tokens.read_challenge(work.keyring, asked)
             if login is None or login.user_id != account.user_id or login.serial != challenge:
                 raise ceremony.Refused("it answers another challenge")
+            # Whoever was erased begins with the number one again, so the number alone does not name a challenge.
+            if login.enabled_at != account.enabled_at or login.expires_at <= work.now:
+                raise ceremony.Refused("what it answers is over")
             return challenge, True
         step_up = tokens.read_ceremony(work.keyring, asked)
         if step_up is None or step_up.occasion != "step_up" or step_up.user_id != account.user_id:

@@ -82,11 +82,13 @@ def begin(
             raise AlreadyEnrolled
     before = account or Account(work.schema.stored(user_id))
     sealed.required_passkeys(work)
-    others = sealed.passkeys(work, before) or ()
+    # What was altered ends with the confirmation; until then nothing of it is told to a browser, or believed.
+    before, found = held.compared(work, before, sealed.passkeys(work, before), request)
+    others = found or ()
     if len(others) >= work.settings.passkey_limit:
         raise TooManyPasskeys
     fact = Fact(Kind.PASSKEY_BEGUN, details={"passkeys": len(others)} if others else {})
-    begun = store.save(work, account, before, fact, request)
+    begun = store.save(work, None if account is None else before, before, fact, request)
     handle = others[0].user_handle if others else base64url.written(secrets.token_bytes(_HANDLE_BYTES))
     expires_at = work.now + work.settings.enrollment_lifetime
     token = tokens.CeremonyToken(
@@ -118,7 +120,9 @@ def asked(work: Attempt, user_id: UserId, credential: str, session: str | None, 
         raise EnrollmentExpired
     is_live = answered.is_live(account, work.now)
     again = answered.means_of(work.keyring, account, token.serial, credential) if is_live else None
-    is_standing = account.proofs_after < token.serial <= account.version and token.enabled_at == account.enabled_at
+    # It is spent by its number, as the challenge of a login is: one passkey comes of it.
+    spent = max(account.proofs_after, account.last_challenge)
+    is_standing = spent < token.serial <= account.version and token.enabled_at == account.enabled_at
     if again is None and not is_standing:
         raise EnrollmentExpired
     return Asked(account, response, token, RelyingParty.required(work.settings), again)

@@ -27,7 +27,7 @@ def tables(users: sa.Column[Any]) -> tuple[sa.Table, ...]:
         sa.Column("credential_key", sa.String(128), nullable=False),
         sa.Column("credential_id", sa.Text(), nullable=False),
         sa.Column("public_key", sa.Text(), nullable=False),
-        sa.Column("user_handle", sa.String(64), nullable=False),
+        sa.Column("user_handle", sa.String(86), nullable=False),
         sa.Column("rp_id", sa.String(253), nullable=False),
         sa.Column("algorithm", sa.Integer(), nullable=False),
         sa.Column("sign_count", sa.BigInteger(), nullable=False, server_default=sa.text("0")),

@@ -21,7 +21,7 @@ from twofold.outcomes import Ceremony
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_UP, _UV, _BE, _BS, _AT = 0x01, 0x04, 0x08, 0x10, 0x40
+_UP, _UV, _BE, _BS, _AT, _ED = 0x01, 0x04, 0x08, 0x10, 0x40, 0x80
 
 
 @dataclass
@@ -30,8 +30,10 @@ class VirtualPasskey:
 
     Whatever it says can be bent, for one call by a keyword or for good by an attribute: `origin`, `rp_id`, `counter`,
     `is_present`, `is_verified`, `can_sync`, `is_synced`, `handle`, `algorithm`; and of one answer `type`, `challenge`,
-    `cross_origin`, `top_origin`, `credential_id`, `signature` and `more` (whatever else the credential says). The
-    counter rises with each signature, unless it is None: a synced passkey says 0 for ever.
+    `cross_origin`, `top_origin`, `credential_id`, `signature`, `extensions` (bytes), `client_data`, `response` and
+    `more` (whatever else these and the credential say); of a registration `public_key`, `attestation`, and
+    `attested_by`, a private key that signs it, with its `certificates`. The counter rises with each signature, unless
+    it is None: a synced passkey says 0 for ever.
     """
 
     origin: str
@@ -67,10 +69,20 @@ class VirtualPasskey:
         self.rp_id = self.rp_id or options["rp"]["id"]
         self.handle = options["user"]["id"]
         said = self._bent(bent)
-        data = self._data(said, _AT)
+        extensions: bytes = bent.get("extensions", b"")
+        data = self._data(said, _AT | _ED * bool(extensions))
         data += said.aaguid + len(said.credential_id).to_bytes(2, "big") + said.credential_id
-        data += cbor2.dumps(bent.get("public_key") or _cose(said.key, said.algorithm))
-        attested = {"fmt": "none", "attStmt": {}, "authData": data} | bent.get("attestation", {})
+        data += bent.get("public_key", said.public_key) + extensions
+        attested: dict[str, Any] = {"fmt": "none", "attStmt": {}, "authData": data}
+        if "attested_by" in bent:
+            client_data = _client_data(said, options, "webauthn.create", bent)
+            statement = {
+                "alg": said.algorithm,
+                "sig": _signed(bent["attested_by"], data + sha256(client_data).digest()),
+            }
+            chain = {"x5c": bent["certificates"]} if "certificates" in bent else {}
+            attested |= {"fmt": "packed", "attStmt": statement | chain}
+        attested |= bent.get("attestation", {})
         response = {"attestationObject": base64url.written(cbor2.dumps(attested)), "transports": ["internal", "hybrid"]}
         return _credential(said, options, "webauthn.create", response, bent)
 
@@ -81,7 +93,8 @@ class VirtualPasskey:
         if self.counter is not None:
             self.counter += 1
         said = self._bent(bent)
-        data = self._data(said, 0)
+        extensions: bytes = bent.get("extensions", b"")
+        data = self._data(said, _ED * bool(extensions)) + extensions
         client_data = _client_data(said, options, "webauthn.get", bent)
         signature = bent.get("signature") or _signed(said.key, data + sha256(client_data).digest())
         response = {
@@ -120,7 +133,7 @@ def _client_data(said: VirtualPasskey, options: Mapping[str, Any], kind: str, be
     }
     if "top_origin" in bent:
         client_data["topOrigin"] = bent["top_origin"]
-    return json.dumps(client_data).encode()
+    return json.dumps(client_data | bent.get("client_data", {})).encode()
 
 
 def _credential(
@@ -135,7 +148,7 @@ def _credential(
         "type": "public-key",
         "authenticatorAttachment": "platform",
         "clientExtensionResults": {},
-        "response": {"clientDataJSON": client_data} | response,
+        "response": {"clientDataJSON": client_data} | response | bent.get("response", {}),
     }
     return json.dumps(credential | bent.get("more", {}))
 
