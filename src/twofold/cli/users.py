@@ -40,7 +40,7 @@ def status(terminal: Terminal, user: User) -> None:
     'twofold users reset 42 --reason "left the company" --yes',
 )
 def reset(terminal: Terminal, user: User, *, reason: Reason, by: By = None, yes: Yes = False) -> None:
-    """Remove a user's second factor, backup codes and trusted devices, so that the password alone logs in.
+    """Remove a user's second factor, passkeys, backup codes and trusted devices; then the password alone logs in.
 
     For a lost phone. Make sure first who is asking: this is how second factors are stolen.
     """
@@ -50,6 +50,8 @@ def reset(terminal: Terminal, user: User, *, reason: Reason, by: By = None, yes:
     if not (found.is_enrolled or found.is_pending):
         raise NotEnrolled("This user has no second factor; there is nothing to reset.")
     lost = f"{found.backup_codes_remaining} backup codes and {found.trusted_devices} trusted devices"
+    if found.passkeys:
+        lost = f"{found.passkeys} {'passkey' if found.passkeys == 1 else 'passkeys'}, {lost}"
     terminal.confirm(f"Remove the second factor of user {spelled(user_id)}, with {lost}?", yes=yes)
     terminal.mfa.reset(user_id, by=operator, reason=reason)
     terminal.answer(
@@ -146,6 +148,8 @@ def _table(status: Status) -> Table:
         ("trusted devices", str(status.trusted_devices)),
     ):
         shown.add_row(name, value)
+    if status.passkeys:
+        shown.add_row("passkeys", str(status.passkeys))
     for table in status.altered:
         shown.add_row("altered outside Twofold", f"{table}: none of its rows counts, until the user makes them anew")
     return shown

@@ -56,7 +56,7 @@ def confirm(work: Attempt, user_id: UserId, code: str, *, session: str | None = 
             raise _refuse_setup(work, account, after, request)
     after, codes = backup_codes.replaced(work, after, session)
     after = endings.ended(work, after, "the authenticator app was set up")
-    fact = Fact(Kind.TOTP_CONFIRMED, details={"backup_codes": len(codes), "replaced": account.is_enabled})
+    fact = Fact(Kind.TOTP_CONFIRMED, details={"backup_codes": len(codes), "replaced": account.secret is not None})
     saved = store.save(work, account, after, fact, request)
     return Enrolled(codes, proofs.issue(work, user_id, saved, "totp"))
 

@@ -124,7 +124,7 @@ def begin(
         pending_at=work.now,
         setup_tries=0,
     )
-    fact = Fact(Kind.TOTP_BEGUN, details={"replaces": True} if before.is_enabled else {})
+    fact = Fact(Kind.TOTP_BEGUN, details={"replaces": True} if before.secret else {})
     enrollment = _enrollment(work, after, secret, parameters, account_name)
     store.save(work, account, after, fact, request)
     return enrollment
