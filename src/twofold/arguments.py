@@ -33,6 +33,12 @@ def whole(name: str, number: object) -> int:
     return max(-LARGEST, min(number, LARGEST))
 
 
+def identity(name: str, value: object, what: str) -> None:
+    """Raise TypeError for what is not the number of a thing that a list has told, as `Device.id`."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} is the int of a {what}, not {type(value).__name__}.")
+
+
 def batch(number: object, most: int) -> int:
     """Clamp the size of a batch to between 1 and `most`. Raises TypeError for what is no whole number."""
     return max(1, min(whole("limit", number), most))

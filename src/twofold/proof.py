@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from twofold import tokens
 from twofold.account import reading, store
 from twofold.account.attempt import Fact
-from twofold.errors import Stale, UnknownUser
+from twofold.errors import AlreadyEnrolled, Stale, UnknownUser
 from twofold.kinds import Kind, Status
 from twofold.log_volume import noted
 from twofold.moments import CLOCKS_APART
@@ -77,6 +77,24 @@ def proof(work: Attempt, token: str, *, user_id: UserId | None = None, max_age: 
     if account is None or _has_ended(read, account):
         raise Stale
     return _verified(read, token)
+
+
+def beginner(
+    work: Attempt, user_id: UserId, verified: Verified | None, operation: Managing, request: Any
+) -> Account | None:
+    """The row of a user who begins a factor, who proved the one in force a moment ago, where there is one.
+
+    None for a user without a row. Raises AlreadyEnrolled without the proof, or for somebody else's, and Stale.
+    """
+    account = reading.find(work, user_id)
+    if account is None or not account.is_enabled:
+        return account
+    if verified is None:
+        raise AlreadyEnrolled
+    account = fresh(work, verified, operation, request)
+    if account.user_id != work.schema.stored(user_id):
+        raise AlreadyEnrolled
+    return account
 
 
 def fresh(work: Attempt, verified: Verified, operation: Managing, request: Any = None) -> Account:

@@ -10,6 +10,7 @@ from twofold import proof
 from twofold.account import sealed, store
 from twofold.account.attempt import Fact
 from twofold.account.row import new_epoch
+from twofold.arguments import identity
 from twofold.errors import LastFactor, Tampered
 from twofold.kinds import Kind
 from twofold.passkeys import held
@@ -38,8 +39,7 @@ def revoke(
     app and no other passkey could answer after it, Stale, TypeError for what is no int, and Tampered, with an alarm,
     where the passkeys are not what the user's row says: then `revoke_all`, or `mfa.disable`, ends them.
     """
-    if not isinstance(passkey_id, int) or isinstance(passkey_id, bool):
-        raise TypeError(f"passkey_id is the int of a Passkey, not {type(passkey_id).__name__}.")
+    identity("passkey_id", passkey_id, "Passkey")
     account = proof.fresh(work, verified, "passkeys.revoke", request)
     account, passkeys = held.compared(work, account, sealed.passkeys(work, account), request)
     if passkeys is None:

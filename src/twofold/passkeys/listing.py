@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from twofold.account import reading, sealed, store
 from twofold.account.attempt import Fact
+from twofold.arguments import identity
 from twofold.browsers import given
 from twofold.errors import Tampered
 from twofold.kinds import Kind
@@ -86,8 +87,7 @@ def rename(work: Attempt, user_id: UserId, passkey_id: int, name: str, *, reques
     user's row says.
     """
     name = given(judged(name))
-    if not isinstance(passkey_id, int) or isinstance(passkey_id, bool):
-        raise TypeError(f"passkey_id is the int of a Passkey, not {type(passkey_id).__name__}.")
+    identity("passkey_id", passkey_id, "Passkey")
     account = reading.find(work, user_id)
     if account is None:
         return False

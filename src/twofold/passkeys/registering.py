@@ -16,7 +16,7 @@ from twofold.account.attempt import Conflict, Fact
 from twofold.account.row import Account
 from twofold.account.statements import HeldPasskey
 from twofold.browsers import given
-from twofold.errors import AlreadyEnrolled, EnrollmentExpired, Reason, Rejected, TooManyPasskeys
+from twofold.errors import EnrollmentExpired, Reason, Rejected, TooManyPasskeys
 from twofold.kinds import Kind, Status
 from twofold.log_volume import noted
 from twofold.naming import judged
@@ -73,13 +73,7 @@ def begin(
     """
     party = RelyingParty.required(work.settings)
     ceremony.require_library()
-    account = reading.find(work, user_id)
-    if account and account.is_enabled:
-        if verified is None:
-            raise AlreadyEnrolled
-        account = proof.fresh(work, verified, "passkeys.begin", request)
-        if account.user_id != work.schema.stored(user_id):
-            raise AlreadyEnrolled
+    account = proof.beginner(work, user_id, verified, "passkeys.begin", request)
     before = account or Account(work.schema.stored(user_id))
     sealed.required_passkeys(work)
     # What was altered ends with the confirmation; until then nothing of it is told to a browser, or believed.

@@ -8,7 +8,7 @@ from twofold import budget, proof
 from twofold.account import reading, store
 from twofold.account.attempt import Fact
 from twofold.account.row import Account, new_epoch
-from twofold.errors import AlreadyEnrolled, EnrollmentExpired, MissingKey, Reason, Tampered
+from twofold.errors import EnrollmentExpired, MissingKey, Reason, Tampered
 from twofold.keyring import canonical
 from twofold.kinds import Kind, Status
 from twofold.log_volume import noted
@@ -109,13 +109,7 @@ def begin(
     value that only this session of the host has, no other one can read or confirm the secret. Raises AlreadyEnrolled
     without `verified`, Stale where it is too old, UnknownUser.
     """
-    account = reading.find(work, user_id)
-    if account and account.is_enabled:
-        if verified is None:
-            raise AlreadyEnrolled
-        account = proof.fresh(work, verified, "totp.begin", request)
-        if account.user_id != work.schema.stored(user_id):
-            raise AlreadyEnrolled
+    account = proof.beginner(work, user_id, verified, "totp.begin", request)
     parameters = _new_parameters(work.settings)
     secret = algorithm.generate_secret(parameters.algorithm)
     before = account or Account(work.schema.stored(user_id))

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from twofold.account import reading, sealed, store
 from twofold.account.attempt import Fact
 from twofold.account.store import Change
+from twofold.arguments import identity
 from twofold.errors import Tampered
 from twofold.kinds import Kind, Status
 from twofold.request import printable
@@ -50,8 +51,7 @@ def of_owner(
     Raises TypeError for what is no int, before anything is read, and Tampered, with an alarm, where the devices are not
     what the user's row says: nothing is sealed beside what was planted.
     """
-    if not isinstance(device_id, int) or isinstance(device_id, bool):
-        raise TypeError(f"device_id is the int of a Device, not {type(device_id).__name__}.")
+    identity("device_id", device_id, "Device")
     account = reading.find(work, user_id)
     if account is None:
         return None
