@@ -46,7 +46,7 @@ class Authenticators:
     def add(
         self, transport: Literal["internal", "usb"], *, is_resident: bool = True, has_verification: bool = True
     ) -> Authenticator:
-        """Plug one in that has a PIN, or a finger, where `has_verification`, and keeps its passkeys if `is_resident`."""
+        """Plug one in that has a PIN, or a finger, where `has_verification`, and keeps passkeys if `is_resident`."""
         options = {
             "protocol": "ctap2",
             "transport": transport,
