@@ -19,11 +19,14 @@ from axe_playwright_python.sync_playwright import Axe
 
 from examples.sample import tables
 from examples.sample.app import build
-from tests.atlas import LANGUAGES, STATES, Person, World
+from tests.atlas import LANGUAGES, Person, World
+from tests.atlas_of_passkeys import STATES
 from tests.chrome import chrome, come_to_rest
+from tests.databases import add_passkeys
 from tests.length import IS_WHOLE
 from tests.people import Clock, plain_settings
 from tests.served import served
+from tests.servers import free_port
 from twofold import MFA
 from twofold.keyring import generate_key
 
@@ -63,10 +66,13 @@ MET = [
 @pytest.fixture(scope="module")
 def world(databases: Sources) -> Iterator[World]:
     with databases.database("sqlite", migrated=True) as database:
-        settings = plain_settings(keys=generate_key("k1"), issuer="Acme")
+        port = free_port()
+        domain = {"rp_id": "localhost", "origins": f"http://localhost:{port}"}
+        settings = plain_settings(keys=generate_key("k1"), issuer="Acme", **domain)
+        add_passkeys(database)
         engine, clock = database.engine(), Clock(datetime.now(UTC))
         tables.create(engine)
-        with served(build(engine, settings, clock=clock)) as url:
+        with served(build(engine, settings, clock=clock), port) as url:
             yield World(url, engine, MFA(engine, settings, clock=clock), clock)
 
 
