@@ -70,7 +70,7 @@ def test_a_passkey_of_before_goes_on(mfa: MFA, ada: int, grace: int) -> None:
 def test_what_cannot_be_a_passkey_is_not_adopted(open_mfa: Open, ada: int) -> None:
     mfa = open_mfa(public_url=ORIGIN)
     held = of_before(VirtualPasskey(ORIGIN))
-    for wrong in (
+    every: list[dict[str, Any]] = [
         {"public_key": b""},
         {"public_key": cbor2.dumps({1: 2, 3: -36})},
         {"credential_id": b""},
@@ -79,7 +79,8 @@ def test_what_cannot_be_a_passkey_is_not_adopted(open_mfa: Open, ada: int) -> No
         {"sign_count": 2**32},
         {"user_handle": bytes(65)},
         {"name": ""},
-    ):
+    ]
+    for wrong in every:
         with pytest.raises(ValueError, match=r".{20}"):
             mfa.passkeys.adopt(ada, **held | wrong)
     assert not mfa.status(ada).is_enrolled
