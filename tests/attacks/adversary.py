@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy.exc import DBAPIError
 
-from tests.attacks.intruder import CODES, DEVICES, EVENTS, SECRETS
+from tests.attacks.intruder import CODES, DEVICES, EVENTS, PASSKEYS, SECRETS
 from tests.attacks.rows import TABLES, Row, Shot, Tables
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ _TELLING = {
     CODES: ("expires_at", "is_used", "expires_at", "is_used", "code_hash"),
     DEVICES: ("last_used_at", "previous_token", "rotated_at", "trusted_until", "revoked_at", "browser") * 2,
     EVENTS: ("event_type", "seq", "event_details"),
+    PASSKEYS: ("sign_count", "revoked_at", "suspended_at", "public_key", "credential_id", "credential_key") * 2,
 }
+_FLAGS = ("is_", "backup_", "user_verified")
 _KINDS = (
     "totp_begun",
     "totp_confirmed",
@@ -69,7 +71,7 @@ class Adversary:
         name = move.table
         match move.kind:
             case "tables of before":
-                names = [one for place, one in enumerate(TABLES) if (move.column % 15 + 1) & (1 << place)]
+                names = [one for place, one in enumerate(TABLES) if (move.column % 31 + 1) & (1 << place)]
                 return self._put_back(user, move.pick, names)
             case "all of before":
                 return self._put_back(user, move.pick, TABLES)
@@ -146,7 +148,7 @@ class Adversary:
             return [None, *map(self._tables.moment, _MOMENTS), *before]
         if column == "event_type":
             return [*_KINDS, *before]
-        if column.startswith(("is_",)):
+        if column.startswith(_FLAGS):
             return [False, True]
         if column == "seq":
             return [None, *range(1, 12), 2**63 - 1, 0, -1]
@@ -155,7 +157,7 @@ class Adversary:
         return [None, *before]
 
     def _fitting(self, column: str, value: Any) -> Any:
-        return bool(value) if column.startswith("is_") and self._tables.dialect == "postgresql" else value
+        return bool(value) if column.startswith(_FLAGS) and self._tables.dialect == "postgresql" else value
 
     def _plant(self, user: int, move: Move) -> str:
         moment = self._tables.moment("2026-11-01 08:00:00.000000")
@@ -173,6 +175,19 @@ class Adversary:
                     trusted_until=until,
                     last_used_at=until,
                     usage_count=0,
+                    created_at=moment,
+                )
+            case "mfa_passkeys":
+                self._tables.add(
+                    PASSKEYS,
+                    user_id=user,
+                    name="planted",
+                    credential_key=f"v1:k1:00000000:{user}",
+                    credential_id="v1:k1:00000000:AAAA",
+                    public_key="v1:k1:00000000:AAAA",
+                    user_handle="AAAA",
+                    rp_id="example.com",
+                    algorithm=-7,
                     created_at=moment,
                 )
             case "user_mfa_secrets":

@@ -72,6 +72,15 @@ def digests_are_not_compared() -> AbstractContextManager[None]:
     return planted((digests, "compare", compare))
 
 
+def passkeys_are_not_compared() -> AbstractContextManager[None]:
+    """Whatever passkeys stand there are taken."""
+
+    def match(account: Account, _passkeys: Any) -> digests.Comparison:
+        return digests.Comparison(is_intact=True, is_reported=False, reported=account.passkeys_digest or "")
+
+    return planted((sealed, "match_passkeys", match))
+
+
 def altered_states_are_told_again_and_again() -> AbstractContextManager[None]:
     """Each look at an altered table makes one more alarm."""
     compare = digests.compare
@@ -146,6 +155,7 @@ FAULTS: dict[str, Fault] = {
         digests_are_lost,
         digests_are_made_anew,
         digests_are_not_compared,
+        passkeys_are_not_compared,
         altered_states_are_told_again_and_again,
         later_lines_are_not_looked_for,
         traces_are_not_looked_for,

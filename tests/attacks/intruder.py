@@ -11,11 +11,13 @@ import sqlalchemy as sa
 from tests.people import log_in
 from twofold import Reason, Rejected
 from twofold.metadata import NAMES
+from twofold.schema import passkeys_spec
 
 if TYPE_CHECKING:
     from twofold import MFA
 
 SECRETS, CODES, DEVICES, EVENTS = NAMES
+(PASSKEYS,) = passkeys_spec.NAMES
 
 Rows = dict[str, list[dict[str, Any]]]
 """The rows of some tables, by the name of the table."""

@@ -7,21 +7,23 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.attacks.adversary import PLANTED_CODE, PLANTED_SECRET, planted_token
-from tests.attacks.intruder import CODES, DEVICES, SECRETS
+from tests.attacks.intruder import CODES, DEVICES, PASSKEYS, SECRETS
 from tests.attacks.of_before import leave
 from tests.attacks.rows import moment
-from tests.attacks.truth import FIVE_MINUTES, NOBODY, Cookie, Truth
+from tests.attacks.truth import FIVE_MINUTES, NOBODY, Cookie, Key, Truth
 from tests.attacks.world import Answer, World
 from tests.people import FIREFOX, SAFARI
-from twofold import Challenge, Cleared, Verified
+from twofold import Challenge, Cleared, Verified, base64url
+from twofold.testing import VirtualPasskey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twofold import DeviceToken, Enrolled
+    from twofold import Ceremony, DeviceToken, Enrolled, Registered
     from twofold.totp.provisioning import Enrollment
 
 BOTH = (CODES, DEVICES)
+ALL = (*BOTH, PASSKEYS)
 BROWSERS = {"firefox": FIREFOX, "safari": SAFARI}
 
 
@@ -113,6 +115,29 @@ class Lives(World):
     def _proven(self, verified: Verified) -> None:
         self.held.proven[verified.token] = verified
 
+    def sign(self, user: int, challenge: str, name: str, counter: int | None = None) -> Answer:
+        """Answer a challenge by a passkey, with the counter that it has by now, or with this one."""
+        passkey = self.held.keys[name]
+        asked = {"challenge": base64url.written(challenge.encode()), "rpId": "example.com"}
+        assertion = passkey.sign(asked, **({} if counter is None else {"counter": counter}))
+        said = (passkey.counter or 0) if counter is None else counter
+        what = f"verify the passkey {name} with {said}"
+
+        def then(truth: Truth | None, given: Verified) -> Truth | None:
+            known = self.known(truth, "a passkey was accepted")
+            key = known.key(name)
+            if key is None or not known.opens_key(name, said):
+                self.hole("a passkey was accepted", what)
+            if not self._is_open(user, known, challenge):
+                self.hole("an ended challenge was accepted", what)
+            self._proven(given)
+            self.held.answers.append((challenge, assertion))
+            if key is None or truth is None:
+                return truth
+            return known.signed(replace(key, counter=said), assertion, given.token, challenge, self.clock.now)
+
+        return self.do(user, what, lambda: self.mfa.verify(challenge, assertion), then, opens=always)
+
     # What a proof allows.
 
     def _stands(self, user: int, truth: Truth | None, verified: Verified, what: str) -> Truth:
@@ -178,7 +203,57 @@ class Lives(World):
             self._stands(user, truth, verified, "disable")
             return NOBODY
 
-        return self.do(user, "disable", lambda: self.mfa.totp.disable(verified), then, opens=always, leaves=BOTH)
+        truth = self.truth(user)
+        # Beside passkeys the app ends alone; that everything ends is another operation then.
+        operation = self.mfa.disable if truth and truth.keys else self.mfa.totp.disable
+        return self.do(user, "disable", lambda: operation(verified), then, opens=always, leaves=ALL)
+
+    def register(self, user: int, verified: Verified) -> Answer:
+        """Register a passkey, from the beginning to its confirmation."""
+        passkey = VirtualPasskey("https://example.com")
+        name = passkey.credential_id.hex()[:8]
+        self.held.keys[name] = passkey
+
+        def began(truth: Truth | None, _: Ceremony) -> Truth | None:
+            self._stands(user, truth, verified, "begin a passkey")
+            return truth
+
+        begin = self.mfa.passkeys.begin
+        begun = self.do(
+            user, "begin a passkey", lambda: begin(user, account_name="ada@example.com", verified=verified), began
+        )
+        if not begun:
+            return begun
+        credential = passkey.register(begun.value)
+
+        def then(truth: Truth | None, given: Registered) -> Truth | None:
+            known = self.known(truth, "a passkey was registered")
+            self._proven(given.verified)
+            key = Key(name, given.passkey.id, 0)
+            # The challenge of a registration is none that a login could answer.
+            return known.registered(key, given.verified.token, self.clock.now, ("", credential))
+
+        what = f"confirm the passkey {name}"
+        return self.do(user, what, lambda: self.mfa.passkeys.confirm(user, credential), then, opens=always)
+
+    def revoke_keys(self, user: int, verified: Verified) -> Answer:
+        def then(truth: Truth | None, _: int) -> Truth | None:
+            return self._stands(user, truth, verified, "revoke the passkeys").without_keys()
+
+        revoke = self.mfa.passkeys.revoke_all
+        return self.do(user, "revoke the passkeys", lambda: revoke(verified), then, opens=always, leaves=(PASSKEYS,))
+
+    def revoke_key(self, user: int, verified: Verified, key: int) -> Answer:
+        def then(truth: Truth | None, given: bool) -> Truth | None:  # noqa: FBT001
+            known = self._stands(user, truth, verified, "revoke a passkey")
+            return known.without_keys(key) if given else truth
+
+        revoke = self.mfa.passkeys.revoke
+        return self.do(user, f"revoke passkey {key}", lambda: revoke(verified, key), then)
+
+    def rename_key(self, user: int, key: int, name: str) -> Answer:
+        rename = self.mfa.passkeys.rename
+        return self.do(user, f"rename passkey {key}", lambda: rename(user, key, name), lambda truth, _: truth)
 
     def regenerate(self, user: int, verified: Verified) -> Answer:
         def then(truth: Truth | None, given: tuple[str, ...]) -> Truth | None:
@@ -236,6 +311,7 @@ class Lives(World):
     def look_around(self, user: int) -> None:
         """Read what can be read."""
         self.do(user, "list", lambda: self.mfa.trusted_devices.list(user))
+        self.do(user, "list passkeys", lambda: self.mfa.passkeys.list(user))
         self.do(user, "remaining", lambda: self.mfa.backup_codes.remaining(user))
         self.do(user, "recent", lambda: self.mfa.events.recent(user))
         self.verify_log(user)
@@ -259,7 +335,7 @@ class Lives(World):
             lambda: operation(user, by="grace", reason="lost"),
             lambda truth, _: truth and NOBODY,
             opens=always,
-            leaves=BOTH,
+            leaves=ALL,
         )
 
     def repair(self, user: int) -> Answer:
@@ -311,10 +387,13 @@ class Lives(World):
         until = self._waits_until(user)
         if until is not None and until > self.clock.now and status.waiting_until is None:
             self.hole("a wait is told wrongly", "status")
-        if status.backup_codes_remaining > len(truth.codes):
-            self.hole("more codes are counted than there are", "status")
-        if status.trusted_devices > len(truth.cookies):
-            self.hole("more browsers are counted than there are", "status")
+        for what, told, most in (
+            ("codes", status.backup_codes_remaining, len(truth.codes)),
+            ("browsers", status.trusted_devices, len(truth.cookies)),
+            ("passkeys", status.passkeys, sum(not one.is_suspended for one in truth.keys)),
+        ):
+            if told > most:
+                self.hole(f"more {what} are counted than there are", "status")
         if was_clean and status.altered:
             self.hole("altered, it says, and nothing is", "status")
 

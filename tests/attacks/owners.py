@@ -12,6 +12,7 @@ from tests.attacks.truth import HALF_A_MINUTE, IDLE
 from twofold import Challenge, NotEnrolled, Verified
 
 if TYPE_CHECKING:
+    from tests.attacks.truth import Truth
     from tests.attacks.world import Answer
 
 # A guesser's budget lasts for a hundred; who has come near it is not promised anything.
@@ -52,6 +53,8 @@ class Owners(Lives):
         if not isinstance(asked.value, Challenge):
             return None
         is_sure = was_clean and truth is not None and truth.is_app_sure and self.refused[user] < _FEW
+        if how == "key":
+            return self._sign_in(user, asked.value.token, truth, is_sure=is_sure)
         if how == "app":
             code = self.app_code(truth.secret if truth else None)
         else:
@@ -60,6 +63,18 @@ class Owners(Lives):
             is_sure = is_sure and bool(good) and truth is not None and truth.are_codes_sure
         answer = self.must(user, self.verify(user, asked.value.token, code), f"verify by {how}", was_clean=is_sure)
         verified = answer.value
+        return verified if isinstance(verified, Verified) else None
+
+    def _sign_in(self, user: int, challenge: str, truth: Truth | None, *, is_sure: bool) -> Verified | None:
+        """Answer by the newest passkey, where there is one."""
+        good = [key for key in truth.keys if not key.is_suspended] if truth else []
+        if truth is None or not good:
+            return None
+        answer = self.sign(user, challenge, good[-1].name)
+        # Somebody may have counted on with a copy.
+        is_ahead = (self.held.keys[good[-1].name].counter or 0) > good[-1].counter
+        is_sure = is_sure and truth.are_keys_sure and is_ahead
+        verified = self.must(user, answer, "verify by a passkey", was_clean=is_sure).value
         return verified if isinstance(verified, Verified) else None
 
     def lose_an_answer(self, user: int, seconds: int) -> None:
@@ -82,6 +97,8 @@ class Owners(Lives):
             "trust": lambda: self.trust(user, verified, browser),
             "regenerate": lambda: self.regenerate(user, verified),
             "disable": lambda: self.disable(user, verified),
+            "register": lambda: self.register(user, verified),
+            "revoke keys": lambda: self.revoke_keys(user, verified),
             "begin": lambda: self.begin(user, verified),
             "replace": lambda: self.begin(user, verified),
             "proof": lambda: self.proof(user, verified),
@@ -109,10 +126,11 @@ class Owners(Lives):
     def mend(self, user: int) -> None:
         """End what was planted, by what an owner can do who still has the app."""
         verified = self.log_in(user)
-        if verified is None or not self.altered(user) <= {"mfa_backup_codes", "mfa_device_trusts"}:
+        if verified is None or not self.altered(user) <= {"mfa_backup_codes", "mfa_device_trusts", "mfa_passkeys"}:
             return
         self.must(user, self.regenerate(user, verified), "regenerate over altered rows", was_clean=True)
         self.must(user, self.revoke_all(user), "revoke all over altered rows", was_clean=True)
+        self.must(user, self.revoke_keys(user, verified), "revoke passkeys over altered rows", was_clean=True)
         # Where no browser was trusted there may be nothing to write; a new password is always told.
         self.must(user, self.password_changed(user), "a new password over altered rows", was_clean=True)
         if self.altered(user):
@@ -136,11 +154,13 @@ class Owners(Lives):
 
     def lead_a_life(self, user: int) -> None:
         """What every enrolled user can do."""
-        for what in ("proof", "trust"):
+        for what in ("proof", "trust", "register"):
             if not self.log_in_and(user, what):
                 self.hole(f"refused: a login that is to go on with {what}", what)
         cleared = self.come_back(user, -1)
         if cleared is None or not cleared or isinstance(cleared.value, Challenge):
             self.hole("refused: the browser that was trusted last", "come back")
+        if self.log_in(user, "key") is None:
+            self.hole("refused: a passkey", "log in")
         if self.log_in(user, "paper") is None:
             self.hole("refused: a code on paper", "log in")

@@ -1,4 +1,4 @@
-"""The rows of the four tables as they stand, read and written past the library."""
+"""The rows of our tables as they stand, read and written past the library."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from tests.attacks.intruder import CODES, DEVICES, EVENTS, SECRETS
+from tests.attacks.intruder import CODES, DEVICES, EVENTS, PASSKEYS, SECRETS
+from twofold.account import digests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,13 +17,14 @@ Row = tuple[Any, ...]
 Shot = dict[str, frozenset[Row]]
 """What stands of one user, by the name of the table."""
 
-TABLES = (SECRETS, CODES, DEVICES, EVENTS)
+TABLES = (SECRETS, CODES, DEVICES, EVENTS, PASSKEYS)
 NOTHING: Shot = dict.fromkeys(TABLES, frozenset())
 _UNIQUE = {
     SECRETS: ("user_id",),
     CODES: ("user_id", "code_hash"),
     DEVICES: ("trust_token",),
     EVENTS: ("user_id", "seq"),
+    PASSKEYS: ("credential_key",),
 }
 # What no row is sealed by, so that it may say anything.
 _FREE = {"id", "created_at", "updated_at"}
@@ -42,16 +44,18 @@ _DECIDES = {
         "last_used_at",
         "created_at",
     ),
+    PASSKEYS: ("user_id", *digests.PASSKEYS),
 }
 
 
 class Tables:
-    """The four tables as they stand, read and written past the library."""
+    """Our tables as they stand, read and written past the library; that of passkeys where there is one."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         self.dialect = engine.dialect.name
-        nothing = {name: self._connection.exec_driver_sql(f"SELECT * FROM {name} WHERE 1 = 0") for name in TABLES}
+        names = [name for name in TABLES if name != PASSKEYS or sa.inspect(engine).has_table(name)]
+        nothing = {name: self._connection.exec_driver_sql(f"SELECT * FROM {name} WHERE 1 = 0") for name in names}
         self.columns = {name: tuple(result.keys()) for name, result in nothing.items()}
 
     def close(self) -> None:
@@ -62,7 +66,7 @@ class Tables:
 
     def empty(self) -> None:
         """Take everything away, the users too."""
-        for name in (*reversed(TABLES), "users"):
+        for name in (*reversed([*self.columns]), "users"):
             self.run(f"DELETE FROM {name}")
 
     def add_user(self, number: int) -> int:
@@ -108,7 +112,8 @@ class Tables:
 
     def is_ours(self, name: str, row: Row) -> bool:
         """Whether Twofold wrote the row, and not an application of before."""
-        column = {SECRETS: "state_mac", CODES: "code_hash", DEVICES: "device_fingerprint", EVENTS: "mac"}[name]
+        columns = {SECRETS: "state_mac", CODES: "code_hash", DEVICES: "device_fingerprint", EVENTS: "mac"}
+        column = columns.get(name, "credential_key")
         value = self.get(name, row, column)
         return value is not None and str(value).startswith("v1:")
 
@@ -121,7 +126,7 @@ class Tables:
             self.run(f"DELETE FROM {name} WHERE {' AND '.join(f'{column} = :{column}' for column in unique)}", **unique)
         self._insert(name, values)
 
-    def add(self, name: str, **values: Any) -> None:
+    def add(self, name: str, /, **values: Any) -> None:
         """Put a new row in, where nothing is in its way."""
         unique = {column: values.get(column) for column in _UNIQUE[name]}
         if None not in unique.values():

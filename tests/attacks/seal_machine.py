@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.attacks.adversary import Move
-from tests.attacks.intruder import CODES, DEVICES
+from tests.attacks.intruder import CODES, DEVICES, PASSKEYS
 from tests.attacks.rows import TABLES
 from twofold import Challenge
 
@@ -32,16 +32,16 @@ moves = st.builds(
         + ["copy from the other"] * 2
         + ["all of before", "remove a row", "remove all", "cut the end", "cut the beginning"]
     ),
-    st.sampled_from([*TABLES, CODES, DEVICES]),
+    st.sampled_from([*TABLES, CODES, DEVICES, PASSKEYS]),
     picks,
     picks,
     picks,
 )
-# One thing that is done to codes or devices, before everything is tried that they might open for.
+# One thing that is done to codes, devices or passkeys, before everything is tried that they might open for.
 break_ins = st.builds(
     Move,
     st.sampled_from(["edit all", "edit all", "edit", "a row of before", "tables of before", "copy from the other"]),
-    st.sampled_from([CODES, DEVICES]),
+    st.sampled_from([CODES, DEVICES, PASSKEYS]),
     picks,
     picks,
     picks,
@@ -79,6 +79,7 @@ class Machine(RuleBasedStateMachine):
             if life == "enrolled":
                 self.world.set_up(user)
                 self.world.log_in_and(user, "trust")
+                self.world.log_in_and(user, "register")
                 self.world.come_back(user)
                 self.world.log_in(user, "paper")
             elif life in {"adopted", "older"}:
@@ -107,7 +108,7 @@ class Machine(RuleBasedStateMachine):
         if (truth := self.world.truth(user)) and truth.secret is None:
             self.world.set_up(user)
 
-    @rule(who=users, how=st.sampled_from(["app", "paper", "paper"]))
+    @rule(who=users, how=st.sampled_from(["app", "paper", "paper", "key", "key"]))
     def log_in(self, who: int, how: str) -> None:
         self.world.log_in(self._user(who), how)
 
@@ -116,7 +117,9 @@ class Machine(RuleBasedStateMachine):
         self.world.lose_an_answer(self._user(who), seconds)
 
     @rule(
-        who=users, what=st.sampled_from(["trust", "trust", "regenerate", "begin", "replace", "proof"]), browser=browsers
+        who=users,
+        what=st.sampled_from(["trust", "trust", "regenerate", "begin", "replace", "proof", "register", "register"]),
+        browser=browsers,
     )
     def log_in_and(self, who: int, what: str, browser: str) -> None:
         self.world.log_in_and(self._user(who), what, browser)
@@ -148,6 +151,17 @@ class Machine(RuleBasedStateMachine):
         user = self._user(who)
         if known := sorted(row[0] for row in self.world.saved(user)[DEVICES]):
             self.world.rename(user, known[-1 - pick % len(known)], name)
+
+    @rule(who=users, pick=picks)
+    def manage_passkeys(self, who: int, pick: int) -> None:
+        user = self._user(who)
+        known = sorted(row[0] for row in self.world.saved(user)[PASSKEYS])
+        if pick % 3 == 0:
+            self.world.log_in_and(user, "revoke keys")
+        elif known and pick % 3 == 1:
+            self.world.rename_key(user, known[-1 - pick % len(known)], "Ada's key")
+        elif known and (verified := self.world.log_in(user)) is not None:
+            self.world.revoke_key(user, verified, known[-1 - pick % len(known)])
 
     @rule(who=users, number=st.integers(1, 4))
     def mistype(self, who: int, number: int) -> None:
@@ -228,10 +242,12 @@ class Machine(RuleBasedStateMachine):
     def _try(self, victim: int, pick: int, table: str | None = None, most: int = 3) -> None:
         """Try a few of the things that must open nothing: codes, cookies, proofs, challenges, set-ups."""
         truth = self.world.truth(victim)
-        if table != CODES:
+        if table in {None, DEVICES}:
             self._try_cookies(victim, truth, pick, most)
-        if table != DEVICES:
+        if table in {None, CODES}:
             self._try_codes(victim, truth, pick, most)
+        if table in {None, PASSKEYS}:
+            self._try_passkeys(victim, truth, pick, most)
         if table is None:
             self._try_answers(victim, pick)
             self._try_proofs(victim, truth, pick)
@@ -263,6 +279,20 @@ class Machine(RuleBasedStateMachine):
         ended = [token for token in asked if not truth or token not in truth.asked]
         for token in some(ended, pick, 1):
             world.verify(victim, token, world.app_code(truth.secret if truth else None))
+
+    def _try_passkeys(self, victim: int, truth: Truth | None, pick: int, most: int) -> None:
+        """Try every key that is not in force here, or was: with all that its holder knows, and with an old counter."""
+        held = self.world.held
+        dead = [name for name in held.keys if not truth or not (key := truth.key(name)) or key.is_suspended]
+        for name in some(dead[::-1], pick % 4, most):
+            answer = self.world.challenge(victim)
+            if isinstance(answer.value, Challenge):
+                self.world.sign(victim, answer.value.token, name)
+        copied = [key for key in truth.keys if key.counter > 1] if truth and (most > 3 or pick % 4 == 0) else []
+        for key in some(copied, pick, 1):
+            answer = self.world.challenge(victim)
+            if isinstance(answer.value, Challenge):
+                self.world.sign(victim, answer.value.token, key.name, key.counter - 1)
 
     def _try_answers(self, victim: int, pick: int) -> None:
         """Try what was answered once, as it was and with another code or challenge: only the last one is known."""

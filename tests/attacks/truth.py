@@ -48,6 +48,16 @@ class Cookie:
 
 
 @dataclass(frozen=True)
+class Key:
+    """A passkey by the name of its credential, its row, and the counter of its last answer."""
+
+    name: str
+    id: int
+    counter: int
+    is_suspended: bool = False
+
+
+@dataclass(frozen=True)
 class Truth:
     """What is in force. A proof or a challenge is named by its token."""
 
@@ -57,6 +67,7 @@ class Truth:
     pending_at: datetime | None = None
     codes: Codes = field(default_factory=dict[str, datetime | None])
     cookies: tuple[Cookie, ...] = ()
+    keys: tuple[Key, ...] = ()
     asked: tuple[str, ...] = ()
     proven: frozenset[str] = frozenset()
     # The challenge that was answered last, with which code, and when.
@@ -65,6 +76,7 @@ class Truth:
     are_cookies_sure: bool = True
     are_codes_sure: bool = True
     is_app_sure: bool = True
+    are_keys_sure: bool = True
 
     def step_of(self, secret: str | None, code: str, now: datetime) -> int | None:
         """The newest step around now of which this is the code."""
@@ -84,6 +96,15 @@ class Truth:
         expires_at = self.codes.get(plain)
         return plain in self.codes and (expires_at is None or expires_at > now)
 
+    def key(self, name: str) -> Key | None:
+        """The passkey of this name that is not revoked."""
+        return next((one for one in self.keys if one.name == name), None)
+
+    def opens_key(self, name: str, counter: int) -> bool:
+        """Whether this passkey is in force, and its counter has risen."""
+        key = self.key(name)
+        return key is not None and not key.is_suspended and (counter > key.counter or counter == key.counter == 0)
+
     def opens_set_up(self, code: str, now: datetime) -> bool:
         """Whether a set-up waits for this code."""
         is_waiting = self.pending_at is not None and now - self.pending_at <= TEN_MINUTES
@@ -99,19 +120,43 @@ class Truth:
     def set_up(self, code: str, codes: tuple[str, ...], proof: str, now: datetime) -> Truth:
         """A new app and new codes; nothing of before goes on."""
         step = self.step_of(self.pending, code, now)
-        return Truth(self.pending, -1 if step is None else step, codes=papers(codes), proven=frozenset({proof}))
+        after = Truth(self.pending, -1 if step is None else step, codes=papers(codes), proven=frozenset({proof}))
+        return replace(after, keys=self.keys, are_keys_sure=self.are_keys_sure)
 
     def accepted(self, code: str, proof: str, challenge: str | None, now: datetime, *, is_paper: bool) -> Truth:
         """A code was spent, and the challenge with all that were issued before it."""
-        asked = self.asked
-        if challenge in asked:
-            asked = asked[asked.index(challenge or "") + 1 :]
-        answered = None if challenge is None else (challenge, read(code), now)
-        after = replace(self, asked=asked, proven=self.proven | {proof}, answered=answered)
+        after = self._answered(code, proof, challenge, now)
         if is_paper:
             return replace(after, codes={one: until for one, until in self.codes.items() if one != read(code)})
         step = self.step_of(self.secret, code, now)
         return replace(after, step=self.step if step is None else step)
+
+    def signed(self, key: Key, answer: str, proof: str, challenge: str, now: datetime) -> Truth:
+        """A passkey has answered, with this counter; the challenge is spent with all that were issued before it."""
+        keys = tuple(key if one.name == key.name else one for one in self.keys)
+        return replace(self._answered(answer, proof, challenge, now), keys=keys)
+
+    def _answered(self, code: str, proof: str, challenge: str | None, now: datetime) -> Truth:
+        asked = self.asked
+        if challenge in asked:
+            asked = asked[asked.index(challenge or "") + 1 :]
+        answered = None if challenge is None else (challenge, read(code), now)
+        return replace(self, asked=asked, proven=self.proven | {proof}, answered=answered)
+
+    def registered(self, key: Key, proof: str, now: datetime, answer: tuple[str, str]) -> Truth:
+        """A passkey beside the others; what waits for an answer ends with what asked for it."""
+        challenge, credential = answer
+        answered = (challenge, read(credential), now)
+        return replace(self, keys=(*self.keys, key), asked=(), proven=self.proven | {proof}, answered=answered)
+
+    def suspended(self, *ids: int) -> Truth:
+        return replace(self, keys=tuple(replace(one, is_suspended=True) if one.id in ids else one for one in self.keys))
+
+    def without_keys(self, *ids: int) -> Truth:
+        """Without these passkeys, or without any."""
+        if not ids:
+            return replace(self, keys=(), are_keys_sure=True)
+        return replace(self, keys=tuple(one for one in self.keys if one.id not in ids))
 
     def is_known_again(self, challenge: str | None, code: str, now: datetime) -> bool:
         """Whether this was the last answer, a moment ago. None stands for a challenge whose number came again."""

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from tests.attacks.intruder import CODES, DEVICES, EVENTS, SECRETS
+from tests.attacks.intruder import CODES, DEVICES, EVENTS, PASSKEYS, SECRETS
 from tests.attacks.rows import NOTHING, TABLES, Row, Shot, Tables
 from tests.attacks.truth import NOBODY, Truth
 
@@ -105,7 +105,7 @@ class Versions:
             return False
         base, rows = write.base, dict(write.now)
         if base is not None and not write.ends:
-            kept = (name for name in (CODES, DEVICES, EVENTS) if name not in write.leaves)
+            kept = (name for name in (CODES, DEVICES, EVENTS, PASSKEYS) if name not in write.leaves)
             rows |= {name: _less_by_id(base.rows[name], write.gone(name)) | write.fresh(name) for name in kept}
         self._bare(rows, write.what)
         truth = self._less(write, truth)
@@ -143,6 +143,12 @@ class Versions:
             truth = truth.revoked(*ended - {row[0] for row in write.fresh(DEVICES) if is_live(DEVICES, row)})
         if CODES in altered and write.has_touched(CODES) and CODES not in write.leaves:
             truth = replace(truth, are_codes_sure=False)
+        if PASSKEYS in altered and write.has_touched(PASSKEYS) and PASSKEYS not in write.leaves:
+            truth = replace(truth, are_keys_sure=False)
+        elif PASSKEYS not in altered:
+            is_suspended = self._tables.columns[PASSKEYS].index("suspended_at")
+            suspended = [row[0] for row in write.fresh(PASSKEYS) if row[is_suspended] is not None]
+            truth = truth.suspended(*suspended)
         return truth
 
     def _has_later_lines(self, shot: Shot) -> bool:
@@ -152,7 +158,7 @@ class Versions:
 
     def _bare(self, rows: Shot, what: str) -> None:
         """Nothing that opens a door stands bare beside a sealed row."""
-        for name in (CODES, DEVICES):
+        for name in (CODES, DEVICES, PASSKEYS):
             if any(self._tables.is_live(name, row) and not self._tables.is_ours(name, row) for row in rows[name]):
                 self._hole(f"bare rows in {name} beside a sealed one", what)
 

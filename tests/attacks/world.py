@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.attacks.rows import Row, Shot, Tables
     from tests.people import Clock
     from twofold import Verified
+    from twofold.testing import VirtualPasskey
 
     Then = Callable[[Truth | None, Any], Truth | None]
 
@@ -57,6 +58,7 @@ class Held:
     typed: list[str] = field(default_factory=list[str])
     answers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     cookies: dict[str, str] = field(default_factory=dict[str, str])
+    keys: dict[str, VirtualPasskey] = field(default_factory=dict[str, "VirtualPasskey"])
     asked: dict[str, tuple[int, datetime]] = field(default_factory=dict[str, tuple[int, datetime]])
     proven: dict[str, Verified] = field(default_factory=dict[str, "Verified"])
 

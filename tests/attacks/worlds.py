@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from tests.attacks.owners import Owners
+from tests.attacks.passkey_acts import ORIGIN
 from tests.attacks.rows import Tables
+from tests.databases import add_passkeys
 from tests.people import Blocked, Clock, plain_settings
 from twofold import MFA, AsyncMFA
 from twofold.database import create_async_engine
@@ -30,6 +32,7 @@ class Worlds:
 
     def __init__(self, database: Database, face: str) -> None:
         self._database, self._face = database, face
+        add_passkeys(database)
         self._runner = asyncio.Runner()
         self._engines: list[Any] = []
         self._clock = Clock()
@@ -56,7 +59,7 @@ class Worlds:
         which = (legacy_rows, is_rotated)
         if which not in self._faces:
             keys = f"{_SECOND},{_FIRST}" if is_rotated else _FIRST
-            made = plain_settings(keys=keys, legacy_rows=legacy_rows, backup_code_count=2)
+            made = plain_settings(keys=keys, legacy_rows=legacy_rows, backup_code_count=2, public_url=ORIGIN)
             self._faces[which] = self._made(made)
         return self._faces[which]
 

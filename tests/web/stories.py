@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import httpx2
 import sqlalchemy as sa
 
-from tests.attacks.rows import TABLES, Tables
+from tests.attacks.rows import Tables
 from tests.databases import ROOT
 from tests.people import FIREFOX, SAFARI
 from tests.visitors import PASSWORD, Ada, Browser
@@ -244,9 +244,9 @@ def failover(scene: Scene) -> None:
     tables = Tables(scene.engine)
     before = tables.read([scene.user_id])[scene.user_id]
     scene.comes(scene.owner)
-    for name in reversed(TABLES):
+    for name in reversed([*tables.columns]):
         tables.take(name, scene.user_id)
-    for name in TABLES:
+    for name in tables.columns:
         for row in sorted(before[name], key=lambda row: int(row[0])):
             tables.put(name, row)
     tables.close()
