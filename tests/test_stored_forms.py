@@ -16,20 +16,25 @@ import pytest
 
 from twofold.account import chain, digests
 from twofold.account.row import Account
+from twofold.account.statements import HeldPasskey
 from twofold.backup_codes import codec
 from twofold.checkpoints import checkpoint
 from twofold.checkpoints.checkpoint import Checkpoint, Head, Heads
 from twofold.checkpoints.signing import PrivateKey, PublicKey
-from twofold.errors import ConfigurationError
+from twofold.errors import ConfigurationError, Tampered
 from twofold.keyring import Keyring, canonical
 from twofold.kinds import Kind
+from twofold.passkeys import held
 from twofold.tokens import (
+    CeremonyToken,
     ChallengeToken,
     ProofToken,
     Tombstone,
+    read_ceremony,
     read_challenge,
     read_proof,
     read_tombstone,
+    write_ceremony,
     write_challenge,
     write_proof,
     write_tombstone,
@@ -251,6 +256,59 @@ def test_a_challenge_is_signed_in_this_form() -> None:
         assert read_challenge(RING, text) == token
         assert read_proof(RING, text) is None
         assert read_tombstone(RING, text) is None
+
+
+def test_what_a_passkey_signs_is_signed_in_this_form() -> None:
+    first = (
+        "v1~k1~7294c2e4~c3RlcF91cCwzLDE3OTUzNDg4MDUxMjM0NTYsMTc5NTM0ODgwNTEyMzQ1NiwsLGk3~4f826bc30d"
+        "e162880c75d22693d5f50f560ef6a8004b3938fed1dd967fa1491d"
+    )
+    again = (
+        "v1~k1~7294c2e4~cmVnaXN0ZXIsMywxNzk1MzQ4ODA1MTIzNDU2LCxhR0Z1Wkd4bCwwMTIzNDU2Nzg5YWJjZGVmLHN"
+        "hLGJ-Yw~df807c12d1b9c32af9ca58a4292e6d61ce8d1be2190d539811dac86f242b490b"
+    )
+    step_up = CeremonyToken(7, "step_up", 3, AT, AT)
+    register = CeremonyToken("a,b~c", "register", 3, AT, None, "aGFuZGxl", "0123456789abcdef")
+    for token, text in ((step_up, first), (register, again)):
+        assert write_ceremony(RING, token) == text
+        assert read_ceremony(RING, text) == token
+        assert read_challenge(RING, text) is read_proof(RING, text) is read_tombstone(RING, text) is None
+    challenge = write_challenge(RING, ChallengeToken(7, 3, AT, None))
+    assert read_ceremony(RING, challenge) is None
+
+
+def test_a_passkey_is_found_and_opened_in_this_form() -> None:
+    id_, key = bytes(range(16)), b"a key in COSE"
+    found = "v1:k1:7294c2e4:fd0466909a8dd1da7d5ceab0a7754d2d9b9317b0284f7f5bcef91c73633f80c3"
+    assert held.keys(RING, "example.com", id_) == (found,)
+    assert held.keys(RING, "example.org", id_) != (found,)
+    account = Account(7)
+    kept = held.Sealed(
+        "",
+        "v1:k1:7294c2e4:-kjM69y2n-VO81j5e7UrosxTd56DEsLSX0aDANNRwAFcmoXVfVjbn-CFRzk",
+        "v1:k1:7294c2e4:oWOZPpyppoGzTpchiVFhZRH2ibH8nEaQnYB25iSPLsAZrsZerbs7SgA",
+    )
+    passkey = HeldPasskey(1, *kept, "aGFuZGxl", "example.com", -7, 0, False, False, False, None, "A key", None)  # noqa: FBT003
+    work: Any = SimpleNamespace(keyring=RING)
+    assert held.credential_id(work, account, passkey) == id_
+    assert held.public_key(work, account, passkey, id_) == key
+    for wrong in (account._replace(user_id=8), account._replace(user_id="7")):
+        with pytest.raises(Tampered):
+            held.credential_id(work, wrong, passkey)
+    with pytest.raises(Tampered):
+        held.public_key(work, account, passkey, id_[::-1])
+
+
+def test_passkeys_are_sealed_by_this_digest() -> None:
+    names = ("v1:k1:00000000:00", "v1:k1:00000000:AA", "v1:k1:00000000:AB", "aGFuZGxl", "example.com")
+    flags = (True, False, True)
+    row = HeldPasskey(1, *names, -7, 4, *flags, AT, "A key", "usb")
+    assert digests.digest([row.digested]) == "4281849fe48da42b521df56a761f0086913b96b116011794e689c0bbee8e642c"
+    # The name that its owner gives it, and how it is reached, decide nothing.
+    assert (
+        digests.digest([row._replace(name="Another", transports=None).digested])
+        == "4281849fe48da42b521df56a761f0086913b96b116011794e689c0bbee8e642c"
+    )
 
 
 def test_a_proof_is_signed_in_this_form() -> None:

@@ -26,6 +26,7 @@ _COUNTED = {
     "states": ("user's row", "users' rows"),
     "backup_codes": ("unused backup code", "unused backup codes"),
     "devices": ("trusted device", "trusted devices"),
+    "passkeys": ("value of a passkey", "values of passkeys"),
 }
 # What adopted tables brought along was written under no key at all.
 _NO_KEY = "legacy"

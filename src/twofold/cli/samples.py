@@ -50,7 +50,7 @@ class Refused(NamedTuple):
 
 
 def rows(work: Attempt) -> Sample:
-    """Prove users' rows, and by their digests the backup codes and devices of these users."""
+    """Prove users' rows, and by their digests the backup codes, devices and passkeys of these users."""
     secrets = work.schema.tables.secrets
     is_ours = ~work.schema.is_of_before | work.schema.traces_of(secrets.c.user_id)
     users = _sampled(work, secrets.c.id, secrets.c.user_id, is_ours)
@@ -67,7 +67,7 @@ def events(work: Attempt) -> Sample:
 def orphans(work: Attempt) -> dict[str, int]:
     """How many users have rows in each table and are no users any more. Tables without such rows are left out."""
     users_id, found = work.schema.users_id, dict[str, int]()
-    for table in work.schema.tables:
+    for table in (work.schema.tables.secrets, *work.schema.others):
         is_gone = ~sa.exists().where(users_id == table.c.user_id)
         query = sa.select(sa.func.count(table.c.user_id.distinct())).where(is_gone)
         if number := int(work.connection.execute(query).scalar_one()):
@@ -76,12 +76,14 @@ def orphans(work: Attempt) -> dict[str, int]:
 
 
 def ahead(work: Attempt) -> int:
-    """How many users' rows and devices hold a moment that is still to come, which a clock wrote that stood ahead."""
+    """How many rows of users, devices and passkeys hold a moment that is still to come: a clock stood ahead."""
     secrets, _, devices, _ = work.schema.tables
     written = {
         secrets: ("updated_at", "pending_at", "last_used_at", "last_failed_at", "failure_level_at", "lines_day"),
         devices: ("created_at", "rotated_at", "last_used_at"),
     }
+    if work.schema.passkeys is not None:
+        written[work.schema.passkeys] = ("created_at", "last_used_at", "suspended_at")
     number = 0
     for table, columns in written.items():
         is_ahead = sa.or_(*(table.c[name] > work.now + CLOCKS_APART for name in columns))
@@ -156,6 +158,7 @@ def _has_its_rows(work: Attempt, account: Account) -> bool:
     return (
         sealed.match_codes(account, sealed.codes(work, account)).is_intact
         and sealed.match_devices(account, sealed.devices(work, account)).is_intact
+        and sealed.match_passkeys(account, sealed.passkeys(work, account)).is_intact
     )
 
 

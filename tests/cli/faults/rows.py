@@ -6,10 +6,13 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from tests.attacks.passkey_acts import ORIGIN, registered
 from tests.cli.faults.fault import FILE, Faults, Sick
-from tests.people import FIREFOX, log_in
+from tests.people import FIREFOX, log_in, plain_settings
+from twofold import MFA
 from twofold.budget import FAILURE
 from twofold.keyring import generate_key
+from twofold.testing import VirtualPasskey
 
 FAULTS = Faults()
 
@@ -29,7 +32,7 @@ def _(sick: Sick) -> None:
     "backup codes that were changed by hand",
     "sampled rows",
     "wrong",
-    "with their codes and devices: user {user}.",
+    "with their codes, devices and passkeys: user {user}.",
     "twofold users status {user}",
 )
 def _(sick: Sick) -> None:
@@ -40,7 +43,7 @@ def _(sick: Sick) -> None:
     "trusted devices that were changed by hand",
     "sampled rows",
     "wrong",
-    "with their codes and devices: user {user}.",
+    "with their codes, devices and passkeys: user {user}.",
     "twofold users status {user}",
 )
 def _(sick: Sick) -> None:
@@ -49,6 +52,22 @@ def _(sick: Sick) -> None:
     sick.mfa.trusted_devices.trust(verified, request=FIREFOX)
     sick.clock.now = datetime.now(UTC)
     sick.sql("UPDATE mfa_device_trusts SET browser = 'Chrome'")
+
+
+@FAULTS.add(
+    "passkeys that were changed by hand",
+    "sampled rows",
+    "wrong",
+    "with their codes, devices and passkeys: user {user}.",
+    "twofold users status {user}",
+)
+def _(sick: Sick) -> None:
+    assert sick.shell("db", "upgrade", "--passkeys").code == 0
+    settings = plain_settings(keys=sick.shell.environment["keys"], public_url=ORIGIN)
+    mfa = MFA(sick.database.engine(), settings, clock=sick.clock)
+    registered(mfa, sick.ada, VirtualPasskey(ORIGIN), sick.enrolled.verified)
+    sick.clock.now = datetime.now(UTC)
+    sick.sql("UPDATE mfa_passkeys SET sign_count = 4711")
 
 
 @FAULTS.add(

@@ -18,15 +18,16 @@ _NAMED = 5
 
 
 def rows(terminal: Terminal) -> Iterator[Check]:
-    """Of a sample, each row is as Twofold wrote it, and names the codes and devices that are there."""
+    """Of a sample, each row is as Twofold wrote it, and names the codes, devices and passkeys that are there."""
     found = terminal.mfa.sample_rows()
     about = "sampled rows"
     if not found.altered:
         yield _intact(about, found, "row")
     else:
+        them = "it" if len(found.altered) == 1 else "them"
         message = (
-            f"Of {counted(found.proven, 'sampled row')}, {_are(found)} not as Twofold wrote "
-            f"{'it' if len(found.altered) == 1 else 'them'}, with their codes and devices: {_named(found, 'user')}."
+            f"Of {counted(found.proven, 'sampled row')}, {_are(found)} not as Twofold wrote {them}, with their codes, "
+            f"devices and passkeys: {_named(found, 'user')}."
         )
         yield Check(about, "wrong", message, f"twofold users status {found.altered[0]}")
 
