@@ -44,7 +44,12 @@ class Response(NamedTuple):
     credential: dict[str, Any]
     credential_id: bytes
     client_data: dict[str, Any]
-    asked: str
+    challenge: bytes
+
+    @property
+    def asked(self) -> str:
+        """The challenge as the text of a token. Of what is none of ours, a text that is no token either."""
+        return self.challenge.decode("ascii", "replace")
 
 
 class Made(NamedTuple):
@@ -81,12 +86,12 @@ def read(text: object) -> Response:
         credential = json.loads(text)
         credential_id = _bytes(credential["rawId"])
         client_data = json.loads(_bytes(credential["response"]["clientDataJSON"]))
-        asked = _bytes(client_data["challenge"]).decode("ascii")
+        challenge = _bytes(client_data["challenge"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Refused("it is no credential") from None
     if not 0 < len(credential_id) <= _LONGEST_ID:
         raise Refused("its id is none")
-    return Response(credential, credential_id, client_data, asked)
+    return Response(credential, credential_id, client_data, challenge)
 
 
 def _bytes(said: object) -> bytes:
@@ -107,7 +112,7 @@ def made(response: Response, party: RelyingParty) -> Made:
     try:
         found = webauthn.verify_registration_response(
             credential=response.credential,
-            expected_challenge=response.asked.encode(),
+            expected_challenge=response.challenge,
             expected_rp_id=party.id,
             expected_origin=list(party.origins),
             require_user_verification=party.user_verification == "required",
@@ -147,7 +152,7 @@ def signed(response: Response, party: RelyingParty, public_key: bytes, handle: s
     try:
         found = webauthn.verify_authentication_response(
             credential=response.credential,
-            expected_challenge=response.asked.encode(),
+            expected_challenge=response.challenge,
             expected_rp_id=party.id,
             expected_origin=list(party.origins),
             credential_public_key=public_key,
