@@ -10,6 +10,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from twofold.database import enforce_foreign_keys
 from twofold.schema import commands
+from twofold.schema.history import PASSKEYS
 from twofold.testing.setting import settings
 
 if TYPE_CHECKING:
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 _ONE: dict[str, Any] = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
 
 
-def engine(*hosts: sa.MetaData, users: str = "users.id") -> sa.Engine:
+def engine(*hosts: sa.MetaData, users: str = "users.id", passkeys: bool = False) -> sa.Engine:
     """Make SQLite in memory with the host's tables and Twofold's. `users` is TWOFOLD_USERS.
+
+    With `passkeys` there is the table of passkeys as well.
 
     Without tables of a host's, `users` is the one that Twofold makes: `id`, `subject`, `created_at`. All threads share
     one connection, so a test commits what it writes before it asks Twofold. What tells databases apart, locks and races
@@ -28,21 +31,23 @@ def engine(*hosts: sa.MetaData, users: str = "users.id") -> sa.Engine:
     """
     made = sa.create_engine("sqlite://", **_ONE)
     enforce_foreign_keys(made)
-    _fill(made, hosts, users)
+    _fill(made, hosts, users, passkeys=passkeys)
     return made
 
 
-async def async_engine(*hosts: sa.MetaData, users: str = "users.id") -> AsyncEngine:
+async def async_engine(*hosts: sa.MetaData, users: str = "users.id", passkeys: bool = False) -> AsyncEngine:
     """Make the same for `AsyncMFA`, with aiosqlite: `pip install 'twofold[async]'`."""
     from sqlalchemy.ext.asyncio import create_async_engine
 
     made = create_async_engine("sqlite+aiosqlite://", **_ONE)
     enforce_foreign_keys(made)
-    await greenlet_spawn(_fill, made.sync_engine, hosts, users)
+    await greenlet_spawn(_fill, made.sync_engine, hosts, users, passkeys=passkeys)
     return made
 
 
-def _fill(made: sa.Engine, hosts: tuple[sa.MetaData, ...], users: str) -> None:
+def _fill(made: sa.Engine, hosts: tuple[sa.MetaData, ...], users: str, *, passkeys: bool) -> None:
     for metadata in hosts:
         metadata.create_all(made)
     commands.upgrade(made, settings(users=users))
+    if passkeys:
+        commands.upgrade(made, settings(users=users), history=PASSKEYS)
