@@ -214,9 +214,49 @@ def _(sick: Sick) -> None:
     "twofold users repair ID; where the four tables were made anew: twofold db downgrade --passkeys",
 )
 def _(sick: Sick) -> None:
+    now = datetime(2026, 1, 1)  # noqa: DTZ001 -- Every database takes it without a zone.
+    sick.sql("INSERT INTO users (id, subject, created_at) VALUES (:id, 'bob@example.com', :now)", id=99, now=now)
+    _plant(sick, 99)
+
+
+@FAULTS.add(
+    "passkeys of a domain that is not set any more",
+    "passkeys",
+    "note",
+    "1 user with passkeys of example.com: no login asks for one, since no domain is set.",
+    "TWOFOLD_RP_ID=example.com with its TWOFOLD_ORIGINS brings them back; else their owners make new ones.",
+)
+def _(sick: Sick) -> None:
+    _plant(sick, sick.ada)
+
+
+@FAULTS.add(
+    "passkeys of another domain",
+    "passkeys",
+    "note",
+    "1 user with passkeys of example.com: logins ask for those of example.org alone.",
+    "TWOFOLD_RP_ID=example.com with its TWOFOLD_ORIGINS brings them back; else their owners make new ones.",
+)
+def _(sick: Sick) -> None:
+    _plant(sick, sick.ada)
+    sick.set(public_url="https://example.org")
+
+
+@FAULTS.add(
+    "a domain for passkeys, and no table of them",
+    "passkeys",
+    "note",
+    "TWOFOLD_RP_ID is set and the table of passkeys is not there: none are offered.",
+    "twofold db upgrade --passkeys",
+)
+def _(sick: Sick) -> None:
+    sick.set(rp_id="example.com", origins="https://example.com")
+
+
+def _plant(sick: Sick, user_id: int) -> None:
+    """Put a row into the table of passkeys, of the domain example.com."""
     assert sick.shell("db", "upgrade", "--passkeys").code == 0
     columns = "user_id, name, credential_key, credential_id, public_key, user_handle, rp_id, algorithm, created_at"
     values = ":id, 'blue key', 'v1:k1:check:00', 'sealed', 'sealed', 'handle', 'example.com', -7, :now"
     now = datetime(2026, 1, 1)  # noqa: DTZ001 -- Every database takes it without a zone.
-    sick.sql("INSERT INTO users (id, subject, created_at) VALUES (:id, 'bob@example.com', :now)", id=99, now=now)
-    sick.sql(f"INSERT INTO mfa_passkeys ({columns}) VALUES ({values})", id=99, now=now)
+    sick.sql(f"INSERT INTO mfa_passkeys ({columns}) VALUES ({values})", id=user_id, now=now)
