@@ -552,7 +552,7 @@ def test_a_registration_needs_a_proof_of_a_moment_ago_and_its_own_session(
         mfa.passkeys.confirm(ada, credential, session="a session of ada")
 
 
-@pytest.mark.requirement("R69", "R123")
+@pytest.mark.requirement("R69", "R115", "R123")
 @pytest.mark.attack("A19")
 def test_whoever_has_a_passkey_alone_is_asked_at_every_login(
     mfa: MFA, ada: int, passkey: VirtualPasskey, clock: Clock
