@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from itertools import compress
-from operator import is_not
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from twofold.keyring import encoded, joined
@@ -70,16 +68,15 @@ class Account(NamedTuple):
         return tuple.__new__(Account, values)
 
     def parts(self, known: tuple[Account, list[str]] | None = None) -> list[str]:
-        """Every column as its MAC covers it. What is the same value as in a known state is not encoded again."""
+        """Every column as its MAC covers it. What no login changes is not encoded again where a state is known."""
         if known is None:
             return encoded(self)
-        if known[0] is self:
-            return known[1]
-        seen, parts = known[0], known[1].copy()
-        is_changed = list(map(is_not, self, seen))
-        for place, text in zip(compress(_EVERY, is_changed), encoded(compress(self, is_changed)), strict=True):
-            parts[place] = text
-        return parts
+        seen, parts = known
+        if seen is self:
+            return parts
+        if self[:_FIRST] != seen[:_FIRST] or self[_END:] != seen[_END:]:
+            return encoded(self)
+        return [*parts[:_FIRST], *encoded(self[_FIRST:_END]), *parts[_END:]]
 
     def message(self, known: tuple[Account, list[str]] | None = None) -> bytes:
         """What the state MAC covers: the whole state, in the order of the columns."""
@@ -88,7 +85,6 @@ class Account(NamedTuple):
 
 (_FORMAT,) = encoded(["state 1"])
 
-_EVERY: Final = range(len(Account._fields))
 _PLACES: Final = {name: place for place, name in enumerate(Account._fields)}
 
 
@@ -116,3 +112,7 @@ LOGIN: Final = (
     "last_answer",
 )
 """The columns that any answer to a login may change; the digest of a table that it writes comes on top."""
+
+# All of them lie between these places, and the digests, too.
+_FIRST: Final = min(_PLACES[name] for name in LOGIN)
+_END: Final = max(_PLACES[name] for name in LOGIN) + 1
