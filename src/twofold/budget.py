@@ -9,7 +9,7 @@ and is emptied by no login: while it is full, nothing that can be guessed is loo
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from twofold.errors import Reason
 from twofold.moments import is_of_the_future
@@ -165,12 +165,20 @@ def is_ahead(account: Account, now: datetime) -> bool:
     return is_of_the_future(account.last_failed_at, now) or is_of_the_future(account.failure_level_at, now)
 
 
-def succeeded(account: Account, **more: Any) -> Account:
-    """The state after a success with the app: no wait, and the first vessel is empty; the second is as it was.
+def succeeded(account: Account, step: int, challenge: int, now: datetime) -> Account:
+    """The state after a success with the app, whose step is spent for that challenge.
 
-    With what `more` changes by it.
+    There is no wait, and the first vessel is empty; the second is as it was.
     """
-    return account.changed(failed_attempts=0, last_failed_at=None, locked_until=None, told_refusal=None, **more)
+    return account.changed(
+        last_used_step=step,
+        last_challenge=challenge,
+        last_used_at=now,
+        failed_attempts=0,
+        last_failed_at=None,
+        locked_until=None,
+        told_refusal=None,
+    )
 
 
 def emptied(account: Account) -> Account:

@@ -154,7 +154,7 @@ def test_a_year_at_the_library_is_the_year_of_its_decisions(mfa: MFA, ada: int, 
 
 
 def _success_empties(real: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda account: budgets.emptied(real(account))
+    return lambda account, *more: budgets.emptied(real(account, *more))
 
 
 def _holds_one_more(_: Callable[..., Any]) -> Callable[..., Any]:

@@ -45,11 +45,11 @@ class Decisions:
 
     def sign_in(self, now: datetime) -> Answer:
         if (closed := self.budget.closed(self.account, now)) is None:
-            self.account = succeeded(self.account)
+            self.account = succeeded(self.account, 0, 0, now)
         return self._answer(now, is_looked_at=closed is None)
 
     def bind_anew(self, now: datetime) -> None:
-        self.account = emptied(succeeded(self.account))
+        self.account = emptied(succeeded(self.account, 0, 0, now))
 
     def _answer(self, now: datetime, *, is_looked_at: bool) -> Answer:
         closed = self.budget.closed(self.account, now)

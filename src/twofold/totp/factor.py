@@ -26,12 +26,6 @@ if TYPE_CHECKING:
     from twofold.settings import Settings
 
 
-class Match(NamedTuple):
-    """A code that is right and unused: the step that it spends."""
-
-    step: int
-
-
 class Answer(NamedTuple):
     """A code of the app that somebody typed."""
 
@@ -56,10 +50,10 @@ class Answer(NamedTuple):
         request: Any,
     ) -> Spent | Unspent:
         """Judge the code; the state after its step was spent for that challenge, or why not."""
-        match = judge(work, account, self.code, request)
-        if isinstance(match, Reason):
-            return Unspent(match, account)
-        return Spent(spend(work, account, match, challenge), None, self.factor)
+        step = judge(work, account, self.code, request)
+        if isinstance(step, Reason):
+            return Unspent(step, account)
+        return Spent(spend(work, account, step, challenge), None, "totp")
 
 
 def is_code(account: Account, code: object) -> bool:
@@ -72,24 +66,24 @@ def adopted(work: Attempt, account: Account, secret: bytes) -> Account:
     return account._replace(secret=_seal(work, account, "secret", secret, _parameters(account)))
 
 
-def judge(work: Attempt, account: Account, code: str, request: Any = None) -> Match | Reason:
-    """Compare a code with the secret in force.
+def judge(work: Attempt, account: Account, code: str, request: Any = None) -> int | Reason:
+    """Compare a code with the secret in force; the step that it spends, or why it is not accepted.
 
     Nothing is written but the alarm of a key that is missing or a seal that is broken.
     """
     secret, parameters = _open(work, account, request)
-    match = _match(work, secret, parameters, code)
+    step = _match(work, secret, parameters, code)
     # RFC 6238 §5.2 asks for single use; refusing every older step as well closes the replay through the window.
-    if isinstance(match, Match) and account.last_used_step is not None and match.step <= account.last_used_step:
+    if isinstance(step, int) and account.last_used_step is not None and step <= account.last_used_step:
         ahead = account.last_used_step - algorithm.step_at(work.now.timestamp(), parameters)
         # A step that no code can be of now was accepted earlier: the clock stood further ahead then.
         return Reason.CLOCK_WENT_BACK if ahead > work.settings.window else Reason.CODE_ALREADY_USED
-    return match
+    return step
 
 
-def spend(work: Attempt, account: Account, match: Match, challenge: int) -> Account:
+def spend(work: Attempt, account: Account, step: int, challenge: int) -> Account:
     """The state after the code was accepted, for that challenge: its step is used, the budget is whole again."""
-    return budget.succeeded(account, last_used_step=match.step, last_challenge=challenge, last_used_at=work.now)
+    return budget.succeeded(account, step, challenge, work.now)
 
 
 def begin(
@@ -149,11 +143,11 @@ def confirmed(work: Attempt, account: Account, code: str, session: str | None) -
     Raises EnrollmentExpired where the secret does not wait for this `session`.
     """
     secret, parameters = _open_pending(work, account, session)
-    match = _match(work, secret, parameters, one_form(code))
-    if isinstance(match, Reason):
-        return match
+    step = _match(work, secret, parameters, one_form(code))
+    if isinstance(step, Reason):
+        return step
     # A challenge or a proof of the factor before this one ends with it.
-    return budget.emptied(spend(work, account, match, account.version))._replace(
+    return budget.emptied(spend(work, account, step, account.version))._replace(
         secret=_seal(work, account, "secret", secret, parameters),
         pending_secret=None,
         pending_at=None,
@@ -187,12 +181,12 @@ def resealed(work: Attempt, account: Account) -> Account:
     return account._replace(secret=secret, pending_secret=pending)
 
 
-def _match(work: Attempt, secret: bytes, parameters: algorithm.Parameters, code: str) -> Match | Reason:
+def _match(work: Attempt, secret: bytes, parameters: algorithm.Parameters, code: str) -> int | Reason:
     if not algorithm.is_code(code, parameters):
         return Reason.MALFORMED
     now = algorithm.step_at(work.now.timestamp(), parameters)
     step = algorithm.matching_step(secret, code, step=now, window=work.settings.window, parameters=parameters)
-    return Reason.WRONG_CODE if step is None else Match(step)
+    return Reason.WRONG_CODE if step is None else step
 
 
 def _parameters(account: Account) -> algorithm.Parameters:
