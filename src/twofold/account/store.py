@@ -220,16 +220,8 @@ class Update(NamedTuple):
 
     @property
     def event_only(self) -> tuple[Any, ...]:
-        """What the event holds that the state does not, for `Schema.at_once`."""
-        link = self.link
-        return (
-            link.event_type,
-            link.event_status,
-            link.event_details,
-            link.ip_address,
-            link.user_agent,
-            link.device_fingerprint,
-        )
+        """What the event holds that the state does not, for `Schema.at_once`: all but the user, number and moment."""
+        return self.link[2:-1]
 
     @property
     def first_row(self) -> dict[str, Any]:
