@@ -88,6 +88,13 @@ def test_nothing_of_the_sample_opens_before_the_second_factor(migrated: Database
     found.check(
         public=["GET /login", "POST /login", "GET /register", "POST /register", "*/mfa/challenge*"],
         fresh=["*/password", "GET /mfa/setup", "POST /mfa/setup/begin", "POST /mfa/devices/revoke-all"],
-        # Files, what is no page, devices that nobody has, and a way out that leads to the login.
-        left_out=["GET /mfa/static/*", "*/mfa/{rest}", "POST /mfa/devices/{device_id}/*", "POST /sign-out"],
+        # Files, what is no page, a way out that leads to the login, and devices and passkeys that nobody has.
+        left_out=[
+            "GET /mfa/static/*",
+            "*/mfa/{rest}",
+            "POST /sign-out",
+            "POST /mfa/devices/{device_id}/*",
+            "POST /mfa/passkeys/{passkey_id}/*",
+            "POST /mfa/passkeys/begin",
+        ],
     )
