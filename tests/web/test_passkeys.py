@@ -104,10 +104,14 @@ def test_a_passkey_is_set_up_first_and_signs_in(owner: Owner) -> None:
     page = owner.browser.post("/mfa/passkeys/begin")
     assert options(page)["user"]["name"] == "ada@example.com"
     assert "passkeys.js" in page.text
+    allowed = page.headers["permissions-policy"].split(", ")
+    assert {"publickey-credentials-create=(self)", "publickey-credentials-get=(self)"} <= set(allowed)
     assert "<noscript>" in page.text
     assert owner.confirm(page).headers["location"] == "/mfa/backup-codes"
     codes = owner.ada.shown_codes()
     assert len(codes) == 10
+    assert "When your passkey is not at hand" in owner.read("/mfa/backup-codes")
+    assert "when your passkey is not at hand" in owner.browser.post("/mfa/backup-codes/download").text
     assert "Two-step sign-in is on" in owner.read()
     assert owner.sign_in().headers["location"] == "/"
     # Whoever has no app is asked for none.
@@ -129,7 +133,7 @@ def test_passkeys_are_offered_to_nobody_where_no_domain_is_set(
     ada.register()
     for path in ("/mfa/setup", "/mfa/security"):
         assert "asskey" not in ada.browser.get(path).text
-    assert ada.browser.post("/mfa/passkeys/begin").status_code == 503
+    assert ada.browser.post("/mfa/passkeys/begin").headers["location"] == "/mfa/setup"
 
 
 def test_beside_an_app_both_ways_are_open(owner: Owner) -> None:
@@ -327,6 +331,19 @@ def test_altered_passkeys_are_told_of_and_can_be_ended(owner: Owner, database: D
     assert owner.register().status_code == 303
     assert "do not fit" not in owner.read()
     assert owner.sign_in().headers["location"] == "/"
+
+
+def test_passkeys_that_do_not_read_are_no_outage(owner: Owner, database: Database) -> None:
+    owner.ada.enroll()
+    owner.register()
+    with database.engine().begin() as connection:
+        connection.execute(sa.text("UPDATE mfa_passkeys SET created_at = 'never', backup_eligible = 'perhaps'"))
+    security = owner.browser.get("/mfa/security")
+    assert security.status_code == 200
+    assert "The stored passkeys do not fit, so none of them counts." in security.text
+    ended = owner.browser.post("/mfa/passkeys/revoke-all")
+    assert ended.headers["location"] == "/mfa/security?done=passkeys_removed"
+    assert "do not fit" not in owner.read()
 
 
 def test_a_browser_that_a_passkey_let_in_may_be_trusted(of_one: Owner) -> None:

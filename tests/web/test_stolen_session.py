@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.databases import add_passkeys
 from tests.people import FIREFOX
 from tests.web.test_gate import concrete
 from twofold.web.gate import ROUTES
@@ -14,6 +15,9 @@ from twofold.web.visit import SignedIn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastapi import FastAPI
+
+    from tests.databases import Database
     from tests.visitors import Ada, Browser
 
 # The first asks for the code itself; the second only gives back, as a file, what the browser has just sent.
@@ -25,13 +29,25 @@ CHANGING = [
 ]
 
 
+@pytest.fixture
+def database(database: Database) -> Database:
+    """The four tables, and that of passkeys: what sets one up is among what a thief would like."""
+    add_passkeys(database)
+    return database
+
+
+@pytest.fixture
+def app(make_app: Callable[..., FastAPI]) -> FastAPI:
+    return make_app(public_url="https://testserver")
+
+
 @pytest.mark.requirement("R46", "R47")
 @pytest.mark.parametrize("path", CHANGING)
 def test_an_open_session_is_found_after_lunch(waiting: Ada, path: str) -> None:
     waiting.browser.post("/mfa/challenge", code=waiting.code(), trust_device="yes")
     waiting.clock.forward(minutes=6)
     waiting.browser.get("/mfa/security")
-    answer = waiting.browser.post(f"/mfa{concrete(path)}", sure="yes", code=waiting.code())
+    answer = waiting.browser.post(f"/mfa{concrete(path)}", sure="yes", code=waiting.code(), passkey="{}")
     # What there is nothing of to do leads to the security page; all else asks for a code.
     is_idle = path in {"/setup/confirm", "/backup-codes/kept"}
     assert answer.headers["location"].startswith("/mfa/security" if is_idle else "/mfa/reverify?next=")

@@ -78,6 +78,7 @@ async def _page(site: Site, me: SignedIn, codes: ShownCodes) -> Page:
     context = {
         "codes": codes.codes,
         "is_new": is_new,
+        "has_app": status.has_app,
         "made_at": codes.made_at,
         "left": codes.expires_at - site.clock(),
         "problem": None,

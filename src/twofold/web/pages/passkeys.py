@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 async def begin(site: Site, visit: Visit, me: SignedIn) -> Page:
     """Ask for a passkey. Nothing is kept until the browser brings one, so the page is the answer itself."""
+    if not await flow.are_offered(site):
+        # The page with the button is of before the application has given passkeys up.
+        return redirect(f"{visit.base}/setup")
     return await _page(site, visit, me)
 
 
