@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from tests.people import FIREFOX
 from tests.visitors import Ada
-from tests.web.test_phone import assert_fits, begin, page, register, send, serve, sign_in
+from tests.web.test_phone import assert_fits, begin, chromium, page, register, send, serve, sign_in
 from twofold.browsers import given
 from twofold.outcomes import Device
 from twofold.web.pages.security import told_apart
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.people import Clock
     from tests.visitors import Browser
 
-__all__ = ["page", "serve"]
+__all__ = ["chromium", "page", "serve"]
 
 
 @pytest.fixture

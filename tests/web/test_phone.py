@@ -55,14 +55,14 @@ def serve(make_app: Callable[..., FastAPI]) -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
     with chrome() as started:
         yield started
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    with browser.new_context(viewport={"width": 320, "height": 568}, locale="en-GB", has_touch=True) as context:
+def page(chromium: Browser) -> Iterator[Page]:
+    with chromium.new_context(viewport={"width": 320, "height": 568}, locale="en-GB", has_touch=True) as context:
         yield context.new_page()
 
 
@@ -226,7 +226,7 @@ def test_a_dense_qr_code_has_room_for_its_modules(serve: Callable[..., str], pag
 
 
 def test_no_page_scrolls_sideways_in_any_language(
-    serve: Callable[..., str], browser: Browser, page: Page, clock: Clock
+    serve: Callable[..., str], chromium: Browser, page: Page, clock: Clock
 ) -> None:
     url = serve(support_url="https://example.com/help")
     register(page, url, "ada@example.com")
@@ -236,7 +236,7 @@ def test_no_page_scrolls_sideways_in_any_language(
     with contextlib.ExitStack() as opened:
         small: ViewportSize = {"width": 320, "height": 568}
         speaking = {
-            language: opened.enter_context(browser.new_context(locale=language, viewport=small)).new_page()
+            language: opened.enter_context(chromium.new_context(locale=language, viewport=small)).new_page()
             for language in LANGUAGES
         }
 
