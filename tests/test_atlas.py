@@ -23,7 +23,7 @@ from tests.atlas import LANGUAGES, Person, World
 from tests.atlas_of_passkeys import STATES
 from tests.chrome import chrome, come_to_rest
 from tests.databases import add_passkeys
-from tests.length import IS_WHOLE
+from tests.length import LENGTH
 from tests.people import Clock, plain_settings
 from tests.served import served
 from tests.servers import free_port
@@ -47,7 +47,7 @@ LOOKS: dict[str, tuple[Literal["light", "dark"], Literal["none", "active"], int]
     "light-1280": ("light", "none", 1280),
     "dark-320": ("dark", "none", 320),
 }
-if IS_WHOLE:
+if LENGTH > 1:
     LOOKS |= {
         "light-320": ("light", "none", 320),
         "dark-1280": ("dark", "none", 1280),
@@ -59,7 +59,7 @@ NAMED = list(STATES)
 MET = [
     (name, language)
     for place, name in enumerate(NAMED)
-    for language in (LANGUAGES if IS_WHOLE else (LANGUAGES[place % len(LANGUAGES)],))
+    for language in (LANGUAGES if LENGTH > 1 else (LANGUAGES[place % len(LANGUAGES)],))
 ]
 
 
