@@ -46,7 +46,8 @@ def made(person: Person, passkey: VirtualPasskey | None = None, **given: Any) ->
     """Register a passkey for the person of a state."""
     passkey, mfa = passkey or VirtualPasskey(person.world.url), person.world.mfa
     begun = mfa.passkeys.begin(person.user_id, account_name=person.email, verified=given.pop("verified", None))
-    registered = mfa.passkeys.confirm(person.user_id, passkey.register(begun), **{"request": FIREFOX} | given)
+    given.setdefault("request", FIREFOX)
+    registered = mfa.passkeys.confirm(person.user_id, passkey.register(begun), **given)
     return Owner(person, passkey, registered)
 
 
