@@ -106,16 +106,23 @@ def _asked(function: Function) -> list[str]:
     return [argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)]
 
 
-def _reached(function: Function, fixtures: Mapping[str, Function]) -> list[Function]:
-    """The fixtures that a test stands on, the nearest definition of each."""
-    found: dict[str, Function] = {}
-    waiting = _asked(function)
+def _reached(function: Function, fixtures: ChainMap[str, Function]) -> list[Function]:
+    """The fixtures that a test stands on, the nearest definition of each; one that asks for its own name has two."""
+    found: list[Function] = []
+    waiting = [(name, fixtures) for name in _asked(function)]
     while waiting:
-        name = waiting.pop()
-        if name in fixtures and name not in found:
-            found[name] = fixtures[name]
-            waiting += _asked(fixtures[name])
-    return list(found.values())
+        name, known = waiting.pop()
+        if name in known and known[name] not in found:
+            fixture = known[name]
+            found.append(fixture)
+            waiting += [(asked, _outer(known, name) if asked == name else fixtures) for asked in _asked(fixture)]
+    return found
+
+
+def _outer(fixtures: ChainMap[str, Function], name: str) -> ChainMap[str, Function]:
+    """What lies outside of the nearest definition of this name."""
+    nearest = next(place for place, known in enumerate(fixtures.maps) if name in known)
+    return ChainMap(*fixtures.maps[nearest + 1 :])
 
 
 def _databases(reached: Iterable[Function], backends: tuple[str, ...] | None) -> tuple[str, ...]:
