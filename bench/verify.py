@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from bench import doors, server
+from bench import doors, passkeys, server
 from bench.clients import Clients, Run, Tasks, Threads
 from bench.pgbench import Pgbench
 from bench.population import Clock, Population, settings
@@ -135,6 +135,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         own = own_verification()
         own_row = Row("the library's own CPU in a verification", 1, 60, lower_is_better=True, unit="µs")
         own_microseconds(own, _OWN)
+        of_passkeys = passkeys.ratio(open_)
+        passkey_row = Row("a passkey / bare signature + code of the app: CPU", goal=2, lower_is_better=True)
         tell("Warming up")
         for heat in heats:
             heat.warm_up(options.users)
@@ -148,8 +150,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             for heat in heats:
                 heat.round(options.seconds, options.users, is_reversed=number % 2 == 1)
             own_row.figures.append(own_microseconds(own, _OWN))
+            passkey_row.figures.append(of_passkeys())
             longest = max(longest, time.monotonic() - round_began)
-    rows = [*_with_comparisons([row for heat in heats for _, row in heat.paths]), own_row]
+    rows = [*_with_comparisons([row for heat in heats for _, row in heat.paths]), own_row, passkey_row]
     columns = ("path", "clients", "figure, median (range)", "goal", "a second", "CPU, µs")
     shown = [
         (row.path, row.clients, *row.shown(), *(f"{number:,.0f}" if number else "" for number in numbers))
