@@ -94,7 +94,6 @@ def test_a_seal_opens_in_its_own_place_alone(
         {"secret": own[:-1]},
         {"secret": "v1:k1:"},
         {"secret": own.rpartition(":")[0] + ":"},
-        {"secret": None},
         {"secret": enrolment.phone.secret},
         *({"secret": flipped(own, position)} for position in (0, 11, 12, 31, 32, 47)),
     ]
