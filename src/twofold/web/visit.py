@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class User(Confidential):
     """Whom the host has signed in: the value that `users.id` holds, and the name that the person signs in by.
 
     `mark` is what the host's token holds of Twofold, where the host gives out tokens: what `issue` was given for it.
