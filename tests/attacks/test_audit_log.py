@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.attacks.test_cryptography import rewrite
+from tests.databases import add_passkeys
 from tests.people import FIREFOX, Clock, Enrolment, Open, Phone, Sql, challenged, enroll, kinds, log_in
 from tests.upkeep.test_legacy import leave
 from twofold import MFA, Event, MFAError, Rejected, Request, Verified
 from twofold.keyring import generate_key
 from twofold.kinds import Kind, Status
+from twofold.testing import VirtualPasskey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +55,9 @@ DONE, REFUSED, ALARM = Status.SUCCESS, Status.REFUSED, Status.ALARM
 def test_every_outcome_of_every_operation_leaves_exactly_its_line(
     open_mfa: Open, migrated: Database, ada: int, grace: int, clock: Clock, keys: str, sql: Sql
 ) -> None:
-    new = generate_key("k2")
-    mfa = open_mfa(keys=f"{keys},{new}")
+    add_passkeys(migrated)
+    new, origin = generate_key("k2"), "https://example.com"
+    mfa = open_mfa(keys=f"{keys},{new}", public_url=origin)
     ledger = Ledger(mfa, ada)
     leaves = ledger.leaves
 
@@ -125,6 +128,25 @@ def test_every_outcome_of_every_operation_leaves_exactly_its_line(
     enroll(mfa, ada, clock)
     sql("UPDATE user_mfa_secrets SET failed_attempts = 9")
     leaves(lambda: mfa.repair(ada, by="grace", reason="nightly check"), (Kind.REPAIRED, DONE))
+
+    def register(passkey: VirtualPasskey, verified: Verified | None = None) -> Any:
+        begin = mfa.passkeys.begin
+        begun = leaves(
+            lambda: begin(ada, account_name="ada@example.com", verified=verified), (Kind.PASSKEY_BEGUN, DONE)
+        )
+        credential = passkey.register(begun)
+        return leaves(lambda: mfa.passkeys.confirm(ada, credential), (Kind.PASSKEY_REGISTERED, DONE))
+
+    mine, stolen = VirtualPasskey(origin), VirtualPasskey(origin)
+    verified = register(mine).verified
+    second = register(stolen, verified).passkey
+    leaves(lambda: mfa.passkeys.rename(ada, second.id, "A key"), (Kind.PASSKEY_RENAMED, DONE))
+    copied = stolen.copied()
+    leaves(lambda: mfa.reverify(ada, stolen.sign(mfa.passkeys.ask(ada))), (Kind.CODE_ACCEPTED, DONE))
+    cloned = ((Kind.PASSKEY_CLONED, ALARM), (Kind.CODE_REFUSED, REFUSED))
+    leaves(lambda: mfa.reverify(ada, copied.sign(mfa.passkeys.ask(ada))), *cloned)
+    leaves(lambda: mfa.passkeys.revoke(verified, second.id), (Kind.PASSKEY_REVOKED, DONE))
+    leaves(lambda: mfa.disable(verified), (Kind.DISABLED, DONE))
     assert mfa.events.verify(ada).is_intact
 
     leave(sql, grace, clock)
