@@ -80,9 +80,9 @@ class Attempt:
 
     `is_locking` reads lock the rows they read. Without `in_transaction` every statement commits by itself. `adopt`
     takes a user of before Twofold into care, where the settings allow it, and `relearn` reads again which tables there
-    are. It `is_told` by the host whose rows are asked
-    for in the host's own transaction, and by `on_connection`. `settle` finds out whether a statement that
-    commits by itself arrived, when the connection broke over it; nothing more is written where that `is_settled`.
+    are. It `is_told` by the host whose rows are asked for in the host's own transaction, and by `on_connection`.
+    `settle` finds out whether a statement that commits by itself arrived, when the connection broke over it; nothing
+    more is written where that `is_settled`.
     `proven` is the state that was read last, with its columns as the MAC covers them. `told` holds the lines that were
     written, in their order, where the host wants to hear of them.
     """

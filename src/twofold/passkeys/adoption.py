@@ -9,7 +9,7 @@ from twofold.account import reading, sealed, store
 from twofold.account.attempt import Fact
 from twofold.account.row import Account, new_epoch
 from twofold.browsers import given
-from twofold.errors import Reason, Rejected, Tampered
+from twofold.errors import Reason, Rejected
 from twofold.kinds import Kind
 from twofold.naming import judged
 from twofold.passkeys import ceremony, held, listing
@@ -54,9 +54,7 @@ def adopt(
         raise ValueError(f"public_key is no key of a passkey: {error}.") from None
     account = reading.find(work, user_id)
     before = account or Account(work.schema.stored(user_id))
-    before, others = held.compared(work, before, sealed.passkeys(work, before), request)
-    if others is None:
-        raise Tampered("The passkeys of this user were changed outside Twofold; end them first.")
+    before, others = held.required(work, before, request)
     keys = held.keys(work.keyring, party.id, credential_id)
     if (mine := next((one for one in others if one.credential_key in keys), None)) is not None:
         return listing.one(work, mine)

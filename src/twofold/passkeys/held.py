@@ -35,6 +35,14 @@ def compared(work: Attempt, account: Account, passkeys: Sequence[HeldPasskey] | 
     return Passkeys(store.alarm(work, account, "mfa_passkeys", comparison, request), None)
 
 
+def required(work: Attempt, account: Account, request: Any) -> tuple[Account, Sequence[HeldPasskey]]:
+    """Read the passkeys, to change one among them. Raises Tampered, with an alarm, where they were altered."""
+    account, passkeys = compared(work, account, sealed.passkeys(work, account), request)
+    if passkeys is None:
+        raise Tampered("The passkeys of this user were changed outside Twofold; end them with revoke_all or disable.")
+    return account, passkeys
+
+
 def keys(keyring: Keyring, rp_id: str, credential_id: bytes) -> tuple[str, ...]:
     """What `credential_key` of a passkey may hold, the one under the active key first."""
     return keyring.macs("passkeys", canonical("passkey", rp_id, credential_id))

@@ -91,9 +91,7 @@ def rename(work: Attempt, user_id: UserId, passkey_id: int, name: str, *, reques
     account = reading.find(work, user_id)
     if account is None:
         return False
-    account, passkeys = held.compared(work, account, sealed.passkeys(work, account), request)
-    if passkeys is None:
-        raise Tampered("The passkeys of this user were changed outside Twofold; end them with revoke_all or disable.")
+    account, passkeys = held.required(work, account, request)
     passkey = next((one for one in passkeys if one.id == passkey_id), None)
     if passkey is None:
         return False
