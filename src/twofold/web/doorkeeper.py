@@ -8,6 +8,7 @@ Tests: `tests/web/test_doorkeeper.py`, `tests/web/test_bindings.py`, `tests/web/
 
 from __future__ import annotations
 
+import secrets
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,11 +16,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeVar
 
 from twofold import lines
 from twofold.errors import ConfigurationError, Stale, UnknownUser
-from twofold.moments import moment_at
+from twofold.moments import microseconds, moment_at
+from twofold.outcomes import spelled
 from twofold.web import binding, forms
 from twofold.web import mark as marks
 from twofold.web.epochs import Epochs
 from twofold.web.look import is_of_this_site
+from twofold.web.mark import Mark
 from twofold.web.visit import SignedIn, Waiting
 
 if TYPE_CHECKING:
@@ -28,9 +31,8 @@ if TYPE_CHECKING:
 
     from twofold.keyring import Keyring
     from twofold.mfa import MFA, AsyncMFA
-    from twofold.outcomes import DeviceToken, UserId, Verified
+    from twofold.outcomes import Challenge, Cleared, DeviceToken, UserId, Verified
     from twofold.settings import Settings
-    from twofold.web.mark import Mark
     from twofold.web.sessions import Given
     from twofold.web.visit import User
 
@@ -149,6 +151,19 @@ class Doorkeeper(ABC, Generic[RequestT, ApplicationT]):
             login_url=login_url,
             home_url=home_url,
         )
+
+    async def asked(self, request: RequestT, user: User, onward: str | None) -> tuple[Mark, Challenge | Cleared]:
+        """Ask whether a second factor is needed; a mark for the session that begins, and the answer.
+
+        `onward` leads on after it, if it is a path of this site.
+        """
+        # What ends sessions after this moment ends this one, too.
+        epoch = (await self.epochs.now(user.id)).epoch
+        token = self.application.device_token(request, user.id)
+        answer = await self.mfa.challenge(user.id, device_token=token, request=request)
+        began_at = microseconds(self.clock())
+        mark = Mark(secrets.token_urlsafe(32), spelled(user.id), user.name, began_at, epoch, onward=own(onward))
+        return mark, answer
 
     def leads_to(self, seen: Arrival, base: str) -> str:
         """Where somebody goes on after the password; `base` is the path of the pages."""

@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twofold import tokens
-from twofold.moments import microseconds
 from twofold.outcomes import Challenge, spelled
 from twofold.web.doorkeeper import KEY, Application, Arrival, Doorkeeper, RequestT, RequestT_contra, own
-from twofold.web.mark import Mark
 from twofold.web.visit import SignedIn, User, Waiting
 
 if TYPE_CHECKING:
     from twofold.outcomes import UserId, Verified
+    from twofold.web.mark import Mark
 
 
 class Signing(Application[RequestT_contra], Protocol[RequestT_contra]):
@@ -73,12 +72,7 @@ class InSession(Doorkeeper[RequestT, Signing[RequestT]]):
 
         `onward` leads on after it, if it is a path of this site. `is_signed_in` says that somebody is, whoever it is.
         """
-        # What ends sessions after this moment ends this one, too.
-        epoch = (await self.epochs.now(user.id)).epoch
-        token = self.application.device_token(request, user.id)
-        answer = await self.mfa.challenge(user.id, device_token=token, request=request)
-        began_at = microseconds(self.clock())
-        mark = Mark(secrets.token_urlsafe(32), spelled(user.id), user.name, began_at, epoch, onward=own(onward))
+        mark, answer = await self.asked(request, user, onward)
         if isinstance(answer, Challenge):
             if is_signed_in:
                 await self.end(request)

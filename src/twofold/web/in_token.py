@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from twofold.errors import Stale
 from twofold.keyring import canonical
-from twofold.moments import microseconds
 from twofold.outcomes import Challenge, Cleared, spelled
 from twofold.web import mark as marks
-from twofold.web.doorkeeper import Application, Arrival, Doorkeeper, RequestT, RequestT_contra, own
+from twofold.web.doorkeeper import Application, Arrival, Doorkeeper, RequestT, RequestT_contra
 from twofold.web.mark import Mark
 from twofold.web.visit import SignedIn, User, Waiting
 
@@ -122,12 +121,7 @@ class InToken(Doorkeeper[RequestT, Issuing[RequestT]]):
 
         Where the token `may_wait`, in the cookie of a browser, it says itself that the code is still to come.
         """
-        # What ends sessions after this moment ends this one, too.
-        epoch = (await self.epochs.now(user.id)).epoch
-        device_token = self.application.device_token(request, user.id)
-        answer = await self.mfa.challenge(user.id, device_token=device_token, request=request)
-        began_at = microseconds(self.clock())
-        mark = Mark(secrets.token_urlsafe(32), spelled(user.id), user.name, began_at, epoch, onward=own(onward))
+        mark, answer = await self.asked(request, user, onward)
         if isinstance(answer, Challenge):
             mark = replace(mark, challenge=answer.token)
             given = await self._issued(request, response, user.id, mark) if may_wait else None
