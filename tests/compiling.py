@@ -21,7 +21,9 @@ _compiled: dict[Hashable, Any] = {}
 def _kind(dialect: sa.Dialect) -> Hashable:
     """What the words of a statement depend on: the class, its options, and what the server told it."""
     plain = (str, int, tuple, type(None))
-    return type(dialect), frozenset((name, value) for name, value in vars(dialect).items() if isinstance(value, plain))
+    # Copied in one step: meanwhile another thread may connect first, and set what the server told.
+    told = vars(dialect).copy()
+    return type(dialect), frozenset((name, value) for name, value in told.items() if isinstance(value, plain))
 
 
 def _compiler(self: ClauseElement, dialect: sa.Dialect, **how: Any) -> Any:
