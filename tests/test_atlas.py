@@ -38,9 +38,8 @@ if TYPE_CHECKING:
 
     from tests.databases import Sources
 
-HEAVY = {"setup-to-scan", "security-with-devices"}
 LIMIT = 8 * 1024
-"""What a heavy page, its style sheet and its script may weigh together, in bytes over the line."""
+"""What a page, its style sheets and its scripts may weigh together, in bytes over the line."""
 
 # 320 pixels are what a desk of 1280 has left at 400 %.
 LOOKS: dict[str, tuple[Literal["light", "dark"], Literal["none", "active"], int]] = {
@@ -104,7 +103,7 @@ def test_each_state_is_open_to_everybody(
     STATES[name](Person(world, page, *world.newcomer()))
     assert page.locator("html").get_attribute("lang") == language
     assert page.locator("html").get_attribute("dir") == ("rtl" if language == "ar" else "ltr")
-    assert name not in HEAVY or weight(page) < LIMIT
+    assert weight(page) < LIMIT
     for look, (scheme, forced, width) in LOOKS.items():
         page.emulate_media(color_scheme=scheme, forced_colors=forced)
         page.set_viewport_size({"width": width, "height": 800})
@@ -124,7 +123,7 @@ def test_each_state_is_open_to_everybody(
 
 
 def weight(page: Page) -> int:
-    """What the page, its style sheet and its script weigh over the line."""
+    """What the page, its style sheets and its scripts weigh over the line."""
     files: list[str] = page.evaluate(
         "[...document.querySelectorAll('link[rel=stylesheet], script[src]')].map((one) => one.href || one.src)"
     )

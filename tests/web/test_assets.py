@@ -16,14 +16,17 @@ def test_nothing_is_left_that_only_a_reader_of_the_source_needs(name: str) -> No
     assert not [line for line in lines if not line.strip() or line[0].isspace() or line.startswith(("/*", "//"))]
 
 
-def test_a_browser_reads_the_same_rules_of_it() -> None:
-    source = files("twofold.web").joinpath("static", "twofold.css").read_text()
+@pytest.mark.parametrize(
+    ("name", "rules"), [("twofold.css", 80), ("setup.css", 15), ("backup_codes.css", 5), ("security.css", 10)]
+)
+def test_a_browser_reads_the_same_rules_of_a_sheet(name: str, rules: int) -> None:
+    source = files("twofold.web").joinpath("static", name).read_text()
     with chrome() as browser:
         page = browser.new_page()
-        rules = (
+        read = (
             "text => { const sheet = new CSSStyleSheet(); sheet.replaceSync(text); "
             "return [...sheet.cssRules].map(rule => rule.cssText) }"
         )
-        sent = page.evaluate(rules, ASSETS["twofold.css"][0].decode())
-        assert len(sent) > 100
-        assert sent == page.evaluate(rules, source)
+        sent = page.evaluate(read, ASSETS[name][0].decode())
+        assert len(sent) > rules
+        assert sent == page.evaluate(read, source)

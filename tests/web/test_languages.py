@@ -153,8 +153,8 @@ def test_moments_in_a_page_are_marked_for_the_script(enrolled: Ada) -> None:
     assert re.search(r'Since <time datetime="20[0-9T:+-]{23}" data-local="day">\d+ \w+ \d{4}</time>', page)
 
 
-def test_the_style_sheet_names_no_side_that_the_writing_would_turn_around() -> None:
-    sheet = assets.ASSETS["twofold.css"][0].decode()
+def test_no_style_sheet_names_a_side_that_the_writing_would_turn_around() -> None:
+    sheet = "".join(content.decode() for name, (content, _kind) in assets.ASSETS.items() if name.endswith(".css"))
     physical = (
         r"(?:margin|padding|border)-(?:left|right)|(?:^|[{;\s])(?:left|right)\s*:|text-align:\s*(?:left|right)|float:"
     )
