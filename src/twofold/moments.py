@@ -14,7 +14,9 @@ CLOCKS_APART = timedelta(minutes=1)
 def microseconds(moment: datetime) -> int:
     """The microseconds since 1970. Raises TypeError for a moment without a zone."""
     # A type derived from datetime may answer with an interval of its own.
-    return datetime.__sub__(moment, _EPOCH) // _MICROSECOND
+    since = datetime.__sub__(moment, _EPOCH)
+    # In half the time of a division by timedelta(microseconds=1).
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def moment_at(microseconds: int) -> datetime:
