@@ -9,6 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -16,7 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from tests.databases import ROOT
-from tests.people import Clock, Enrolment, add_user, challenged, enroll, plain_settings
+from tests.people import Clock, Enrolment, add_user, challenged, enroll, log_in, plain_settings
 from twofold import MFA, AsyncMFA, Cleared, DatabaseUnavailable
 from twofold.database import enforce_foreign_keys
 
@@ -319,3 +320,36 @@ def test_what_is_kept_is_left_where_the_pool_would_leave_it(migrated: Database, 
             assert process(mfa)[0] != second
         engine.dispose()
         assert connections(migrated) == 0
+
+
+@pytest.mark.backends("postgresql")
+def test_a_statement_is_sent_by_the_cursor_that_sent_it_before_until_it_failed(
+    migrated: Database, keys: str, clock: Clock
+) -> None:
+    made: list[object] = []
+
+    class Counted(psycopg.Cursor[Any]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            made.append(self)
+            super().__init__(*args, **kwargs)
+
+    engine = sa.create_engine(migrated.engine().url, connect_args={"cursor_factory": Counted})
+    mfa = MFA(engine, plain_settings(keys=keys), clock=clock)
+    enrolled = enroll(mfa, add_user(migrated, "ada@example.com"), clock)
+
+    def logins(number: int) -> int:
+        before = len(made)
+        for _ in range(number):
+            clock.forward(minutes=1)
+            log_in(mfa, enrolled.user_id, enrolled.phone.code())
+        return len(made) - before
+
+    logins(2)
+    assert logins(5) == 0
+    with migrated.engine().begin() as connection:
+        # What was prepared does not fit any more, so that the connection goes.
+        connection.exec_driver_sql("ALTER TABLE user_mfa_secrets ALTER COLUMN epoch TYPE TEXT")
+    assert logins(2) > 0
+    assert logins(5) == 0
+    engine.dispose()
+    assert connections(migrated) == 0

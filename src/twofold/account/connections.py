@@ -23,7 +23,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Connect = Callable[[], sa.Connection]
+    from sqlalchemy.engine.interfaces import DBAPICursor
 
 # Pools of other kinds are as they are for a reason: NullPool keeps nothing, StaticPool has one connection for all.
 _KINDS = (QueuePool, AsyncAdaptedQueuePool)
@@ -33,26 +33,24 @@ _IS_IDLE: dict[str, Callable[[Any], bool]] = {
     "psycopg": lambda driver: driver.pgconn.transaction_status == 0,
     "pysqlite": lambda driver: not driver.in_transaction,
 }
+# The driver whose cursor keeps, for the statement that it sent last, how each value is written and read. One of SQLite
+# holds its read open instead, until it is closed.
+_REMEMBERS = frozenset({"psycopg"})
 
 
-def connecting(engine: sa.Engine, size: int, *, may_be_kept: bool = False) -> Connect:
-    """What opens connections for this engine, at most `size` at a time; 0 shares the host's pool.
+def opened(engine: sa.Engine, size: int, *, may_be_kept: bool = False) -> sa.Connection:
+    """Open a connection for this engine, at most `size` at a time; 0 shares the host's pool.
 
-    One that `may_be_kept` is one that was, where there is any: in autocommit, if it was left so. Opening raises what
-    SQLAlchemy raises.
+    One that `may_be_kept` is one that was, where there is any: in autocommit, if it was left so. Raises what SQLAlchemy
+    raises.
     """
     if size == 0:
-        return engine.connect
+        return engine.connect()
     pools = _of(engine)
-    own = pools.get(size) or pools.setdefault(size, _Pools(size))
-
-    def connect() -> sa.Connection:
-        made = own.made_for(engine)
-        if made.own is None:
-            return engine.connect()
-        return (may_be_kept and made.taken(engine)) or made.connected(engine, may_be_kept=may_be_kept)
-
-    return connect
+    made = (pools.get(size) or pools.setdefault(size, _Pools(size))).made_for(engine)
+    if made.own is None:
+        return engine.connect()
+    return (may_be_kept and made.taken(engine)) or made.connected(engine, may_be_kept=may_be_kept)
 
 
 class Kept(sa.Connection):
@@ -66,6 +64,8 @@ class Kept(sa.Connection):
     may_be_kept = False
     commits_each = False
     """Whether the driver was told to commit every statement, and is told otherwise before the connection goes back."""
+    cursors: dict[object, DBAPICursor] | None
+    """Those of the driver that have sent a statement, by the statement, where the driver works it out once for each."""
 
     def close(self) -> None:
         """Keep the connection for the next operation where it may be kept, else give it back."""
@@ -82,6 +82,7 @@ class Kept(sa.Connection):
                 # What was decided stands; a connection that cannot go back as it came goes to nobody.
                 self.invalidate(broken)
         self.may_be_kept = self.commits_each = False
+        self.cursors = None
         super().close()
 
     def fits(self, engine: sa.Engine) -> bool:
@@ -187,6 +188,7 @@ class _Made:
             return sa.Connection(engine, connection=checked_out)
         connection = Kept(engine, connection=checked_out)
         connection.made, connection.may_be_kept = self, True
+        connection.cursors = {} if engine.dialect.driver in _REMEMBERS else None
         return connection
 
     def keep(self, connection: Kept) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, StatementError
 
+from twofold.account.connections import Kept
 from twofold.account.lock_wait import bounded, execute
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ class Statement(Generic[C]):
             # SQLite reads rows while they are fetched, so an error of reading comes here and not from execute.
             row = cursor.fetchone()
         except BaseException as error:  # noqa: BLE001 -- It is raised again.
-            _raise_as_core(connection, error)
-        finally:
             cursor.close()
+            _raise_as_core(connection, error)
+        _put_back(connection, text, cursor)
         return None if row is None else text.read(row)
 
     def all(self, connection: sa.Connection, values: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
@@ -62,20 +63,20 @@ class Statement(Generic[C]):
         try:
             rows = cursor.fetchall()
         except BaseException as error:  # noqa: BLE001 -- It is raised again.
-            _raise_as_core(connection, error)
-        finally:
             cursor.close()
+            _raise_as_core(connection, error)
+        _put_back(connection, text, cursor)
         return [text.read(row) for row in rows]
 
     def count(self, connection: sa.Connection, values: tuple[Any, ...]) -> int:
         """Execute; how many rows were written."""
         if _has_listeners(connection):
             return execute(connection, self.core, self.named(values)).rowcount
-        cursor = _sent(connection, self._text(connection.dialect), values)
-        try:
-            return cursor.rowcount
-        finally:
-            cursor.close()
+        text = self._text(connection.dialect)
+        cursor = _sent(connection, text, values)
+        count = cursor.rowcount
+        _put_back(connection, text, cursor)
+        return count
 
     def named(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """The values as Core takes them."""
@@ -221,12 +222,23 @@ def _sent(connection: sa.Connection, text: _Text, values: tuple[Any, ...]) -> DB
     """Execute on the driver; raise what Core would raise."""
     bound = text.bound(values)
     try:
-        driver: Any = connection.connection.dbapi_connection
-        cursor: DBAPICursor = driver.cursor()
+        used = connection.cursors.pop(text, None) if isinstance(connection, Kept) and connection.cursors else None
+        if used is None:
+            driver: Any = connection.connection.dbapi_connection
+            used = driver.cursor()
+        cursor: DBAPICursor = used
         cursor.execute(text.words, bound)
     except BaseException as error:  # noqa: BLE001 -- It is raised again.
         _raise_as_core(connection, error, text.words)
     return cursor
+
+
+def _put_back(connection: sa.Connection, text: _Text, cursor: DBAPICursor) -> None:
+    """Leave a cursor for the next time that its connection sends this statement, or close it."""
+    if isinstance(connection, Kept) and connection.cursors is not None:
+        connection.cursors[text] = cursor
+    else:
+        cursor.close()
 
 
 class Translated:

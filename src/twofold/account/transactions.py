@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from twofold.account.attempt import Conflict, NeedsLock
 from twofold.account.beginning import begin, begin_for_savepoint, end_what_has_begun, is_autocommit
-from twofold.account.connections import Kept, connecting
+from twofold.account.connections import Kept, opened
 from twofold.account.driver import Statement, Translated, is_told_of_a_pooler
 from twofold.account.retries import Retries, is_lock_timeout, is_lost, is_passing
 from twofold.account.settlement import settle
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twofold.account.attempt import Attempt, Writes
-    from twofold.account.connections import Connect
     from twofold.account.runtime import Runtime
 
 R = TypeVar("R")
@@ -82,19 +81,18 @@ def run_in_own_transaction(
     # hangs anything on its transactions, or a pooler on the connection, it gets one all the same.
     is_heard, is_postgresql = runtime.hears_host(engine), engine.dialect.name == "postgresql"
     in_transaction = is_locking or not is_postgresql or is_heard
-    connect = connecting(engine, runtime.pool_size)
+    finding_out = partial(settle, partial(opened, engine, runtime.pool_size), partial(begin, runtime), retries)
     locked: sa.Connection | None = None
     while True:
         cause: DBAPIError | OSError | None = None
         may_be_kept = not (is_heard or (is_postgresql and in_transaction))
-        take = connecting(engine, runtime.pool_size, may_be_kept=may_be_kept)
+        connect = partial(opened, engine, runtime.pool_size, may_be_kept=may_be_kept)
         try:
-            with _IN_TRANSACTION if locked else alone(engine), locked or _connected(take) as connection:
+            with _IN_TRANSACTION if locked else alone(engine), locked or _connected(connect) as connection:
                 in_transaction = in_transaction or is_told_of_a_pooler(connection)
                 if in_transaction and locked is None:
                     begin(runtime, connection, is_reading=writes == "nothing" and not is_locking)
                 locked = None
-                finding_out = partial(settle, connect, partial(begin, runtime), retries)
                 answer = _attempted(
                     runtime, connection, call, finding_out, is_locking=is_locking, in_transaction=in_transaction
                 )
@@ -127,7 +125,7 @@ def _give_up(locked: sa.Connection | None, cause: DBAPIError | OSError | None) -
     raise_translated(cause)
 
 
-def _connected(connect: Connect) -> sa.Connection:
+def _connected(connect: Callable[[], sa.Connection]) -> sa.Connection:
     """Check a connection out. A server that is not there is told at once: waiting would only pile requests up."""
     try:
         return connect()
