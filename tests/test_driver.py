@@ -17,7 +17,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from tests.attacks.outages import wait_until_somebody_waits
 from tests.databases import BACKENDS, Database, add_passkeys
-from tests.people import FIREFOX, SAFARI, Blocked, Clock, challenged, enroll, kinds, plain_settings
+from tests.people import FIREFOX, SAFARI, Blocked, Clock, challenged, enroll, kinds, log_in, plain_settings
 from twofold import (
     MFA,
     AsyncMFA,
@@ -418,6 +418,36 @@ def test_a_connection_that_the_server_ended_costs_nobody_an_answer(
     assert refused.value.reason is Reason.CODE_ALREADY_USED
     # Each was decided once, and each has its line.
     assert kinds(mfa, ada)[2:] == ["code_accepted", "code_refused"]
+    assert mfa.events.verify(ada).is_intact
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg_async", "asyncpg"])
+def test_a_column_that_gets_another_type_costs_nobody_an_answer(
+    driven: Driven, mfa: MFA, clock: Clock, ada: int, sql: Sql
+) -> None:
+    enrolled = enroll(mfa, ada, clock)
+
+    def every() -> int:
+        """Go through whatever is prepared on a connection, and what locks and what reads alone."""
+        clock.forward(minutes=1)
+        verified = log_in(mfa, ada, enrolled.phone.code())
+        device = mfa.trusted_devices.trust(verified, request=FIREFOX)
+        assert not mfa.challenge(ada, device_token=device.token, request=FIREFOX)
+        assert mfa.proof(verified.token)
+        mfa.backup_codes.regenerate(verified)
+        return mfa.status(ada).backup_codes_remaining
+
+    # psycopg prepares what is sent for the sixth time.
+    assert {every() for _ in range(7)} == {10}
+    for table, column, kind in (
+        ("user_mfa_secrets", "epoch", "TEXT"),
+        ("user_mfa_secrets", "user_id", "BIGINT"),
+        ("mfa_device_trusts", "trust_token", "TEXT"),
+        ("mfa_backup_codes", "code_hash", "TEXT"),
+        ("mfa_events", "user_agent", "TEXT"),
+    ):
+        sql(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {kind}")
+        assert every() == 10
     assert mfa.events.verify(ada).is_intact
 
 

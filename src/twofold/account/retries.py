@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
+# What was prepared on a connection of PostgreSQL does not fit tables that somebody has altered since: by its SQLSTATE,
+# and as SQLAlchemy calls it for asyncpg.
+_STALE = frozenset({"0A000", "InvalidCachedStatementError"})
 # Serialization failure, deadlock, a lock that was not had in time; division by zero, which a device's rotation is
 # written to meet where its row has changed. On MariaDB lock wait timeout, deadlock (certification conflict, too), a row
 # or a table changed since the snapshot. SQLite's own sentences.
@@ -27,6 +30,7 @@ _REFUSED = frozenset(
         "1213",
         "1020",
         "1412",
+        *_STALE,
         "database is locked",
         "database table is locked",
     }
@@ -39,6 +43,11 @@ _LONGEST_PAUSE = 0.5
 def is_passing(error: DBAPIError | OSError) -> bool:
     """Whether the database refused this for the sake of somebody else, and undid it: it is worth another try."""
     return isinstance(error, DBAPIError) and bool(error_codes(error) & _REFUSED)
+
+
+def is_stale(error: DBAPIError) -> bool:
+    """Whether the connection remembers tables as they were before somebody altered them: it is of no more use."""
+    return bool(error_codes(error) & _STALE)
 
 
 def is_lock_timeout(error: DBAPIError) -> bool:

@@ -18,7 +18,7 @@ from twofold.account.attempt import Conflict, NeedsLock
 from twofold.account.beginning import begin, begin_for_savepoint, end_what_has_begun, is_autocommit
 from twofold.account.connections import Kept, opened
 from twofold.account.driver import Statement, Translated, is_told_of_a_pooler
-from twofold.account.retries import Retries, is_lock_timeout, is_lost, is_passing
+from twofold.account.retries import Retries, is_lock_timeout, is_lost, is_passing, is_stale
 from twofold.account.settlement import settle
 from twofold.account.telling import tell, tell_later
 from twofold.account.translation import raise_translated
@@ -152,6 +152,10 @@ def _attempted(
             if in_transaction:
                 _commit(attempt)
                 is_committed = True
+        except DBAPIError as error:
+            if is_stale(error):
+                connection.invalidate(error)
+            raise
         finally:
             # What is none of an answer has happened all the same, where each statement commits by itself.
             if attempt.told and is_committed and runtime.hook is not None:

@@ -17,9 +17,9 @@ _DRIFTED = frozenset({"42P01", "42703", "1146", "1054", "no such table", "no suc
 
 
 def error_codes(error: DBAPIError) -> set[str]:
-    """What the driver calls the error: an SQLSTATE, the number of MariaDB, or the first words of SQLite."""
+    """What the driver calls the error: an SQLSTATE, the number of MariaDB, the first words of SQLite; and its class."""
     original = error.orig
-    named = {getattr(original, "sqlstate", None), getattr(original, "pgcode", None)}
+    named = {getattr(original, "sqlstate", None), getattr(original, "pgcode", None), type(original).__name__}
     if original is not None and original.args:
         named.add(str(original.args[0]).partition(":")[0])
     return {name for name in named if name}
