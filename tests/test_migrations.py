@@ -128,6 +128,15 @@ def test_the_library_invents_no_users(database: Database) -> None:
     assert commands.verify(database.engine(), SETTINGS).findings == ()
 
 
+def test_a_database_of_views_alone_belongs_to_somebody(database: Database) -> None:
+    execute(database, "CREATE VIEW members AS SELECT 7 AS id, 'ada@example.com' AS subject")
+    with pytest.raises(ConfigurationError, match=r"There is no users\.id in the database"):
+        commands.upgrade(database.engine(), SETTINGS)
+    assert not table_names(database)
+    commands.upgrade(database.engine(), SETTINGS, with_users=True)
+    assert commands.verify(database.engine(), SETTINGS).conforms
+
+
 @pytest.mark.backends("postgresql")
 def test_tables_in_another_schema_are_seen_and_those_of_an_extension_are_not(database: Database) -> None:
     execute(

@@ -58,8 +58,8 @@ def upgrade(
 ) -> None:
     """Make the four tables, or record those that are there and conform. What differs is refused and left as it is.
 
-    In a database without tables, a users table is made as well. Where there are tables, and TWOFOLD_USERS names none of
-    them, nothing is made, and those are listed whose key would do.
+    In a database without tables and views, a users table is made as well. Where there are some, and TWOFOLD_USERS names
+    none of them, nothing is made, and those are listed whose key would do.
 
     With --passkeys it makes the table of passkeys beside the four, or records it where it is there and conforms.
     """

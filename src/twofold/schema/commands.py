@@ -62,8 +62,8 @@ def upgrade(
 
     Raises SchemaDrift, with nothing changed, where existing tables differ.
 
-    `users` is made in a database without tables, and with `with_users` beside others. Where there are others and none
-    is the one that the settings name, raises ConfigurationError, which lists those whose key would do.
+    `users` is made in a database without tables and views, and with `with_users` beside others. Where there are others
+    and none is the one that the settings name, raises ConfigurationError, which lists those whose key would do.
     """
     return _run(command.upgrade, engine, settings, revision, history, with_users=with_users)
 

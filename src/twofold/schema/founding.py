@@ -32,24 +32,26 @@ _DEFAULT = UsersColumn.parse("users.id")
 _NAMED = 10
 _LIKELY = ("user", "account", "member", "person", "people", "customer", "login", "auth")
 # A version table of Alembic has this one column, whatever its name. What an extension made belongs to no application.
+# Views count: an application may have nothing else here, and its tables in another schema or database.
 _POSTGRESQL = sa.text(
     "SELECT n.nspname AS schema, c.relname AS name, pg_table_is_visible(c.oid) AS here, EXISTS (SELECT 1 "
     "FROM pg_constraint k WHERE k.conrelid = c.oid AND k.conname = :mark) AS is_ours FROM pg_class c "
-    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition "
-    "AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' "
+    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') "
+    "AND NOT c.relispartition AND c.relpersistence <> 't' "
+    "AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' "
     "AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid "
     "AND d.deptype = 'e') AND (SELECT string_agg(a.attname, ',') FROM pg_attribute a WHERE a.attrelid = c.oid "
     "AND a.attnum > 0 AND NOT a.attisdropped) IS DISTINCT FROM 'version_num'"
 )
 _MARIADB = sa.text(
     "SELECT NULL AS `schema`, t.table_name AS name, 1 AS here, 0 AS is_ours FROM information_schema.tables t "
-    "WHERE t.table_schema = :schema AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') "
+    "WHERE t.table_schema = :schema AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') "
     "AND (SELECT group_concat(c.column_name) FROM information_schema.columns c WHERE c.table_schema = :schema "
     "AND c.table_name = t.table_name) <> 'version_num'"
 )
 _SQLITE = sa.text(
-    "SELECT NULL AS schema, m.name AS name, 1 AS here, 0 AS is_ours FROM sqlite_master m WHERE m.type = 'table' "
-    "AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+    "SELECT NULL AS schema, m.name AS name, 1 AS here, 0 AS is_ours FROM sqlite_master m "
+    "WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
     "AND (SELECT group_concat(name) FROM pragma_table_xinfo(m.name)) IS NOT 'version_num'"
 )
 
@@ -67,7 +69,7 @@ def founds(connection: sa.Connection, users: UsersColumn, *, asked: bool = False
 
 
 def is_empty(connection: sa.Connection) -> bool:
-    """Whether there is no table but version tables of Alembic, Twofold's own, and those of extensions."""
+    """Whether there is no table or view but version tables of Alembic, Twofold's own, and those of extensions."""
     return all(table.is_ours for table in _tables(connection))
 
 
