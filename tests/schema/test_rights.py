@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from tests.databases import Database
 from tests.schema.clients import run
@@ -78,3 +79,18 @@ def test_a_role_without_rights_writes_the_script_for_one_that_has_them(database:
     assert commands.verify(database.engine(), SETTINGS).conforms
     assert commands.current(database.engine()) == spec.REVISION
     assert unchanged(rows, contents(database))
+
+
+@pytest.mark.backends("mariadb")
+def test_a_role_that_may_lock_no_tables_adopts_upgrades_and_takes_them_back(database: Database, kept: Database) -> None:
+    with database.engine().begin() as connection:
+        granted = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP"
+        connection.exec_driver_sql(f"GRANT {granted} ON * TO keeper@'127.0.0.1'")
+    with kept.engine().connect() as connection, pytest.raises(DBAPIError, match="denied"):
+        connection.exec_driver_sql("LOCK TABLES mfa_events WRITE")
+    adoption.apply(kept.engine(), SETTINGS, allow=["heavy"])
+    for _ in range(2):
+        assert commands.verify(kept.engine(), SETTINGS).conforms
+        commands.downgrade(kept.engine(), SETTINGS)
+        assert not set(sa.inspect(kept.engine()).get_table_names()) & set(spec.NAMES)
+        commands.upgrade(kept.engine(), SETTINGS)
