@@ -122,6 +122,37 @@ POSTGRESQL = (
         "BEGIN ATOMIC SELECT count(*) FROM {table} WHERE {column} IS NOT NULL; END",
     ),
     _postgresql(
+        "a function whose text names it",
+        "function public.counted_by_text()",
+        "breaks",
+        "CREATE FUNCTION counted_by_text() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM \"{table}\"'",
+        gone=("DROP FUNCTION counted_by_text()",),
+        refuses=False,
+    ),
+    _postgresql(
+        "a procedure in another schema whose text means it",
+        "procedure elsewhere.cleared()",
+        "breaks",
+        "CREATE PROCEDURE elsewhere.cleared() LANGUAGE plpgsql AS 'BEGIN DELETE FROM Public.{table}; END'",
+        refuses=False,
+    ),
+    _postgresql(
+        "a function in another schema whose text names one",
+        "function elsewhere.counted_somewhere()",
+        "may break",
+        "CREATE FUNCTION elsewhere.counted_somewhere() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM {table}'",
+        refuses=False,
+    ),
+    _postgresql(
+        "a trigger of the users whose function names it",
+        "trigger writes on public.users",
+        "breaks",
+        "CREATE FUNCTION elsewhere.writes() RETURNS trigger LANGUAGE plpgsql "
+        "AS 'BEGIN DELETE FROM {table} WHERE user_id = -1; RETURN NEW; END'",
+        "CREATE TRIGGER writes AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION elsewhere.writes()",
+        refuses=False,
+    ),
+    _postgresql(
         "a policy of another table",
         "policy seen on elsewhere.seen",
         "refuses",

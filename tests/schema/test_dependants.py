@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
+from tests.cli.conftest import Shell
 from tests.schema.built import BUILT
 from tests.schema.incident import happen_in_part
 from tests.schema.rows import contents, unchanged
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
     from twofold.schema.plan.plan import Plan
 
 SETTINGS = Settings()
+_HERE = {"postgresql": "public.newest()", "mariadb": "{0}.newest"}
+_NAMING = {
+    "postgresql": (
+        "CREATE FUNCTION newest() RETURNS SETOF int LANGUAGE plpgsql AS 'BEGIN SELECT id FROM mfa_events; END'",
+        "CREATE FUNCTION codes() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN SELECT id FROM mfa_backup_codes; END'",
+    ),
+    "mariadb": (
+        "CREATE FUNCTION newest() RETURNS INT READS SQL DATA RETURN (SELECT max(id) FROM mfa_events)",
+        "CREATE FUNCTION codes() RETURNS INT READS SQL DATA RETURN (SELECT max(id) FROM mfa_backup_codes)",
+    ),
+}
 _KEPT = "SET SESSION system_versioning_alter_history = KEEP"
 
 
@@ -90,6 +102,38 @@ def test_what_would_be_refused_blocks_the_plan_by_name_until_it_is_out_of_the_wa
     assert unchanged(rows, contents(database))
     with engine.connect() as connection:
         assert {one.name for one in find.of_tables(connection, spec.NAMES)} >= before
+
+
+@pytest.mark.backends("postgresql", "mariadb")
+def test_what_names_a_table_that_changes_is_told_and_keeps_nothing_from_being_done(database: Database) -> None:
+    happen_in_part(database, "mfa_events")
+    with database.engine().begin() as connection:
+        for statement in _NAMING[database.backend]:
+            connection.exec_driver_sql(statement)
+    plan = adoption.plan(database.engine(), SETTINGS)
+    assert plan.blocked == ()
+    function = _HERE[database.backend].format(database.engine().url.database)
+    assert list(map(str, plan.mentioned)) == [f"mfa_events: function {function}: its text names the table"]
+    assert f"look at it: {plan.mentioned[0]}" in Shell({"database_url": database.url})("db", "adopt").out
+    adoption.apply(database.engine(), SETTINGS, allow=named(plan))
+    assert adoption.plan(database.engine(), SETTINGS).mentioned == ()
+
+
+@pytest.mark.backends("postgresql")
+def test_what_names_another_table_is_not_told(migrated: Database) -> None:
+    with migrated.engine().connect() as connection:
+        for number, text in enumerate(
+            (
+                "SELECT id FROM mfa_events_of_before, my_mfa_events, mfa_events$",
+                'SELECT id FROM tenant_b.mfa_events, "tenant_b"."mfa_events"',
+                "SELECT id FROM public2.mfa_events",
+            )
+        ):
+            connection.exec_driver_sql(
+                f"CREATE FUNCTION f{number}() RETURNS void LANGUAGE plpgsql AS $$ BEGIN {text}; END $$"
+            )
+        assert find.of_tables(connection, spec.NAMES) == ()
+        connection.rollback()
 
 
 @pytest.mark.backends("mariadb")

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 PENDING, BLOCKED, LOCKED = 2, 3, 4
 _CODES = {"conforms": 0, "pending": PENDING, "blocked": BLOCKED}
 _INSTANT = "An instant is half a second at most, on MariaDB a second: without a lock by then, a step tries again later."
+_MENTIONED = (
+    "SELECT *, INSERT without columns, or a result of fixed types may break; a row that it writes is not sealed."
+)
 _KINDS = "; ".join(f"{name}: {text}" for name, text in HEAVY.items())
 
 
@@ -168,6 +171,7 @@ def _payload(plan: Plan, done: tuple[Step, ...]) -> dict[str, Any]:
         "steps": plan.steps,
         "waits": waits(plan),
         "blocked": plan.blocked,
+        "mentioned": plan.mentioned,
         "not_allowed": sorted({kind for step in plan.refused for kind in step.kinds}),
         "sizes": dict(plan.sizes),
         "legacy_rows": plan.legacy_rows,
@@ -189,6 +193,10 @@ def _shown(plan: Plan) -> Iterator[str | Table]:
         yield f"  {blocker.remedy}"
         if blocker.query:
             yield f"  {blocker.query}"
+    for mention in plan.mentioned:
+        yield ""
+        yield f"look at it: {mention}"
+        yield f"  {_MENTIONED}"
     if plan.legacy_rows:
         yield ""
         yield f"After the structure: {counted(plan.legacy_rows, 'row')} of before Twofold, to be sealed."

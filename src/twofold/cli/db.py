@@ -110,7 +110,7 @@ def downgrade(
     what = "the table of passkeys with all its rows" if passkeys else "the four tables with all their rows"
     terminal.note(f"This drops {what}: {counted}.")
     for one in along:
-        terminal.note(f"With {one.table} goes {one.name}.")
+        terminal.note(one.farewell)
     for sentence in left:
         terminal.note(sentence)
     lost = "Every passkey in this database is lost with it." if passkeys else _LOST

@@ -77,7 +77,7 @@ def downgrade(engine: sa.Engine, settings: Settings, revision: str = "-1", *, hi
 
 
 def going_along(engine: sa.Engine, *, history: History = FOUR) -> tuple[Dependant, ...]:
-    """What a downgrade would take along with the tables. Raises SchemaDrift where it would be refused."""
+    """What a downgrade would take along, or leave naming the tables. Raises SchemaDrift where it would be refused."""
     with as_mfa_errors(), alone(engine), engine.connect() as connection:
         there = [name for name, relation in verifier.read(connection, history).items() if relation is not None]
         return find.going_along(connection, there)

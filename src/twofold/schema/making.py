@@ -107,7 +107,7 @@ def downgrade(history: History) -> None:
         # Where ours is missing, its name leads further along the search path, to somebody else's.
         names = [name for name in history.names if catalog.read(bind, name, schema) is not None]
         for one in find.going_along(bind, names):
-            _log.warning("With %s goes %s.", one.table, one.name)
+            _log.warning("%s", one.farewell)
         for name in names:
             _log.warning("Dropping %s with %s rows.", name, _count(bind, name, schema))
         with _all_or_none(bind, names, schema):

@@ -139,6 +139,7 @@ def _survey(
         allowed,
         records=not leave_history,
         legacy_rows=_legacy_rows(connection, relations),
+        mentioned=find.mentioning(connection, steps),
     )
 
 

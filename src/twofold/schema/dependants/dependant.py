@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Fate = Literal["refuses", "goes along", "breaks"]
-"""The database refuses for its sake; takes it along without a word; or leaves it there, of no use to anybody."""
+Fate = Literal["refuses", "goes along", "breaks", "may break"]
+"""The database refuses for its sake; takes it along without a word; or leaves it there, of no use to anybody.
+
+Or, of what only names the table, of no use perhaps.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,12 @@ class Dependant:
     fate: Fate
     because: str
     remedy: str
+
+    @property
+    def farewell(self) -> str:
+        """What is said of it when the table goes, and nothing keeps the table."""
+        gone = f"With {self.table} goes {self.name}."
+        return gone if self.fate == "goes along" else f"{self.name} stays, and its text names {self.table}."
 
     def __str__(self) -> str:
         return f"{self.table}: {self.name}: {self.because}. {self.remedy}"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twofold.errors import SchemaDrift
-from twofold.schema.dependants import mariadb, postgresql, sqlite
-from twofold.schema.plan.plan import Blocker
+from twofold.schema.dependants import mariadb, postgresql, sqlite, texts_postgresql
+from twofold.schema.plan.plan import Blocker, Mention
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -39,21 +39,33 @@ def blocking(connection: sa.Connection, steps: Sequence[Step]) -> Iterator[Block
         yield Blocker(dependant.table, "; ".join(dict.fromkeys(whats)), problem, dependant.remedy)
 
 
+def mentioning(connection: sa.Connection, steps: Sequence[Step]) -> tuple[Mention, ...]:
+    """What names a table that one of the steps changes: nobody but its author knows whether it goes on working.
+
+    SQLite tells by trying.
+    """
+    changed = list(dict.fromkeys(step.table for step in steps if step.kind != "table"))
+    if not changed or connection.dialect.name == "sqlite":
+        return ()
+    asked = texts_postgresql.naming if connection.dialect.name == "postgresql" else mariadb.naming
+    return tuple(Mention(table, name) for table, name in asked(connection, changed))
+
+
 def going_along(connection: sa.Connection, names: Collection[str]) -> tuple[Dependant, ...]:
-    """What goes along without a word when these tables are dropped.
+    """What goes along without a word when these tables are dropped, and what stays and only names them.
 
     Raises SchemaDrift, before anything is dropped, where something of the host's is in the way: for its sake the
     database would refuse, or keep what is of no use to anybody.
     """
     found = of_tables(connection, names)
-    if in_the_way := [str(one) for one in found if one.fate != "goes along"]:
+    if in_the_way := [str(one) for one in found if one.fate in {"refuses", "breaks"}]:
         message = "What was built on the tables of Twofold is in the way, and goes first; nothing was changed."
         raise SchemaDrift(message, in_the_way)
     return found
 
 
 def of_tables(connection: sa.Connection, names: Collection[str]) -> tuple[Dependant, ...]:
-    """What a DROP of these tables, all of them, meets: what it is refused for, what goes along, and what breaks.
+    """What a DROP of these tables, all of them, meets: what it is refused for, what goes along, what breaks or may.
 
     What hangs on one of the tables and is itself one of them, or goes with one, is not told.
     """

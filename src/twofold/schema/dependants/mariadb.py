@@ -122,6 +122,13 @@ def of_tables(connection: sa.Connection, names: Collection[str]) -> Iterator[Dep
             yield Dependant(table, f"{row.kind} {row.schema}.{row.name}", "breaks", because, remedy)
 
 
+def naming(connection: sa.Connection, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """The tables, each with what names it in its text, as far as the role sees that."""
+    for table in names:
+        for row in _asked(connection, _USING, name=table, names=list(names)):
+            yield table, f"{row.kind} {row.schema}.{row.name}"
+
+
 def _others(connection: sa.Connection, names: Collection[str]) -> Sequence[sa.Row[Any]]:
     """Foreign keys that refer to these tables, a row for each of their columns."""
     return _asked(connection, _FOREIGN_KEYS, names=list(names))

@@ -1,4 +1,4 @@
-"""What hangs on a table of PostgreSQL, as `pg_depend` has it: in any schema, of any kind."""
+"""What hangs on a table of PostgreSQL, as `pg_depend` has it, in any schema and of any kind; and what names it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from twofold.schema import place
 from twofold.schema.dependants import event_triggers_postgresql, rehearsal_postgresql
+from twofold.schema.dependants import texts_postgresql as texts
 from twofold.schema.dependants import ties_postgresql as ties
 from twofold.schema.dependants.dependant import Dependant, out_of_the_way
 
@@ -157,11 +158,12 @@ _MET: dict[Act, tuple[Callable[[sa.Connection, Step, Change], Iterator[Dependant
 
 
 def of_tables(connection: sa.Connection, names: Collection[str]) -> Iterator[Dependant]:
-    """What DROP TABLE is refused for, and what it takes along that the host made."""
+    """What DROP TABLE is refused for, what it takes along that the host made, and what it leaves of no use."""
     for row in _asked(connection, _BELOW_TABLES, {"names": list(names)}):
         fate: Fate = "goes along" if row.taken else "refuses"
         because = "PostgreSQL drops it with the table" if row.taken else "PostgreSQL drops no table below it"
         yield _dependant(row, because, "take the tables away", fate)
+    yield from texts.of_tables(connection, names)
 
 
 def _asked(connection: sa.Connection, query: sa.TextClause, asked: dict[str, Any]) -> Sequence[sa.Row[Any]]:

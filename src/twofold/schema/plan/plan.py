@@ -122,6 +122,20 @@ class Blocker:
 
 
 @dataclass(frozen=True, slots=True)
+class Mention:
+    """Something of the host's whose text names a table that is to be changed: a function, a trigger of another table.
+
+    Whether it uses the table, and gets along with the change, only its author knows.
+    """
+
+    table: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.table}: {self.name}: its text names the table"
+
+
+@dataclass(frozen=True, slots=True)
 class Size:
     """How big a table is, as far as the catalog knows: `rows` may be an estimate."""
 
@@ -136,6 +150,7 @@ class Plan:
     `recorded` is the revision in its version table; `elsewhere` are revisions of it that stand in the host's own
     version table. `records` is False where the host's own history has the tables, and nothing is to be recorded.
     `legacy_rows` are the users whose rows are of before Twofold; they are brought along after the structure.
+    What is `mentioned` keeps nothing from being done.
     """
 
     report: Report
@@ -147,6 +162,7 @@ class Plan:
     allowed: frozenset[str]
     records: bool = True
     legacy_rows: int = 0
+    mentioned: tuple[Mention, ...] = ()
 
     @property
     def history(self) -> History:
@@ -183,7 +199,14 @@ class Plan:
         """The plan that is left when every step of this one was taken, and the revision recorded where it is to be."""
         recorded = self.history.revision if self.records else self.recorded
         return replace(
-            self, report=report, steps=(), blocked=(), recorded=recorded, elsewhere=(), legacy_rows=legacy_rows
+            self,
+            report=report,
+            steps=(),
+            blocked=(),
+            recorded=recorded,
+            elsewhere=(),
+            legacy_rows=legacy_rows,
+            mentioned=(),
         )
 
 
