@@ -23,13 +23,11 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
 from bench import server
-from bench.report import Options, load, machine, run, table, tell
+from bench.report import Options, machine, run, table, tell
 from tests.schema.incident import models, stamp
 from twofold.keyring import generate_key
-from twofold.schema import spec
 
 _BASELINE = 5.0
 _LIMIT = 1.0
@@ -38,33 +36,6 @@ _CLI_WITH_LOG = """import logging; from twofold.cli import main
 logging.basicConfig(level=logging.INFO, format="%(created)f %(message)s"); main()"""
 # Behind the last step the ordinary upgrade has its turn, and Alembic speaks first.
 _STEP = re.compile(r"(?P<moment>[\d.]+) (Adopting: (?P<step>.+)|Context impl .+)")
-_TABLES = ("users", *spec.NAMES)
-
-
-def make_people(engine: sa.Engine, **numbers: int) -> None:
-    """Leave tables as `create_all()` and a blind stamp do, with rows for so many `people`.
-
-    Each has so many `codes` and `events`. Every row belongs to a user who exists, which the server is not asked to
-    prove row by row.
-    """
-    with engine.begin() as connection:
-        models().create_all(connection)
-        stamp(connection)
-    for statement in Path(__file__).with_suffix(".sql").read_text(encoding="utf-8").strip().rstrip(";").split(";\n\n"):
-        with engine.begin() as connection:
-            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
-            connection.execute(sa.text(statement), numbers)
-
-
-def rows(engine: sa.Engine) -> dict[str, int]:
-    """Count the rows of each table."""
-    with engine.connect() as connection:
-        counts = {name: sa.select(sa.func.count()).select_from(sa.table(name)) for name in _TABLES}
-        return {name: int(connection.execute(count).scalar_one()) for name, count in counts.items()}
-
-
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +73,7 @@ class Older:
     )
 
     def __init__(self, url: str, *, prepares: bool) -> None:
-        self._connection = psycopg.connect(url, options="-c timezone=UTC")
-        self.close = self._connection.close
+        self.connection = psycopg.connect(url, options="-c timezone=UTC")
         narrow = ("subject", "secret, is_enabled, failed_attempts", "device_name", "is_used")
         user, row, device, code = narrow if prepares else ("*",) * 4
         self._statements = (
@@ -116,19 +86,19 @@ class Older:
             self._LOG if prepares else f"{self._LOG} RETURNING id",
         )
         if not prepares:
-            self._connection.prepare_threshold = None
+            self.connection.prepare_threshold = None
 
     def log_in(self, user_id: int) -> None:
         """One login, from the beginning to the commit."""
         values = {
             "user": user_id,
             "now": datetime.now(UTC).replace(tzinfo=None),
-            "cookie": _md5(f"cookie{user_id}"),
+            "cookie": hashlib.md5(f"cookie{user_id}".encode(), usedforsecurity=False).hexdigest(),
             "code": hashlib.sha256(f"1-{user_id}".encode()).hexdigest(),
         }
-        with self._connection.transaction():
+        with self.connection.transaction():
             for statement in self._statements:
-                self._connection.execute(statement.encode(), values)
+                self.connection.execute(statement.encode(), values)
 
 
 @contextmanager
@@ -139,19 +109,17 @@ def going_on(applications: Sequence[Older], people: int, pause: float) -> Iterat
     """
     # A stride that has no factor in common with the number of people meets all of them, far from one another.
     stride = next(one for one in itertools.count(people * 3 // 5) if math.gcd(one, people) == 1)
-    turns = ((number * stride) % people + 1 for number in itertools.count(1))
-    turn, over, logins = threading.Lock(), threading.Event(), list[Login]()
+    turns, over, logins = itertools.count(1), threading.Event(), list[Login]()
 
     def loop(application: Older) -> None:
-        while not over.wait(pause):
-            with turn:
-                user_id = next(turns)
-            began, error = time.time(), None
-            try:
-                application.log_in(user_id)
-            except (psycopg.Error, SQLAlchemyError) as caught:
-                error = f"{type(caught).__name__}: {str(caught).partition(chr(10))[0]}"
-            logins.append(Login(began, time.time() - began, error))
+        with application.connection:
+            while not over.wait(pause):
+                began, error = time.time(), None
+                try:
+                    application.log_in(next(turns) * stride % people + 1)
+                except psycopg.Error as caught:
+                    error = f"{type(caught).__name__}: {str(caught).partition(chr(10))[0]}"
+                logins.append(Login(began, time.time() - began, error))
 
     with ThreadPoolExecutor(len(applications)) as threads:
         try:
@@ -161,45 +129,36 @@ def going_on(applications: Sequence[Older], people: int, pause: float) -> Iterat
             over.set()
     for each in loops:
         each.result()
-    for application in applications:
-        application.close()
 
 
-class Run:
-    """A database of before Twofold, and the commands that bring it along, watched by logins."""
+def adopted(options: argparse.Namespace, url: str) -> list[dict[str, Any]]:
+    """Run `twofold db adopt`, beside the logins of the application of before; return what each step cost."""
+    older = [Older(url, prepares=number % 2 == 0) for number in range(options.threads)]
+    with going_on(older, options.users, options.pause / 1000) as seen:
+        before = time.time()
+        time.sleep(_BASELINE)
+        marks = [("before: logins alone", before), ("plan", time.time()), *_steps(url)]
+        end = time.time()
+    ends = [*(begin for _, begin in marks[1:]), end]
+    return [lock_waits(what, begin, end, seen) for (what, begin), end in zip(marks, ends, strict=True)]
 
-    def __init__(self, options: argparse.Namespace, url: str) -> None:
-        self._options, self._url, keys = options, url, generate_key("bench")
-        others = {name: value for name, value in os.environ.items() if not name.startswith("TWOFOLD_")}
-        self._environment = others | {"TWOFOLD_DATABASE_URL": url, "TWOFOLD_KEYS": keys}
 
-    def structure(self) -> list[dict[str, Any]]:
-        """Run `twofold db adopt`, beside the logins of the application of before; return what each step cost."""
-        older = [Older(self._url, prepares=number % 2 == 0) for number in range(self._options.threads)]
-        with going_on(older, self._options.users, self._options.pause / 1000) as seen:
-            before = time.time()
-            time.sleep(_BASELINE)
-            arguments = ["db", "adopt", "--apply", "--yes", "--allow", "heavy", "--data", "later", "--json"]
-            marks = [("before: logins alone", before), ("plan", time.time()), *self._steps(arguments)]
-            end = time.time()
-        ends = [*(begin for _, begin in marks[1:]), end]
-        return [lock_waits(what, begin, end, seen) for (what, begin), end in zip(marks, ends, strict=True)]
-
-    def _steps(self, arguments: Sequence[str]) -> Iterator[tuple[str, float]]:
-        """Run a command to its end; each step that it takes, and the moment at which it began. Raises RuntimeError."""
-        program, said = [sys.executable, "-c", _CLI_WITH_LOG, *arguments], list[str]()
-        with subprocess.Popen(
-            program, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            for line in process.stdout or ():
-                if begun := _STEP.fullmatch(line.strip()):
-                    what = begun["step"] or "verify and record"
-                    tell(what)
-                    yield what, float(begun["moment"])
-                else:
-                    said.append(line)
-        if process.returncode:
-            raise RuntimeError(f"twofold {' '.join(arguments)}: exit {process.returncode}\n{''.join(said)}")
+def _steps(url: str) -> Iterator[tuple[str, float]]:
+    """Run the command to its end; each step that it takes, and the moment at which it began. Raises RuntimeError."""
+    arguments = ["db", "adopt", "--apply", "--yes", "--allow", "heavy", "--data", "later", "--json"]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("TWOFOLD_")}
+    own |= {"TWOFOLD_DATABASE_URL": url, "TWOFOLD_KEYS": generate_key("bench")}
+    program, said = [sys.executable, "-c", _CLI_WITH_LOG, *arguments], list[str]()
+    with subprocess.Popen(program, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in process.stdout or ():
+            if begun := _STEP.fullmatch(line.strip()):
+                what = begun["step"] or "verify and record"
+                tell(what)
+                yield what, float(begun["moment"])
+            else:
+                said.append(line)
+    if process.returncode:
+        raise RuntimeError(f"twofold {' '.join(arguments)}: exit {process.returncode}\n{''.join(said)}")
 
 
 def lock_waits(what: str, begin: float, end: float, seen: Sequence[Login]) -> dict[str, Any]:
@@ -217,21 +176,24 @@ def lock_waits(what: str, begin: float, end: float, seen: Sequence[Login]) -> di
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Start the server, make the tables, bring them along, and prove that no row is gone."""
-    load_before = load()
     with server.started() as running:
         url = running.create("adoption", migrated=False)
         engine = sa.create_engine(running.database("adoption", "postgresql+psycopg"))
         tell(f"{options.users:,} people of before")
-        make_people(engine, people=options.users, codes=options.codes, events=options.events)
+        with engine.begin() as connection:
+            models().create_all(connection)
+            stamp(connection)
+        for statement in server.statements(Path(__file__).with_suffix(".sql")):
+            server.fill(engine, statement, people=options.users, codes=2, events=3)
         tell("settling")
         running.settle("adoption")
-        before, watched = rows(engine), Run(options, url)
-        spans = watched.structure()
-        after = rows(engine)
+        before = server.rows(engine)
+        spans = adopted(options, url)
+        after = server.rows(engine)
         engine.dispose()
         if any(after[name] < number for name, number in before.items()):
             raise RuntimeError(f"rows are gone: {before} became {after}")
-        about = machine(load_before, running.version(), people=options.users, rows=before)
+        about = machine(running.version(), people=options.users, rows=before)
     longest, errors = max(one["longest_login_seconds"] for one in spans), Counter[str]()
     shown: list[tuple[object, ...]] = []
     for one in spans:
@@ -249,8 +211,6 @@ def main() -> int:
     """Measure and print; 0 when every login succeeded and none waited longer than a second."""
     options = Options("python -m bench.adopt", description=__doc__)
     options.number("users", "people in the tables", 100_000, 10_000)
-    options.number("codes", "backup codes of each", 2)
-    options.number("events", "events of each", 3)
     options.number("threads", "logins at the same time", 4)
     options.number("pause", "milliseconds between two logins of a thread", 10.0)
     found = run("adopt", measure, options.read())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -35,6 +35,13 @@ def stopwatch() -> Callable[[int], Measured]:
     """Start; what comes back tells what it took to do so many operations, in wall time and CPU time of this process."""
     began, cpu = time.perf_counter(), time.process_time()
     return lambda operations: Measured(operations, time.perf_counter() - began, time.process_time() - cpu)
+
+
+def timed(call: Callable[..., object], *given: object) -> Measured:
+    """Do something once; return what it took."""
+    watch = stopwatch()
+    call(*given)
+    return watch(1)
 
 
 class Job(Protocol):
@@ -84,7 +91,9 @@ class Threads:
 class Tasks:
     """A task for each face, all in the loop of one runner."""
 
-    def __init__(self, runner: asyncio.Runner, faces: Sequence[Any], close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, runner: asyncio.Runner, faces: Sequence[Any], close: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
         self._runner, self._faces, self._close = runner, faces, close
 
     def run(self, jobs: Sequence[Any]) -> Measured:
@@ -104,10 +113,7 @@ class Tasks:
         return self._runner.run(all_clients())
 
     def close(self) -> None:
-        async def closed() -> None:
-            await self._close()
-
-        self._runner.run(closed())
+        self._runner.run(self._close())
         self._runner.close()
 
 

@@ -9,21 +9,20 @@ import itertools
 import json
 import logging
 import multiprocessing
-import os
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import sqlalchemy as sa
 
 from bench.clients import Measured, Run, Threads
-from bench.population import Clock, enrol, settings
+from bench.population import LATER, enrol, settings
 from bench.report import Row
 from bench.server import Server
 from examples.notebook import people
@@ -31,12 +30,12 @@ from tests.served import served
 from twofold import MFA
 from twofold.keyring import generate_key
 from twofold.schema.commands import upgrade
+from twofold.testing import Clock
 
 CLIENTS = 4
 _FRAMEWORKS = {"fastapi": "FastAPI", "starlette": "Starlette", "flask": "Flask"}
 _PEOPLE = 200
 _PASSWORD = "correct horse battery"  # noqa: S105 - of accounts that live as long as the bench.
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def _hashed(password: str, salt: bytes) -> str:
@@ -55,7 +54,8 @@ def _serve(parent: Any, framework: str, url: sa.URL, keys: str, now: Any, has_tw
     mfa = MFA(engine, settings(keys=keys), clock=lambda: datetime.fromtimestamp(now.value, UTC))
     with served(module.build(engine, mfa, has_tls=False)) as address, contextlib.suppress(EOFError):
         parent.send(address.removeprefix("http://"))
-        parent.recv()
+        while parent.recv():
+            parent.send(time.process_time())
 
 
 class _Program:
@@ -74,8 +74,8 @@ class _Program:
 
     def cpu(self) -> float:
         """Return the seconds of CPU that it has used."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text("ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        self._pipe.send("cpu")
+        return float(self._pipe.recv())
 
     def close(self) -> None:
         self._pipe.close()
@@ -139,20 +139,18 @@ def paths(running: Server, open_: contextlib.ExitStack) -> Iterator[list[tuple[R
     now = multiprocessing.get_context("spawn").Value("d", 0.0)
 
     def run(program: _Program, faces: Threads, door: str | None, number: int) -> Measured:
-        clock.forward()
+        clock.forward(LATER)
         now.value = clock.now.timestamp()
         those = itertools.islice(turns, min(number, _PEOPLE))
         before = program.cpu()
         done = faces.run([_Login(email, person.app.at(clock.now), door) for email, person in those])
         return replace(done, cpu=program.cpu() - before)
 
-    started: list[tuple[str, _Program, _Program]] = []
-    for framework, name in _FRAMEWORKS.items():
-        bare, mounted = (_Program(framework, url, keys, now, has_twofold) for has_twofold in (False, True))
-        started.append((name, bare, mounted))
-        for program in started[-1][1:]:
-            open_.callback(program.close)
-    for name, bare, mounted in started:
+    started = {
+        name: [open_.enter_context(contextlib.closing(_Program(key, url, keys, now, has))) for has in (False, True)]
+        for key, name in _FRAMEWORKS.items()
+    }
+    for name, (bare, mounted) in started.items():
         alone, ours = (Threads([program.address()] * CLIENTS, lambda: None) for program in (bare, mounted))
         for each in (alone, ours):
             open_.callback(each.close)

@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from bench import server
-from bench.population import BROWSER, Clock, Person, add_users, enrol, settings
-from bench.report import Options, Row, load, machine, run, table, tell
+from bench.population import BROWSER, LATER, Person, add_users, enrol, settings
+from bench.report import Options, Row, machine, run, table, tell
 from tests.databases import BACKENDS
 from twofold import MFA
 from twofold.account import chain
@@ -20,6 +20,7 @@ from twofold.account.row import Account
 from twofold.account.statements import Schema
 from twofold.keyring import Keyring
 from twofold.kinds import Kind, Status
+from twofold.testing import Clock
 
 _NOTE = "Both users take turns, so the ratio is the figure. Every log was followed to its end, and is intact."
 _NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
@@ -74,7 +75,7 @@ def measured(database: str, engine: sa.Engine, options: argparse.Namespace) -> l
     def member(events: int) -> Person:
         person = enrol(mfa, clock, add_users(engine, 1))[0]
         fill(engine, mfa._runtime.keyring, person.user_id, events, clock.now)  # noqa: SLF001
-        clock.forward()
+        clock.forward(LATER)
         return person
 
     tell(f"{database}: {options.events:,} events")
@@ -86,13 +87,13 @@ def measured(database: str, engine: sa.Engine, options: argparse.Namespace) -> l
         people.append(short)
         verified = mfa.reverify(long.user_id, long.app.at(clock.now), request=BROWSER)
         long.backup_codes[:] = mfa.backup_codes.regenerate(verified, request=BROWSER)
-        clock.forward()
+        clock.forward(LATER)
         samples = {(name, person.user_id): list[float]() for name in _OPERATIONS for person in (short, long)}
         for sample in range(options.samples):
             for name in _OPERATIONS:
                 for person in (short, long) if sample % 2 else (long, short):
                     samples[name, person.user_id].append(person.seconds(name, mfa, clock.now))
-                clock.forward()
+                clock.forward(LATER)
         for name, row in rows.items() if number else ():
             shorts, longs = (statistics.median(samples[name, person.user_id]) for person in (short, long))
             row.seconds.append((shorts, longs))
@@ -107,12 +108,12 @@ def measured(database: str, engine: sa.Engine, options: argparse.Namespace) -> l
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measure on each database that was chosen."""
-    before, rows = load(), list[Answers]()
+    rows = list[Answers]()
     for backend in options.databases:
         tell(f"{_NAMES[backend]}: starting")
         with server.migrated(backend) as engine:
             rows += measured(_NAMES[backend], engine, options)
-    about = machine(before, events=options.events, rounds=options.rounds, samples=options.samples)
+    about = machine(events=options.events, rounds=options.rounds, samples=options.samples)
     what = f"{options.rounds} rounds of {options.samples}; milliseconds of one client."
     columns = ("operation", f"{_SHORT} events", f"{options.events:,} events", "ratio, median (range)", "goal")
     shown = [(row.path, *(f"{each:.2f}" for each in row.milliseconds()), *row.shown()) for row in rows]

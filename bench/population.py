@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,26 +14,13 @@ from pyotp.totp import TOTP
 
 from bench import clients
 from bench.clients import Clients, Measured
-from twofold import MFA, Challenge, Cleared, Reason, Rejected, Request, Settings, Verified
-from twofold.keyring import generate_key
+from twofold import MFA, Challenge, Cleared, Reason, Rejected, Request, Settings, Verified, testing
+from twofold.testing import Clock
 
 BROWSER = Request("192.0.2.1", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+# Two steps of TOTP: the window then knows no code of now. So every user has an unused code in every measurement.
+LATER = timedelta(minutes=1)
 _THREADS = 4
-
-
-@dataclass
-class Clock:
-    """A clock that stands until it is moved, so that every user has an unused code in every measurement."""
-
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    def __call__(self) -> datetime:
-        """Return the moment, for `MFA(clock=...)`."""
-        return self.now
-
-    def forward(self) -> None:
-        """Let two steps of TOTP pass: the window of the new step knows no code of the old one."""
-        self.now += timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +83,21 @@ class Person:
 
     def seconds(self, operation: str, mfa: MFA, now: datetime) -> float:
         """Do an operation of a login; return how long it took without the challenge that it answers."""
-        began = time.perf_counter()
         if operation == "challenge":
-            self.challenged(mfa)
-        elif operation == "status":
-            mfa.status(self.user_id)
-        elif operation == "challenge, trusted device":
+            return clients.timed(self.challenged, mfa).seconds
+        if operation == "status":
+            return clients.timed(mfa.status, self.user_id).seconds
+        if operation == "challenge, trusted device":
             return clients.seconds(self.browser, mfa)
-        elif operation == "verify, backup code":
+        if operation == "verify, backup code":
             return clients.seconds(Answer(self.challenged(mfa), self.backup_codes.pop(), is_right=True), mfa)
-        else:
-            answer = self.answer(self.challenged(mfa), now, is_right=operation == "verify")
-            return clients.seconds(answer, mfa)
-        return time.perf_counter() - began
+        return clients.seconds(self.answer(self.challenged(mfa), now, is_right=operation == "verify"), mfa)
 
 
 def settings(**more: Any) -> Settings:
     """Return the defaults, with waits that are over when the clock moves, and few backup codes."""
-    waits: dict[str, Any] = {"first_wait": timedelta(seconds=1), "longest_wait": timedelta(seconds=1)}
-    return Settings(**waits | {"_env_file": None, "keys": generate_key("bench"), "backup_code_count": 1} | more)
+    wait = timedelta(seconds=1)
+    return testing.settings(**{"first_wait": wait, "longest_wait": wait, "backup_code_count": 1} | more)
 
 
 def add_users(engine: sa.Engine, number: int) -> list[int]:
@@ -146,7 +128,7 @@ class Population:
     def __init__(self, engine: sa.Engine, mfa: MFA, clock: Clock, number: int) -> None:
         self._mfa, self._clock, self.ids = mfa, clock, add_users(engine, number)
         self._turns = itertools.cycle(enrol(mfa, clock, self.ids))
-        clock.forward()
+        clock.forward(LATER)
 
     def verify(self, by: Clients, number: int, *, is_right: bool) -> Measured:
         """Measure so many right or wrong codes, each with a challenge and a time step of its own."""
@@ -156,11 +138,11 @@ class Population:
         pairs = zip(people, tokens, strict=True)
         measured = by.run([one.answer(token, self._clock.now, is_right=is_right) for one, token in pairs])
         # What the wrong codes have counted is set back by a right one, in the next measurement of right codes.
-        self._clock.forward()
+        self._clock.forward(LATER)
         return measured
 
     def recognize(self, by: Clients, number: int) -> Measured:
         """Measure so many logins of trusted browsers, whose cookie is changed by each."""
         measured = by.run([person.browser for person in itertools.islice(self._turns, number)])
-        self._clock.forward()
+        self._clock.forward(LATER)
         return measured

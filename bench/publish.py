@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.report import RESULTS
+from bench.report import RESULTS, tell
 
 _PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 _TABLES = {"figures": "latest", "peers": "peers", "sizes": "scale", "lengths": "log"}
@@ -20,7 +19,7 @@ def main() -> None:
     for name, result in _TABLES.items():
         path = RESULTS / f"{result}.json"
         if not path.exists():
-            print(f"There is no {path.name}.", file=sys.stderr)
+            tell(f"There is no {path.name}.")
             continue
         day = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
         parts = re.split(rf"(<!-- {name} -->\n|\n<!-- end of {name} -->)", page)

@@ -25,7 +25,7 @@ import sqlalchemy as sa
 from pyotp.totp import TOTP
 
 from bench.clients import Clients, Measured, Tasks, Threads, stopwatch
-from bench.population import BROWSER, Clock, settings
+from bench.population import BROWSER, settings
 from twofold import MFA
 from twofold.account.chain import Link
 from twofold.account.driver import _Text  # pyright: ignore[reportPrivateUsage]
@@ -33,6 +33,7 @@ from twofold.account.row import LOGIN, Account
 from twofold.account.statements import Schema
 from twofold.metadata import tables
 from twofold.schema.users.ids import Ids
+from twofold.testing import Clock
 from twofold.tokens import ChallengeToken, write_challenge
 from twofold.totp import factor
 from twofold.totp.algorithm import Parameters

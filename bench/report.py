@@ -73,16 +73,18 @@ class Row:
         return "yes" if statistics.median(self.figures) * sign >= self.goal * sign else "NO"
 
 
-def load() -> float:
-    """Return the load of the last minute."""
+def _load() -> float:
     return round(os.getloadavg()[0], 1)
 
 
-def machine(before: float, postgresql: str = "", **more: Any) -> dict[str, Any]:
-    """Return what the figures depend on; `before` is the load at the beginning."""
+_LOAD = _load()
+
+
+def machine(postgresql: str = "", **more: Any) -> dict[str, Any]:
+    """Return what the figures depend on, with the load of the minute before the program began, and of the last."""
     cpus = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.+)", cpus.read_text(encoding="utf-8") if cpus.exists() else "")
-    about = {"cpus": os.cpu_count(), "cpu": model[1] if model else platform.machine(), "load": [before, load()]}
+    about = {"cpus": os.cpu_count(), "cpu": model[1] if model else platform.machine(), "load": [_LOAD, _load()]}
     about |= {"python": platform.python_version(), "postgresql": postgresql}
     return about | {package: version(package) for package in ("sqlalchemy", "psycopg", "asyncpg")} | more
 

@@ -6,7 +6,6 @@ import argparse
 import itertools
 import random
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
@@ -16,16 +15,19 @@ from typing import Any
 import sqlalchemy as sa
 
 from bench import server
-from bench.population import BROWSER, Clock, enrol, settings
-from bench.report import IS_QUICK, Options, load, machine, run, table, tell
+from bench.clients import stopwatch, timed
+from bench.population import BROWSER, LATER, enrol, settings
+from bench.report import IS_QUICK, Options, machine, run, table, tell
 from twofold import MFA, tables
 from twofold.keyring import generate_key
-from twofold.schema import spec
+from twofold.testing import Clock
 
 _EVENTS = 10
 _LONG = 100_000
 _LEGACY = 2000
 _BATCH = 100
+# Users whom the library enrols, and operations of a kind in a round.
+_MEMBERS, _SAMPLES = 500, 100
 _PRUNED = 50
 _CHANCE = random.SystemRandom()
 _NOTE = (
@@ -37,9 +39,9 @@ _NOTE = (
 class Crowd:
     """A database of one size: most users are rows of the server's making, some were enrolled by the library."""
 
-    def __init__(self, running: server.Server, people: int, options: argparse.Namespace, clock: Clock) -> None:
-        self.people, self._clock, self._samples = people, clock, options.samples
-        self.name, self._stride = f"crowd_{people}", people // options.members
+    def __init__(self, running: server.Server, people: int, clock: Clock) -> None:
+        self.people, self._clock = people, clock
+        self.name, self._stride = f"crowd_{people}", people // _MEMBERS
         running.create(self.name)
         self.engine = sa.create_engine(running.database(self.name, "postgresql+psycopg"))
         keys = generate_key("k1"), generate_key("k2")
@@ -49,9 +51,7 @@ class Crowd:
         )
         # Rotation goes to and fro between the two keys, so that there is always something to re-seal.
         self._mfa, self._turns = there, itertools.cycle([back, there])
-        *seeds, events, legacy = (
-            Path(__file__).with_suffix(".sql").read_text("utf-8").strip().rstrip(";").split(";\n\n")
-        )
+        *seeds, events, legacy = server.statements(Path(__file__).with_suffix(".sql"))
         tell(f"{people:,} users")
         for statement in seeds:
             self._execute(statement)
@@ -61,9 +61,9 @@ class Crowd:
             tell(f"{people:,} users: events, {number} of {_EVENTS} of each")
             self._execute(events, number=number)
         self._execute("REINDEX TABLE mfa_events")
-        tell(f"{people:,} users: {options.members} of the library")
+        tell(f"{people:,} users: {_MEMBERS} of the library")
         members = enrol(self._mfa, clock, range(self._stride, people + 1, self._stride))
-        clock.forward()
+        clock.forward(LATER)
         rows = tables(sa.MetaData()).secrets
         first = sa.select(sa.func.min(rows.c.id))
         self._first_row, self._rows = self._number(first.where(rows.c.user_id % self._stride == 0)), len(members)
@@ -78,31 +78,30 @@ class Crowd:
 
     def rows(self) -> dict[str, int]:
         """Count the rows of each table, and the bytes that all of them take with their indexes."""
-        counts = {name: sa.select(sa.func.count()).select_from(sa.table(name)) for name in ("users", *spec.NAMES)}
-        counts["bytes"] = sa.select(sa.func.pg_database_size(sa.func.current_database()))
-        return {name: self._number(count) for name, count in counts.items()}
+        size = self._number(sa.select(sa.func.pg_database_size(sa.func.current_database())))
+        return server.rows(self.engine) | {"bytes": size}
 
     def operations(self) -> Iterator[tuple[str, list[float]]]:
         """Do all that is measured; each operation, and the seconds that each of its samples took."""
-        mfa, clock, samples = self._mfa, self._clock, range(self._samples)
+        mfa, clock, samples = self._mfa, self._clock, range(_SAMPLES)
         for name in ("verify", "challenge", "challenge, trusted device"):
             members = _CHANCE.sample(self._members, min(len(samples), len(self._members)))
-            clock.forward()
+            clock.forward(LATER)
             yield name, [member.seconds(name, mfa, clock.now) for member in members]
         # Users with as many events as most have, and whose lines lie where all lines lie.
         anybody = [_CHANCE.randint(1, self.people) for _ in samples]
         users = [user if user % self._stride else user - 1 for user in anybody]
-        yield "newest events of a user", [_seconds(mfa.events.recent, user) for user in users]
+        yield "newest events of a user", [timed(mfa.events.recent, user).seconds for user in users]
         # The user behind the last has very many; the pages are far back.
         pages = [partial(mfa.events.recent, before=_CHANCE.randint(100, _LONG // 10)) for _ in samples]
-        yield f"old events of {_LONG:,}", [_seconds(page, self.people + 1) for page in pages]
+        yield f"old events of {_LONG:,}", [timed(page, self.people + 1).seconds for page in pages]
         ancient = clock.now - timedelta(days=3650)
-        yield "search, nothing to prune", [_seconds(mfa.events.prunable, ancient) for _ in samples]
+        yield "search, nothing to prune", [timed(mfa.events.prunable, ancient).seconds for _ in samples]
         members = _CHANCE.sample(self._pruned, min(len(samples), len(self._pruned)))
         for member in members:
             member.challenged(mfa)
-        clock.forward()
-        yield "prune the events of a user", [_seconds(mfa.events.prune, each.user_id, clock.now) for each in members]
+        clock.forward(LATER)
+        yield "prune the events of a user", [timed(mfa.events.prune, one.user_id, clock.now).seconds for one in members]
         taken, self._adopted = _batch(mfa.legacy.adopt, self._adopted)
         yield f"adopt {_BATCH} rows", taken
         # Behind the last batch, back to the key of before.
@@ -112,30 +111,21 @@ class Crowd:
         yield f"rotate {_BATCH} rows", taken
 
     def _execute(self, statement: str, **more: int) -> None:
-        """Run a statement. The server is not asked to prove row by row that each user exists."""
-        text, gap = sa.text(statement), max(1, self.people * _EVENTS // _LONG)
+        gap = max(1, self.people * _EVENTS // _LONG)
         numbers = {"people": self.people, "events": _EVENTS, "codes": 2, "stride": self._stride, "gap": gap}
-        values = {"kid": "v1:k1:00000000:", "browser": BROWSER.user_agent, "legacy": _LEGACY} | numbers | more
-        with self.engine.begin() as connection:
-            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
-            connection.execute(text, {name: values[name] for name in text.compile().params})
+        texts = {"kid": "v1:k1:00000000:", "browser": BROWSER.user_agent}
+        server.fill(self.engine, statement, **texts, legacy=_LEGACY, **numbers, **more)
 
     def _number(self, query: sa.Executable) -> int:
         with self.engine.connect() as connection:
             return int(connection.execute(query).scalar_one())
 
 
-def _seconds(call: Callable[..., object], *args: object) -> float:
-    began = time.perf_counter()
-    call(*args)
-    return time.perf_counter() - began
-
-
 def _batch(call: Callable[..., Any], after: int) -> tuple[list[float], int]:
     """Do a batch behind a row; return the seconds that it took, and its last row."""
-    began = time.perf_counter()
+    watch = stopwatch()
     batch = call(after=after, limit=_BATCH)
-    taken = time.perf_counter() - began
+    taken = watch(1).seconds
     if batch.done != _BATCH or batch.last_id is None:
         raise RuntimeError(f"{batch.done} of {_BATCH} rows were written")
     return [taken], batch.last_id
@@ -143,9 +133,9 @@ def _batch(call: Callable[..., Any], after: int) -> tuple[list[float], int]:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Start the server, make a crowd of every size, and measure every operation on each in every round."""
-    before, clock, rounds = load(), Clock(), dict[str, dict[int, list[float]]]()
+    clock, rounds = Clock(), dict[str, dict[int, list[float]]]()
     with server.started() as running:
-        crowds = [Crowd(running, people, options, clock) for people in options.people]
+        crowds = [Crowd(running, people, clock) for people in options.people]
         sizes = {crowd.people: crowd.rows() for crowd in crowds}
         for number in range(options.rounds + 1):
             tell(f"Round {number} of {options.rounds}" if number else "Warming up")
@@ -155,15 +145,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                     found += [round(statistics.median(taken) * 1000, 3)] if number else []
         for crowd in crowds:
             crowd.engine.dispose()
-        about = machine(before, running.version(), rows=sizes, rounds=options.rounds, samples=options.samples)
+        about = machine(running.version(), rows=sizes, rounds=options.rounds, samples=_SAMPLES)
     rows: list[tuple[str, ...]] = []
     for name, each in rounds.items():
         medians = [statistics.median(each[people]) for people in options.people]
         rows.append((name, *(f"{median:.2f}" for median in (*medians, medians[-1] / medians[0]))))
     notes = [
-        f"{crowd.people:,} users: {sizes[crowd.people]['mfa_events']:,} events, "
-        f"{sizes[crowd.people]['bytes'] / 1e9:.1f} GB."
-        for crowd in crowds
+        f"{people:,} users: {size['mfa_events']:,} events, {size['bytes'] / 1e9:.1f} GB."
+        for people, size in sizes.items()
     ]
     columns = ("operation", *(f"{people:,} users" for people in options.people), "largest / smallest")
     shown = table(about, f"{options.rounds} rounds; milliseconds of one client.", columns, rows)
@@ -175,13 +164,11 @@ def main() -> None:
     options = Options("python -m bench.scale", description=__doc__)
     sizes = [10_000] if IS_QUICK else [10_000, 100_000, 1_000_000]
     options.add_argument("--people", type=int, nargs="+", default=sizes, help="users of each database")
-    options.number("members", "users whom the library enrols", 500)
     options.number("rounds", "rounds", 9, 2)
-    options.number("samples", "operations of a kind in a round", 100)
     chosen = options.read()
     chosen.people = sorted(set(chosen.people))
-    if chosen.members < _BATCH or min(chosen.people) < 10 * chosen.members:
-        options.error(f"there are at least {_BATCH} members, and ten times as many users")
+    if min(chosen.people) < 10 * _MEMBERS:
+        options.error(f"there are at least {10 * _MEMBERS} users")
     if chosen.rounds >= _LEGACY // _BATCH:
         options.error(f"there are rows of before Twofold for {_LEGACY // _BATCH - 1} rounds")
     run("scale", measure, chosen)

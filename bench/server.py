@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from tests.databases import Database, migrate
 from tests.servers import installed_mariadb, installed_postgresql
 from twofold.database import create_engine
+from twofold.schema import spec
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,26 @@ class Server:
     def _execute(self, statement: str) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(statement.encode())
+
+
+def statements(path: Path) -> list[str]:
+    """Read a file of SQL, whose statements have an empty line between them."""
+    return path.read_text(encoding="utf-8").strip().rstrip(";").split(";\n\n")
+
+
+def fill(engine: sa.Engine, statement: str, **values: object) -> None:
+    """Run a statement with those of the values that it names. No row has to prove that its user exists."""
+    text = sa.text(statement)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        connection.execute(text, {name: values[name] for name in text.compile().params})
+
+
+def rows(engine: sa.Engine) -> dict[str, int]:
+    """Count the rows of each table."""
+    with engine.connect() as connection:
+        counts = {name: sa.select(sa.func.count()).select_from(sa.table(name)) for name in ("users", *spec.NAMES)}
+        return {name: connection.execute(count).scalar_one() for name, count in counts.items()}
 
 
 @contextlib.contextmanager

@@ -19,11 +19,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from bench import doors, passkeys, server
 from bench.clients import Clients, Run, Tasks, Threads
 from bench.pgbench import Pgbench
-from bench.population import Clock, Population, settings
+from bench.population import Population, settings
 from bench.raw_drivers import Driver, SQLite, own_microseconds, own_verification
-from bench.report import Options, Row, load, machine, run, table, tell
+from bench.report import Options, Row, machine, run, table, tell
 from twofold import MFA, AsyncMFA, Settings
 from twofold.database import create_engine
+from twofold.testing import Clock
 
 _NOTE = (
     "The ratio is the figure: each is taken against the limit in the same round, then the median (lowest-highest) over "
@@ -127,7 +128,7 @@ def _on_sqlite(options: argparse.Namespace, clock: Clock, open_: contextlib.Exit
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Start the servers, enrol the users, and measure every row in every round."""
-    before, began, clock = load(), time.monotonic(), Clock()
+    began, clock = time.monotonic(), Clock()
     with contextlib.ExitStack() as open_:
         tell(f"Enrolling {2 * options.users:,} users")
         heats, version = _on_postgresql(options, clock, open_)
@@ -159,7 +160,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         for row in rows
         for numbers in [(row.median("rate"), row.median("cpu_each"))]
     ]
-    found = table(machine(before, version), f"{len(own_row.figures)} rounds.", columns, shown)
+    found = table(machine(version), f"{len(own_row.figures)} rounds.", columns, shown)
     return found | {"notes": [_NOTE], "rows": [row.plain() for row in rows]}
 
 

@@ -15,22 +15,24 @@ import tempfile
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from pyotp.totp import TOTP
 
 from bench import server
 from bench.clients import Measured
-from bench.report import Options, Row, load, machine, run, table, tell
+from bench.report import IS_QUICK, Options, Row, machine, run, table, tell
 from twofold.keyring import generate_key
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DATA = tomllib.loads(Path(__file__).with_name("peers.toml").read_text(encoding="utf-8"))
 _RACERS = 8
+# Of each peer, and of them in its race.
+_USERS, _RACING = (100, 10) if IS_QUICK else (400, 60)
 # No peer looks further than one step from the present one, or two.
 _OTHER_STEPS = [step for step in range(-3, 4) if step]
 _STEP = 30
@@ -65,7 +67,7 @@ class Program:
 
     def __init__(self, key: str, python: str, url: str, folder: Path) -> None:
         self._log = (folder / f"{key}.log").open("a+", encoding="utf-8")
-        self._process = subprocess.Popen(
+        self._process: Any = subprocess.Popen(
             [python, "-m", "bench.peers.programs", key, url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -75,21 +77,17 @@ class Program:
             text=True,
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._process.communicate()
         self._log.close()
 
     def ask(self, what: str, **order: Any) -> Callable[[], Any]:
         """Give an order; what comes back waits for the answer. Raises RuntimeError where the program ends instead."""
-        streams: Any = (self._process.stdin, self._process.stdout)
         with contextlib.suppress(BrokenPipeError):
-            print(json.dumps({"do": what, **order}), file=streams[0], flush=True)
+            print(json.dumps({"do": what, **order}), file=self._process.stdin, flush=True)
 
         def answer() -> Any:
-            if line := streams[1].readline():
+            if line := self._process.stdout.readline():
                 return json.loads(line)
             errors = Path(self._log.name).read_text(encoding="utf-8", errors="replace").strip().splitlines()
             raise RuntimeError(f"the program {Path(self._log.name).stem} ended: {errors[-1:]}")
@@ -100,15 +98,13 @@ class Program:
 class Contestant(Row):
     """A peer with its users. The users of the races are its last ones, whom no round touches."""
 
-    def __init__(
-        self, peer: dict[str, Any], spawn: Callable[[], Program], open_: contextlib.ExitStack, users: int, racing: int
-    ) -> None:
+    def __init__(self, peer: dict[str, Any], spawn: Callable[[], Program], open_: contextlib.ExitStack) -> None:
         super().__init__(peer["name"])
-        self.keeps, self.among, self.racing = peer["keeps"], users, racing
+        self.keeps = peer["keeps"]
         pinned = _DATA["environments"].get(peer.get("environment"), f"twofold=={version('twofold')}")
         self.version = re.search(rf"(?<!\S){peer['package']}==(\S+)", pinned)[1]  # type: ignore[index]
-        self._spawn, self._program = spawn, open_.enter_context(spawn())
-        self._apps = [TOTP(secret) for secret in self._program.ask("make", number=users + racing)()]
+        self._spawn, self._program = spawn, open_.enter_context(contextlib.closing(spawn()))
+        self._apps = [TOTP(secret) for secret in self._program.ask("make", number=_USERS + _RACING)()]
         self._program.ask("open")()
         self.races, self._now, self._turns = dict[str, Any](), time.time(), itertools.count()
 
@@ -123,13 +119,13 @@ class Contestant(Row):
                 raise RuntimeError(f"{self.path}: {[*done['failed'], 'a right code was refused'][0]}")
             spent = Measured(spent.operations + len(answers), spent.seconds + done["seconds"], spent.cpu + done["cpu"])
             # The next batch takes what is left of the time, as far as there are users for it.
-            number = max(10, min(round((seconds - spent.seconds) * spent.rate), self.among))
+            number = max(10, min(round((seconds - spent.seconds) * spent.rate), _USERS))
         return spent
 
     def _codes(self) -> Iterator[tuple[int, str]]:
         """Yield codes of the next users; the clock is moved by two steps, so that each has an unused one."""
         self._now += 2 * _STEP
-        for user in (turn % self.among for turn in itertools.islice(self._turns, self.among)):
+        for user in (turn % _USERS for turn in itertools.islice(self._turns, _USERS)):
             right, others = self._shown(user)
             # A code that another step has too may be taken for that one, which was used.
             if right not in others:
@@ -147,24 +143,21 @@ class Contestant(Row):
         with contextlib.ExitStack() as running:
             programs = list[Program]()
             for user in range(_RACERS):
-                programs.append(running.enter_context(self._spawn()))
+                programs.append(running.enter_context(contextlib.closing(self._spawn())))
                 programs[-1].ask("open", now=self._now)()
                 # What a process does once only, like its first connection, is done before the race.
                 programs[-1].ask("ready", now=self._now, users=[user])()
                 programs[-1].ask("answer", now=self._now, answers=[(user, rights[user])])()
-            racing = users[-self.racing :]
-            self.races = self._raced(programs, racing, [(user, rights[user]) for user in racing])
-
-    def _raced(self, programs: Sequence[Program], users: range, codes: Sequence[tuple[int, str]]) -> dict[str, Any]:
-        """Return what became of the codes."""
-        for answer in [program.ask("ready", now=self._now, users=list(users)) for program in programs]:
-            answer()
-        cpu = statistics.median(each.cpu / each.operations for each in self.measured)
-        when = {"begin": time.monotonic() + 0.5, "pause": max(0.03, 2 * _RACERS * cpu)}
-        done = [answer() for answer in [one.ask("answer", now=self._now, answers=codes, **when) for one in programs]]
+            racing = list(users[-_RACING:])
+            for answer in [program.ask("ready", now=self._now, users=racing) for program in programs]:
+                answer()
+            cpu, codes = self.median("cpu_each") or 0.0, [(user, rights[user]) for user in racing]
+            when = {"begin": time.monotonic() + 0.5, "pause": max(0.03, 2 * _RACERS * cpu / 1e6)}
+            asked = [program.ask("answer", now=self._now, answers=codes, **when) for program in programs]
+            done = [answer() for answer in asked]
         accepted = Counter(user for each in done for user in each["accepted"])
         failed = Counter(failed.partition(":")[0] for each in done for failed in each["failed"])
-        return {"accepted_of_each_user": [accepted[user] for user in users], "errors": failed}
+        self.races = {"accepted_of_each_user": [accepted[user] for user in racing], "errors": failed}
 
     def plain(self) -> dict[str, Any]:
         return super().plain() | {"keeps": self.keeps, "version": self.version, "races": self.races}
@@ -182,7 +175,7 @@ class Contestant(Row):
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Start the server and the programs, measure every peer in every round, and let each race."""
-    before, peers, missing = load(), list[Contestant](), dict[str, str]()
+    peers, missing = list[Contestant](), dict[str, str]()
     os.environ["TWOFOLD_KEYS"] = generate_key("bench")
     with contextlib.ExitStack() as open_:
         made = tempfile.TemporaryDirectory(prefix="twofold-peers-", ignore_cleanup_errors=True)
@@ -198,7 +191,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             tell(f"Users of {peer['name']}")
             url = running.create(peer["key"], migrated=not peers).replace("postgresql:", "postgresql+psycopg:", 1)
             spawn = partial(Program, peer["key"], python, url, folder)
-            peers.append(Contestant(peer, spawn, open_, options.users, options.racing))
+            peers.append(Contestant(peer, spawn, open_))
             running.settle(peer["key"])
         for each in peers:
             each.measure(options.seconds / 2)
@@ -213,7 +206,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 each.race()
             except RuntimeError as error:
                 missing[f"The races of {each.path}"] = str(error)
-        about = machine(before, running.version())
+        about = machine(running.version())
     columns = ("library", "an accepted code leaves", "a second", "Twofold is faster", "one code 8 times: let in")
     left_out = (f"\n{name} was left out: {why}" for name, why in missing.items())
     what, cells = f"{options.rounds} rounds, one client.", [each.cells() for each in peers]
@@ -226,14 +219,9 @@ def main() -> None:
     options = Options("python -m bench.peers.contest", description=__doc__)
     options.number("rounds", "rounds", 7, 2)
     options.number("seconds", "about the length of one measurement", 2.0, 0.5)
-    options.number("users", "users of each peer", 400, 100)
-    options.number("racing", "users of each race", 60, 10)
     peers = [peer["key"] for peer in _DATA["peers"][1:]]
     options.add_argument("--peers", nargs="*", choices=peers, default=peers, help="beside Twofold (default: all)")
-    chosen = options.read()
-    if chosen.users < 20:
-        options.error("there are at least 20 users")
-    run("peers", measure, chosen)
+    run("peers", measure, options.read())
 
 
 if __name__ == "__main__":

@@ -63,10 +63,11 @@ class Twofold(Peer):
         import sqlalchemy as sa
 
         from bench import population
-        from twofold import MFA, Settings
+        from twofold import MFA, Rejected, Settings
 
         self._engine, self._query = sa.create_engine(url), sa.text("SELECT id FROM users ORDER BY id")
         self._clock, self._own = lambda: datetime.fromtimestamp(time.time(), UTC), population
+        self._rejected = Rejected
         made: dict[str, Any] = settings | {"_env_file": None}
         self._mfa, self._challenges = MFA(self._engine, Settings(**made), clock=self._clock), dict[int, str]()
 
@@ -84,11 +85,9 @@ class Twofold(Peer):
             self._challenges[user] = asked.token
 
     def verify(self, user: int, code: str) -> bool:
-        from twofold import Rejected
-
         try:
             return bool(self._mfa.verify(self._challenges[user], code, request=self._own.BROWSER))
-        except Rejected:
+        except self._rejected:
             return False
 
 
