@@ -449,6 +449,10 @@ def test_a_column_that_gets_another_type_costs_nobody_an_answer(
         sql(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {kind}")
         assert every() == 10
     assert mfa.events.verify(ada).is_intact
+    # Whoever comes with a key that only the wider column holds is nobody unknown.
+    sql("ALTER TABLE users ALTER COLUMN id TYPE BIGINT")
+    sql(f"INSERT INTO users (id, subject) VALUES ({2**40}, 'grace@example.com')")
+    assert not mfa.challenge(2**40)
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg_async", "asyncpg"])
