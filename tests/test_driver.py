@@ -425,6 +425,8 @@ def test_a_connection_that_the_server_ended_costs_nobody_an_answer(
 def test_a_column_that_gets_another_type_costs_nobody_an_answer(
     driven: Driven, mfa: MFA, clock: Clock, ada: int, sql: Sql
 ) -> None:
+    for table, key in (("users", "id"), ("user_mfa_secrets", "user_id")):
+        sql(f"ALTER TABLE {table} ALTER COLUMN {key} TYPE INTEGER")
     enrolled = enroll(mfa, ada, clock)
 
     def every() -> int:
