@@ -92,7 +92,7 @@ def beginner(
     if verified is None:
         raise AlreadyEnrolled
     account = fresh(work, verified, operation, request)
-    if account.user_id != work.schema.stored(user_id):
+    if account.user_id != work.stored(user_id):
         raise AlreadyEnrolled
     return account
 

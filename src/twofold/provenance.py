@@ -48,7 +48,7 @@ def require_keys(work: Attempt, user_id: UserId | None = None) -> None:
         own = keyring.prefixes[named]
         # One line is soon planted; a key that is the wrong one has never written for this user.
         is_whole = prefix != own and prefix == _prefix(work, events.c.mac, user_id)
-        if is_whole and not _has(work, _begins(events.c.mac, own) & (events.c.user_id == work.schema.stored(user_id))):
+        if is_whole and not _has(work, _begins(events.c.mac, own) & (events.c.user_id == work.stored(user_id))):
             raise WrongKey(
                 f"Nothing was changed: row and log of this user were written under another key of the name {named!r}. "
                 f"{_NEXT} Where it is lost for good: `twofold users repair --keys-lost`.",
@@ -80,7 +80,7 @@ _NEXT = "Put the key back that wrote them, or the right TWOFOLD_DEPLOYMENT; see 
 def _prefix(work: Attempt, column: sa.Column[Any], user_id: UserId) -> str | None:
     """What the newest of these values of a user begins with, up to the check value."""
     table = column.table
-    query = sa.select(column).where(table.c.user_id == work.schema.stored(user_id), column.is_not(None))
+    query = sa.select(column).where(table.c.user_id == work.stored(user_id), column.is_not(None))
     found = work.connection.execute(query.order_by(table.c.id.desc()).limit(1)).scalar()
     # SQLite keeps whatever is written into a column.
     return f"{found.rpartition(':')[0]}:" if isinstance(found, str) else None
@@ -98,5 +98,5 @@ def _begins(column: sa.Column[Any], prefix: str) -> sa.ColumnElement[bool]:
 def _has(work: Attempt, is_so: sa.ColumnElement[bool], *, but: UserId | None = None) -> bool:
     query = sa.select(sa.literal(1)).where(is_so).limit(1)
     if but is not None:
-        query = query.where(work.schema.tables.secrets.c.user_id != work.schema.stored(but))
+        query = query.where(work.schema.tables.secrets.c.user_id != work.stored(but))
     return work.connection.execute(query).first() is not None

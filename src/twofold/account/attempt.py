@@ -105,6 +105,14 @@ class Attempt:
     evidence: Evidence | None = None
     told: list[Link] | None = None
 
+    def stored(self, user_id: object) -> UserId:
+        """The value as the column holds it. Raises UnknownUser where the column cannot hold it, as it is now."""
+        if (stored := self.schema.ids.stored(user_id)) is None:
+            # The key may have been widened since this process read of it.
+            self.schema = self.relearn()
+            return self.schema.stored(user_id)
+        return stored
+
     def rows(self, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
         """Read what a decision rests on, as it stands now: locked where the row of the user is."""
         return execute(self.connection, query.with_for_update() if self.is_locking else query).all()

@@ -46,7 +46,7 @@ def read_login(work: Attempt, user_id: UserId, companions: Companions | None) ->
     Without `companions` it is for a challenge, which names the passkeys that can answer it. A row that is locked is
     read first and its companions after it, under the lock, where they cannot change any more.
     """
-    stored, schema = work.schema.stored(user_id), work.schema
+    stored, schema = work.stored(user_id), work.schema
     if work.is_locking:
         return _locked_login(work, user_id, companions)
     statement = schema.read_beside[companions]
@@ -98,7 +98,7 @@ def find(work: Attempt, user_id: UserId) -> Account | None:
     where there is no such user, Tampered where the row is not what was written or is gone while the user's other rows
     are still there, MissingKey where the key of its MAC is, ConfigurationError where the row may be hidden.
     """
-    stored = work.schema.stored(user_id)
+    stored = work.stored(user_id)
     statement = work.schema.read_locked if work.is_locking else work.schema.read
     try:
         row = statement.first(work.connection, (stored,))
@@ -152,7 +152,7 @@ def find_current(work: Attempt, user_id: UserId) -> Account | None:
     """Read a user's row like `find`, for an answer that writes nothing. Raises DatabaseUnavailable on a standby."""
     if work.is_locking:
         return find(work, user_id)
-    stored = work.schema.stored(user_id)
+    stored = work.stored(user_id)
     try:
         row = work.schema.read_current.first(work.connection, (stored,))
     except sealed.UNREADABLE:

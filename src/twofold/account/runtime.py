@@ -137,8 +137,8 @@ class Runtime:
         return found
 
     def _relearned(self, connection: sa.Connection, where: str | None) -> Schema:
-        """The live tables, where one may have been made since."""
-        found = self.schemas[where] = self.schemas[where].relearned(connection)
+        """The live tables as they are now: one may have been made since, or altered."""
+        found = self.schemas[where] = Schema.of(connection, self.settings.users)
         return found
 
 

@@ -154,8 +154,6 @@ def _attempted(
                 is_committed = True
         except DBAPIError as error:
             if is_stale(error):
-                # What was read of the tables may be another type of key now.
-                runtime.schemas.clear()
                 connection.invalidate(error)
             raise
         finally:

@@ -30,7 +30,7 @@ def user(work: Attempt, text: str) -> UserId:
     """The id that a person typed, as `users.id` holds it. Raises UnknownUser where it cannot hold it or does not."""
     for typed in _readings(work, text):
         with suppress(UnknownUser):
-            stored = work.schema.stored(typed)
+            stored = work.stored(typed)
             found = work.connection.execute(sa.select(work.schema.users_id).where(work.schema.users_id == stored))
             # A database may hold two ids for one that are two to everybody else.
             if stored in found.scalars().all():

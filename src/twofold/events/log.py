@@ -39,7 +39,7 @@ def recent(work: Attempt, user_id: UserId, *, limit: int = 20, before: int | Non
 
     `before` is the `seq` that the page before ended with.
     """
-    events, stored = work.schema.tables.events, work.schema.stored(user_id)
+    events, stored = work.schema.tables.events, work.stored(user_id)
     query = sa.select(events).where(events.c.user_id == stored, events.c.seq.is_not(None))
     if before is not None:
         query = query.where(events.c.seq < whole("before", before))
@@ -87,7 +87,7 @@ def verify(work: Attempt, user_id: UserId, *, in_use: Collection[str] | None = N
 
 def _counted(work: Attempt, user_id: UserId) -> Sequence[Any]:
     secrets = work.schema.tables.secrets
-    return work.rows(sa.select(secrets.c.event_count).where(secrets.c.user_id == work.schema.stored(user_id)))
+    return work.rows(sa.select(secrets.c.event_count).where(secrets.c.user_id == work.stored(user_id)))
 
 
 def _followed(work: Attempt, user_id: UserId, kids: Kids) -> ChainReport:
@@ -181,9 +181,7 @@ def link(row: Any) -> chain.Link:
 def end(work: Attempt, user_id: UserId) -> tuple[int, str | None]:
     """The number and the MAC of the last event that is there, or 0 and None."""
     events = work.schema.tables.events
-    query = sa.select(events.c.seq, events.c.mac).where(
-        events.c.user_id == work.schema.stored(user_id), events.c.seq > 0
-    )
+    query = sa.select(events.c.seq, events.c.mac).where(events.c.user_id == work.stored(user_id), events.c.seq > 0)
     row = work.connection.execute(query.order_by(events.c.seq.desc()).limit(1)).first()
     return (row.seq, row.mac) if row else (0, None)
 
@@ -206,7 +204,7 @@ def tombstone(work: Attempt, user_id: UserId) -> Tombstone:
         known = (account.event_count, account.event_head) if account else (0, None)
     except (Tampered, MissingKey, NotAdopted):
         known = None
-    return Tombstone(work.schema.stored(user_id), count, mac, known == (count, mac), work.now)
+    return Tombstone(work.stored(user_id), count, mac, known == (count, mac), work.now)
 
 
 def _found(work: Attempt, user_id: UserId) -> Account | None:
@@ -262,7 +260,7 @@ def _broken(user_id: UserId, start: int, last: int, first_bad: int | None, probl
 
 def _lines(work: Attempt, user_id: UserId) -> Iterator[Any]:
     # A line without a number is one of before Twofold, and proves nothing; one below the first was put in.
-    events, stored, after = work.schema.tables.events, work.schema.stored(user_id), -arguments.LARGEST - 1
+    events, stored, after = work.schema.tables.events, work.stored(user_id), -arguments.LARGEST - 1
     while True:
         query = sa.select(events).where(events.c.user_id == stored, events.c.seq > after)
         page = read(work, query.order_by(events.c.seq).limit(_PAGE))

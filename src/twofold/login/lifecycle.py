@@ -110,7 +110,7 @@ def status(work: Attempt, user_id: UserId) -> Status:
 
     Where backup codes or trusted devices are not those that the row names, `altered` says so and they count as none.
     """
-    account = reading.find(work, user_id) or Account(work.schema.stored(user_id))
+    account = reading.find(work, user_id) or Account(work.stored(user_id))
     limits = Budget.of(work.settings)
     waits = limits.remaining(account, work.now)
     level = limits.level(account.failure_level, account.failure_level_at, work.now)
@@ -168,7 +168,7 @@ def repair(
     version = _lock(work, user_id)
     if not keys_lost:
         provenance.require_keys(work, user_id)
-    stored = work.schema.stored(user_id)
+    stored = work.stored(user_id)
     if version is None and not work.connection.execute(work.schema.traces, {"user": stored}).one()[1]:
         raise NotEnrolled
     seq, mac = log.end(work, user_id)
@@ -201,7 +201,7 @@ def password_changed(work: Attempt, user_id: UserId, *, verified: Verified | Non
         return 0
     if verified is not None:
         account = proofs.fresh(work, verified, "password_changed", request)
-        if account.user_id != work.schema.stored(user_id):
+        if account.user_id != work.stored(user_id):
             raise Stale
     account, number = endings.tell_altered(work, account, request)
     after = shown.ended(account)._replace(
@@ -226,7 +226,7 @@ def erase(work: Attempt, user_id: UserId) -> Erased:
     Raises WrongKey or MissingKey, and deletes nothing, where not one row was written under the configured keys.
     """
     _lock(work, user_id)
-    stored = work.schema.stored(user_id)
+    stored = work.stored(user_id)
     tombstone = log.tombstone(work, user_id)
     if not tombstone.is_intact:
         provenance.require_keys(work, user_id)
@@ -240,7 +240,7 @@ def erase(work: Attempt, user_id: UserId) -> Erased:
 def _lock(work: Attempt, user_id: UserId) -> int | None:
     """Lock a user's row whatever it holds, and return its version; None where there is none. Raises UnknownUser."""
     work.need_lock()
-    stored, secrets = work.schema.stored(user_id), work.schema.tables.secrets
+    stored, secrets = work.stored(user_id), work.schema.tables.secrets
     if stored not in work.connection.execute(work.schema.known, {"user": stored}).scalars().all():
         raise UnknownUser
     rows = work.rows(sa.select(secrets.c.version).where(secrets.c.user_id == stored))

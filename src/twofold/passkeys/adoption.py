@@ -53,7 +53,7 @@ def adopt(
     except ceremony.Refused as error:
         raise ValueError(f"public_key is no key of a passkey: {error}.") from None
     account = reading.find(work, user_id)
-    before = account or Account(work.schema.stored(user_id))
+    before = account or Account(work.stored(user_id))
     before, others = held.required(work, before, request)
     keys = held.keys(work.keyring, party.id, credential_id)
     if (mine := next((one for one in others if one.credential_key in keys), None)) is not None:

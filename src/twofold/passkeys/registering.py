@@ -74,7 +74,7 @@ def begin(
     party = RelyingParty.required(work.settings)
     ceremony.require_library()
     account = proof.beginner(work, user_id, verified, "passkeys.begin", request)
-    before = account or Account(work.schema.stored(user_id))
+    before = account or Account(work.stored(user_id))
     sealed.required_passkeys(work)
     # What was altered ends with the confirmation; until then nothing of it is told to a browser, or believed.
     before, found = held.compared(work, before, sealed.passkeys(work, before), request)

@@ -106,7 +106,7 @@ def begin(
     account = proof.beginner(work, user_id, verified, "totp.begin", request)
     parameters = _new_parameters(work.settings)
     secret = algorithm.generate_secret(parameters.algorithm)
-    before = account or Account(work.schema.stored(user_id))
+    before = account or Account(work.stored(user_id))
     after = before._replace(
         pending_secret=_seal(work, before, "pending_secret", secret, parameters, session),
         pending_at=work.now,

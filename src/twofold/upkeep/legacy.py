@@ -304,7 +304,7 @@ def _rowless_users(work: Attempt) -> sa.ColumnElement[bool]:
 
 def is_legacy(work: Attempt, user_id: UserId) -> bool:
     """Whether nothing of this user was ever written by Twofold; a row that was and has lost its MAC is no legacy."""
-    secrets, stored = work.schema.tables.secrets, work.schema.stored(user_id)
+    secrets, stored = work.schema.tables.secrets, work.stored(user_id)
     query = sa.select(work.schema.is_of_before).where(secrets.c.user_id == stored)
     rows = work.connection.execute(query).scalars().all()
     if rows and not rows[0]:

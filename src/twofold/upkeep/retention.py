@@ -183,7 +183,7 @@ def _prove(work: Attempt, account: Account, seq: int, anchor: Anchor) -> None:
 def _unchained(work: Attempt, user_id: UserId, before: datetime) -> Sequence[int]:
     events = work.schema.tables.events
     query = sa.select(events.c.id).where(
-        events.c.user_id == work.schema.stored(user_id), events.c.seq.is_(None), events.c.created_at < before
+        events.c.user_id == work.stored(user_id), events.c.seq.is_(None), events.c.created_at < before
     )
     return work.connection.execute(query.order_by(events.c.id).limit(LARGEST)).scalars().all()
 
