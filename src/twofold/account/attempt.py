@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 Writes = Literal["nothing", "one statement", "many"]
 """How much an operation writes. What writes many begins with a lock on the user's row, so that it runs once."""
 
+Learned = Literal["keys", "passkeys"]
+"""What an attempt looks at again: which keys the column of users holds, or whether there is a table for passkeys."""
+
 
 class Retry(Exception):
     """The attempt is thrown away, unseen, and made again on the fresh row. Never leaves the library."""
@@ -93,7 +96,7 @@ class Attempt:
     settings: Settings
     now: datetime
     adopt: Callable[[Attempt, UserId], Account]
-    relearn: Callable[[], Schema]
+    relearn: Callable[[Learned], Schema]
     settle: Callable[[Attempt, DBAPIError | OSError], None] | None = None
     is_locking: bool = False
     in_transaction: bool = True
@@ -109,7 +112,7 @@ class Attempt:
         """The value as the column holds it. Raises UnknownUser where the column cannot hold it, as it is now."""
         if (stored := self.schema.ids.stored(user_id)) is None:
             # The key may have been widened since this process read of it.
-            self.schema = self.relearn()
+            self.schema = self.relearn("keys")
             return self.schema.stored(user_id)
         return stored
 

@@ -21,6 +21,7 @@ from twofold.keyring import Keyring
 from twofold.schema import place
 
 if TYPE_CHECKING:
+    from twofold.account.attempt import Learned
     from twofold.account.row import Account
     from twofold.hook import Hook
     from twofold.outcomes import UserId
@@ -136,9 +137,13 @@ class Runtime:
                 unheard.warn(connection)
         return found
 
-    def _relearned(self, connection: sa.Connection, where: str | None) -> Schema:
+    def _relearned(self, connection: sa.Connection, where: str | None, what: Learned) -> Schema:
         """The live tables as they are now: one may have been made since, or altered."""
-        found = self.schemas[where] = Schema.of(connection, self.settings.users)
+        if what == "keys":
+            found = Schema.of(connection, self.settings.users)
+        else:
+            found = self.schemas[where].with_passkeys(connection)
+        self.schemas[where] = found
         return found
 
 

@@ -76,7 +76,7 @@ def passkey_table(work: Attempt, account: Account) -> sa.Table | None:
 def current_passkeys(work: Attempt) -> sa.Table | None:
     """The table of passkeys, looked for once more where there was none."""
     if work.schema.passkeys is None:
-        work.schema = work.relearn()
+        work.schema = work.relearn("passkeys")
     return work.schema.passkeys
 
 

@@ -337,6 +337,11 @@ class Schema:
             raise SchemaDrift(f"user_id is not {SERVED}; run `twofold db verify`.")
         return built(users, held, has_passkeys=_has_passkeys(connection))
 
+    def with_passkeys(self, connection: sa.Connection) -> Schema:
+        """The same tables, and that of passkeys where it was made since."""
+        users = f"{self.users.schema}.{self.users.name}" if self.users.schema else self.users.name
+        return built(f"{users}.{self.users_id.name}", self.ids, has_passkeys=_has_passkeys(connection))
+
     def stored(self, user_id: object) -> UserId:
         """The value as the column holds it. Raises UnknownUser where the column cannot hold it."""
         if (stored := self.ids.stored(user_id)) is None:
