@@ -106,6 +106,11 @@ def test_a_missing_index_can_be_repaired_and_is_named(twofold: Shell, migrated: 
     assert "can be added" in answer.out
     data = twofold("db", "verify", "--json").data
     assert [(one["table"], one["verdict"]) for one in data["findings"]] == [("mfa_events", "additive")]
+    planned = twofold("db", "adopt").out
+    assert ("MiB" in planned) == (migrated.backend != "sqlite")
+    done = twofold("db", "adopt", "--apply", "--yes")
+    assert (done.code, "it is recorded." in done.out, "Adopted" in done.out) == (0, True, False)
+    assert twofold("db", "verify").code == 0
 
 
 def test_what_somebody_has_to_decide_blocks(twofold: Shell, migrated: Database) -> None:

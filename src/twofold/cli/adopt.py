@@ -130,10 +130,7 @@ def adopt(
     brought = Brought() if mfa is None else bring(terminal, mfa)
     legacy_rows = adoption.legacy_rows(terminal.engine) if history is FOUR else 0
     after = plan.carried_out(adopted.report, legacy_rows)
-    people = [_done(history)]
-    if history is FOUR:
-        people += sentences(brought)
-        people += ["The rows are left for later. Next: twofold secrets import-legacy"] if mfa is None else []
+    people = [_done(history), *_of_rows(brought, is_later=history is FOUR and mfa is None)]
     rows = {"adopted": brought.done, "left": brought.left}
     terminal.answer(_payload(after, adopted.steps) | {"rows": rows}, *people)
     if brought.left or brought.is_stopped:
@@ -267,11 +264,19 @@ def _done(history: History) -> str:
     return f"{history.about.capitalize()} {conform} to revision {history.revision}, and it is recorded."
 
 
+def _of_rows(brought: Brought, *, is_later: bool) -> list[str]:
+    if is_later:
+        return ["The rows are left for later. Next: twofold secrets import-legacy"]
+    return list(sentences(brought)) if brought != Brought() else []
+
+
 def _sizes(plan: Plan) -> Table:
-    shown = Table("table", "rows, about", "MiB")
+    # SQLite does not know what a table takes.
+    has_bytes = any(size.bytes is not None for size in plan.sizes.values())
+    shown = Table("table", "rows, about", *(["MiB"] if has_bytes else []))
     for name, size in plan.sizes.items():
         mebibytes = "" if size.bytes is None else f"{size.bytes / (1 << 20):.1f}"
-        shown.add_row(name, "" if size.rows is None else f"{size.rows:,}", mebibytes)
+        shown.add_row(name, "" if size.rows is None else f"{size.rows:,}", *([mebibytes] if has_bytes else []))
     return shown
 
 
