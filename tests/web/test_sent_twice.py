@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from threading import Timer
 from typing import TYPE_CHECKING
 
 import pytest
 
+from examples.sample import sessions
 from tests.visitors import Ada, Browser
+from twofold import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,6 +96,27 @@ def test_a_browser_that_is_trusted_twice_is_one_device(waiting: Ada) -> None:
     code = waiting.code()
     lost(waiting, "/mfa/challenge", code=code, trust_device="yes")
     assert waiting.browser.post("/mfa/challenge", code=code, trust_device="yes").headers["location"] == "/"
+    assert waiting.browser.get("/mfa/security").text.count("Stop trusting</button>") == 1
+    waiting.sign_out()
+    assert waiting.sign_in().headers["location"] == "/"
+
+
+@pytest.mark.requirement("R72")
+def test_a_browser_is_one_device_however_late_the_lost_answer_trusted_it(
+    waiting: Ada, app: FastAPI, database: Database
+) -> None:
+    mfa, code = app.state.sample.mfa, waiting.code()
+    origin = Request(user_agent=waiting.browser.client.headers["user-agent"])
+    session = sessions.find(database.engine(), waiting.browser.cookie("__Host-sample_session"))
+    assert session is not None
+    # What the first request does, on a machine that is busy: two seconds lie between the code and the trust.
+    verified = mfa.verify(session.challenge, code, request=origin)
+    late = Timer(2, mfa.trusted_devices.trust, (verified,), {"request": origin})
+    late.start()
+    answer = waiting.browser.post("/mfa/challenge", code=code, trust_device="yes")
+    late.join()
+    assert answer.headers["location"] == "/"
+    assert [device.is_active for device in mfa.trusted_devices.list(1)] == [True, False]
     assert waiting.browser.get("/mfa/security").text.count("Stop trusting</button>") == 1
     waiting.sign_out()
     assert waiting.sign_in().headers["location"] == "/"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from twofold.web.site import Site
     from twofold.web.visit import Waiting
 
-_LOOKS, _PAUSE = 10, 0.1
+_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 
 
 class Passed(NamedTuple):
@@ -72,13 +72,18 @@ async def _proven(site: Site, me: Waiting, code: str, request: Request) -> tuple
 async def _end_lost_device(site: Site, verified: Verified, request: Request) -> None:
     """End the trust that the lost answer gave: its cookie is nowhere, and the browser is to be one device.
 
-    The request of that answer may still be at work, so it is looked for over a second.
+    The request of that answer may still be at work, so its device is looked for until it is there, and no longer than
+    any operation may take.
     """
-    for _look in range(_LOOKS):
+    waited, pause = 0.0, _PAUSE
+    while True:
         for device in await site.mfa.trusted_devices.list(verified.user_id):
             is_its = device.created_at >= verified.at and device.name == request.device_name
             if device.is_active and is_its and device.usage_count == 0:
                 reason = "the answer with its cookie was lost"
                 await site.mfa.trusted_devices.revoke(verified.user_id, device.id, reason=reason, request=request)
                 return
-        await site.pause(_PAUSE)
+        if waited >= site.settings.deadline.total_seconds():
+            return
+        await site.pause(pause)
+        waited, pause = waited + pause, min(2 * pause, _LONGEST_PAUSE)
