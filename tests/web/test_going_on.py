@@ -92,15 +92,41 @@ def test_what_nobody_asked_for_here_is_not_done(stale: Ada, app: FastAPI, how: s
             asked = replace(asked, path="/setup/confirm")
         case "of other factors":
             asked = replace(asked, epoch="of before")
-    token = asked.signed(core.keyring, session, realm=realm, now=now) or ""
+    token = asked.sealed(core.keyring, session, realm=realm, now=now) or ""
     if how == "altered":
-        token = token[:-1] + ("0" if token[-1] != "0" else "1")
+        token = token[:-9] + ("0" if token[-9] != "0" else "1") + token[-8:]
     address = f"/mfa/reverify?{urlencode({'next': 'security', 'then': token})}"
     is_done = how == "as it is"
     assert ("Once you have confirmed" in stale.browser.get(address).text) is is_done
     went = stale.browser.post(address, code=stale.code()).headers["location"]
     assert went == f"/mfa/security?done={'disabled' if is_done else 'confirmed'}"
     assert mfa.status(1).is_enrolled is not is_done
+
+
+def test_a_new_name_is_kept_until_it_can_be_given(stale: Ada, app: FastAPI) -> None:
+    number = device(stale)
+    address = stale.browser.post(f"/mfa/devices/{number}/rename", name="Ada's ノート").headers["location"]
+    for text in ("Ada", "%E3%83", "QWRh"):
+        assert text not in address
+    assert "Once you have confirmed, the device has its new name." in stale.browser.get(address).text
+    stale.browser.post(address, code="000 000")
+    code = stale.code()
+    for _ in range(2):
+        assert stale.browser.post(address, code=code).headers["location"] == "/mfa/security?done=renamed"
+    assert app.state.sample.mfa.trusted_devices.list(1)[0].name == "Ada's ノート"
+
+
+def test_a_name_that_cannot_be_stands_in_its_field_after_the_code(stale: Ada, app: FastAPI) -> None:
+    number, long = device(stale), "ノ" * 200
+    address = stale.browser.post(f"/mfa/devices/{number}/rename", name=long).headers["location"]
+    answer = stale.browser.post(address, code=stale.code())
+    assert answer.status_code == 400
+    assert f'value="{long}"' in answer.text
+    assert "This name is too long." in answer.text
+    assert app.state.sample.mfa.trusted_devices.list(1)[0].name != long
+    # Nobody means a text of this length, so it is not carried along.
+    stale.clock.forward(minutes=6)
+    assert "then=" not in stale.browser.post(f"/mfa/devices/{number}/rename", name="x" * 257).headers["location"]
 
 
 def test_new_codes_are_made_once_however_often_the_page_is_sent_again(stale: Ada, app: FastAPI) -> None:

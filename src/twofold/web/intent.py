@@ -1,6 +1,7 @@
-"""What somebody asked for before a code was asked for, signed, so that it can go on after the code. Pure.
+"""What somebody asked for before the second step was asked for, sealed, so that it can go on after it. Pure.
 
-It holds no secret and opens nothing: without a right code nothing of it is done.
+It opens nothing: without the second step nothing of it is done. It stands in an address, so nobody reads in it what was
+typed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from twofold import base64url
 from twofold.errors import MissingKey, Tampered
 from twofold.keyring import canonical
 from twofold.moments import microseconds
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from twofold.keyring import Keyring
 
 LIFETIME = timedelta(minutes=10)
-_LONGEST_VALUE = 32
-_LONGEST = 1024
+_LONGEST_VALUE = 256
+_LONGEST = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +35,23 @@ class Intent:
     form: Mapping[str, str] = field(default_factory=dict[str, str])
     epoch: str | None = None
 
-    def signed(self, keyring: Keyring, session_id: str, *, realm: str, now: datetime) -> str | None:
-        """Sign it for one session and realm; None where a value is longer than anything that belongs there."""
+    def sealed(self, keyring: Keyring, session_id: str, *, realm: str, now: datetime) -> str | None:
+        """Seal it for one session and realm; None where a value is longer than anything that belongs there."""
         if any(len(value) > _LONGEST_VALUE for value in (*self.values.values(), *self.form.values())):
             return None
         held = [self.path, dict(self.values), dict(self.form), self.epoch, microseconds(now)]
-        body = base64url.written(json.dumps(held).encode())
-        return f"{body}.{keyring.mac('forms', canonical('intent', realm, session_id, body))}"
+        return keyring.seal(json.dumps(held, ensure_ascii=False).encode(), canonical("intent", realm, session_id))
 
 
 def read(keyring: Keyring, token: str, session_id: str, *, realm: str, now: datetime) -> Intent | None:
     """Read one back; None for one of another session or realm, an altered one, and one that is too old."""
-    body, _, mac = token.partition(".")
-    if len(token) > _LONGEST or not body.isascii():
+    if len(token) > _LONGEST:
         return None
     try:
-        if not keyring.check("forms", canonical("intent", realm, session_id, body), mac):
-            return None
+        held = keyring.open(token, canonical("intent", realm, session_id))
     except (MissingKey, Tampered):
         return None
-    path, values, form, epoch, made_at = json.loads(base64url.read(body))
+    path, values, form, epoch, made_at = json.loads(held)
     if microseconds(now) - made_at > LIFETIME / timedelta(microseconds=1):
         return None
     return Intent(path, values, form, epoch)

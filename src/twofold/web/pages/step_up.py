@@ -64,6 +64,13 @@ ACTIONS: Mapping[str, Action] = {
         "/security",
         values=("device_id",),
     ),
+    "/devices/{device_id}/rename": Action(
+        security.rename,
+        gettext_noop("Once you have confirmed, the device has its new name."),
+        "/security",
+        ("name",),
+        ("device_id",),
+    ),
     "/passkeys/begin": Action(
         passkeys.begin,
         gettext_noop("Once you have confirmed, the set-up of another passkey begins."),
@@ -79,6 +86,13 @@ ACTIONS: Mapping[str, Action] = {
         gettext_noop("Once you have confirmed, the passkey is removed."),
         "/security",
         values=("passkey_id",),
+    ),
+    "/passkeys/{passkey_id}/rename": Action(
+        passkeys.rename,
+        gettext_noop("Once you have confirmed, the passkey has its new name."),
+        "/security",
+        ("name",),
+        ("passkey_id",),
     ),
     "/app/remove": Action(
         passkeys.remove_app,
@@ -100,7 +114,7 @@ async def ask(site: Site, visit: Visit, me: SignedIn | Waiting, *, path: str, ba
             {name: visit.form[name] for name in action.fields if name in visit.form},
             (await site.mfa.status(me.user_id)).epoch,
         )
-        token = asked.signed(site.keyring, me.session_id, realm=site.realm, now=site.clock())
+        token = asked.sealed(site.keyring, me.session_id, realm=site.realm, now=site.clock())
         if token is not None:
             query["then"] = token
     return redirect(f"{visit.base}/reverify?{urlencode(query)}")
