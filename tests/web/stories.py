@@ -149,7 +149,7 @@ class Scene:
         self.clock.forward(minutes=2)
         if self.owner.sign_in().headers["location"] == "/mfa/challenge":
             self.owner.browser.post("/mfa/challenge", code=self.owner.backup_codes.pop())
-        return self.owner.browser.get("/mfa/security").text
+        return self.owner.browser.get("/mfa/security").text.replace("\u00a0", " ")
 
 
 class Story(NamedTuple):
@@ -165,7 +165,7 @@ class Story(NamedTuple):
 
 
 OLD, COPIED = (
-    "An old mark of trust of Firefox on Linux came, and a code was asked for",
+    "An old mark of trust of Firefox on Linux came, and the second step was asked for",
     "Two browsers came as Firefox on Linux, so its mark of trust was copied",
 )
 ANEW = "Firefox on Linux is trusted anew"

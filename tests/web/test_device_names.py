@@ -52,7 +52,7 @@ def test_a_device_is_renamed_and_told_by_its_name(trusting: Ada) -> None:
     assert "The device has its new name." in page
     assert labels(page) == ["<b>Ada's laptop</b>"]
     assert "<b>" not in page
-    assert "Firefox on Linux is now called <b>Ada's laptop</b>" in html.unescape(page)
+    assert "Firefox\u00a0on\u00a0Linux is now called <b>Ada's laptop</b>" in html.unescape(page)
 
 
 @pytest.mark.parametrize(

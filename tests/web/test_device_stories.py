@@ -33,7 +33,7 @@ def play(story: Story, database: Database, keys: str) -> None:
         assert tuple(scene.told()) == story.told
         read = scene.security_page()
         assert {words for words in (OLD, COPIED, ANEW) if words in read} == set(story.reads)
-        assert ("a code is asked for the next time" in read) == (story.ending == "contested")
+        assert ("the second step is asked for the next time" in read) == (story.ending == "contested")
         assert scene.mfa.events.verify(scene.user_id).is_intact
 
 

@@ -76,7 +76,7 @@ def test_a_stranger_reaches_nothing_but_the_front_door(app: FastAPI, browser: Br
         answer = ask(browser, method, path)
         if "/challenge" in path:
             # Whoever waited too long for a code reads so, and does not land on the login page in silence.
-            assert (answer.status_code, "No sign-in is waiting for a code here." in answer.text) == (400, True)
+            assert (answer.status_code, "No sign-in is waiting here." in answer.text) == (400, True)
             assert 'href="/login">Sign in</a>' in answer.text
             continue
         assert (answer.status_code, answer.headers.get("location")) == (303, "/login"), (method, path)

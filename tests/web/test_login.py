@@ -148,13 +148,13 @@ def test_a_login_that_waited_too_long_begins_again(waiting: Ada) -> None:
     waiting.clock.forward(minutes=11)
     answer = waiting.browser.post("/mfa/challenge", code=waiting.code())
     assert answer.status_code == 400
-    assert "This sign-in waited too long for its code." in answer.text
-    assert "No sign-in is waiting for a code here." in waiting.browser.get("/mfa/challenge").text
+    assert "This sign-in waited too long." in answer.text
+    assert "No sign-in is waiting here." in waiting.browser.get("/mfa/challenge").text
 
 
 def test_a_login_can_be_given_up(waiting: Ada) -> None:
     assert waiting.browser.post("/mfa/challenge/cancel").headers["location"] == "/login"
-    assert "No sign-in is waiting for a code here." in waiting.browser.get("/mfa/challenge").text
+    assert "No sign-in is waiting here." in waiting.browser.get("/mfa/challenge").text
 
 
 @pytest.mark.requirement("R68")
@@ -209,7 +209,7 @@ def test_the_security_page_says_of_which_device_an_old_cookie_came(waiting: Ada)
     assert waiting.sign_in().headers["location"] == "/mfa/challenge"
     waiting.browser.post("/mfa/challenge", code=waiting.code())
     page = waiting.browser.get("/mfa/security").text
-    assert "An old cookie of it came, so a code is asked for the next time." in page
+    assert "An old cookie of it came, so the second step is asked for the next time." in page
     assert "until " not in page
     assert page.count("Stop trusting") == 2
 

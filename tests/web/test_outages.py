@@ -107,4 +107,4 @@ def test_an_outage_in_the_middle_does_not_say_that_nothing_happened(
     monkeypatch.setattr(type(mfa), "verify", unsure)
     answer = waiting.browser.post("/mfa/challenge", code=waiting.code())
     assert answer.status_code == 503
-    assert "it is not known whether your code was used" in answer.text
+    assert "it is not known whether your answer counted" in answer.text

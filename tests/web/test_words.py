@@ -51,11 +51,11 @@ def test_a_challenge_and_the_sign_in_that_followed_are_one_line() -> None:
 
 def test_a_challenge_without_a_code_says_so_and_what_to_do() -> None:
     (line,) = lines(("challenged", {}, 0))
-    assert line.sentence == "The password was right, and no code was given"
+    assert line.sentence == "The password was right, and the second step was not taken"
     assert line.status == "refused"
     assert line.advice == "If that was not you, somebody knows your password: change it."
     (fresh,) = lines(("challenged", {}, 0), later=5)
-    assert fresh.sentence == "The password was right, and a code was asked for"
+    assert fresh.sentence == "The password was right, and the second step was asked for"
     begun_again = lines(("challenged", {}, 0), ("challenged", {}, 1), later=2)
     assert [line.sentence for line in begun_again] == [fresh.sentence, line.sentence]
 
@@ -74,10 +74,39 @@ def test_wrong_codes_that_follow_each_other_are_one_line() -> None:
     assert older.advice is None
 
 
+@pytest.mark.parametrize(
+    ("reason", "asking", "stands", "told", "asks_for_help"),
+    [
+        (Reason.PASSKEY_REFUSED, "passkey", {"passkeys": 2}, "Try again, or take another one of yours.", False),
+        (Reason.PASSKEY_REFUSED, "passkey", {"passkeys": 1}, "The passkey was not accepted. Try again.", False),
+        (Reason.PASSKEY_CLONED, "passkey", {"passkeys": 1}, "Use another way, remove it", False),
+        (Reason.PASSKEY_CLONED, "passkey", {"backup_codes": 1}, "Use another way, remove it", False),
+        (Reason.PASSKEY_CLONED, "passkey", {"has_app": True}, "Use another way, remove it", False),
+        (Reason.PASSKEY_CLONED, "passkey", {"has_app": True, "is_suspended": True}, "Only support can help", True),
+        (Reason.PASSKEY_CLONED, "passkey", {}, "Only support can help", True),
+        (Reason.ALTERED, "passkey", {"backup_codes": 1}, "Passkeys cannot be used at the moment.", False),
+        (Reason.ALTERED, "passkey", {}, "Only support can help", True),
+        (Reason.ALTERED, "backup_code", {"has_app": True}, "Use the app, and then make new ones.", False),
+        (Reason.ALTERED, "backup_code", {"passkeys": 1}, "Use a passkey, and then make new ones.", False),
+        (Reason.ALTERED, "backup_code", {}, "Only support can help", True),
+        (Reason.SUSPENDED, "app", {"has_app": True, "passkeys": 1}, "A passkey lets you in to do that.", False),
+        (Reason.SUSPENDED, "app", {"has_app": True, "backup_codes": 1}, "A backup code lets you in to do that.", False),
+        (Reason.SUSPENDED, "app", {"has_app": True}, "only support can help", True),
+    ],
+)
+def test_nobody_is_sent_to_what_they_do_not_have(
+    reason: Reason, asking: refusals.Asking, stands: dict[str, Any], told: str, *, asks_for_help: bool
+) -> None:
+    has: dict[str, Any] = {"backup_codes": 0, "has_app": False} | stands
+    problem = refusals.refusal(Rejected(reason), "123456", asking=asking, digits=6, **has)
+    assert told in problem.sentence
+    assert problem.asks_for_help is asks_for_help
+
+
 def test_the_same_again_is_counted_and_other_places_are_told_apart() -> None:
     recognized = ("device_recognized", {"device": "Firefox on Linux"}, 1)
     (line,) = lines(recognized, recognized, recognized)
-    assert (line.number, line.sentence) == (3, "Signed in on a trusted device, Firefox on Linux")
+    assert (line.number, line.sentence) == (3, "Signed in on a trusted device, Firefox\u00a0on\u00a0Linux")
     assert len(lines(recognized, ("device_recognized", {"device": "Phone"}, 2), recognized)) == 3
 
 
@@ -95,7 +124,7 @@ def test_each_alarm_says_what_to_do() -> None:
 @pytest.mark.requirement("R98")
 def test_a_line_that_stands_for_many_says_for_how_many() -> None:
     (line,) = lines(("challenged", {"gathered": 73}, 0))
-    told = "The password was right, and a code was asked for, the latest of 73 such entries that day"
+    told = "The password was right, and the second step was asked for, the latest of 73 such entries that day"
     assert line.sentence == told
     refused = said("code_refused", gathered=51, **WRONG)
     assert refused == "A wrong code was given to sign in, the latest of 51 such entries that day"

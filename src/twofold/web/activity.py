@@ -12,7 +12,7 @@ from twofold.kinds import Kind, Status
 from twofold.request import Request
 from twofold.web.languages import gettext as _
 from twofold.web.languages import gettext_noop, ngettext
-from twofold.web.naming import named
+from twofold.web.naming import is_made, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,9 +36,9 @@ _REFUSED: Mapping[str, str] = {
     Reason.WAITING: gettext_noop("A code was offered during a wait, and not looked at"),
     Reason.SUSPENDED: gettext_noop("A code was offered after the app was stopped, and not looked at"),
     Reason.EXHAUSTED: gettext_noop("A code was offered after too many wrong ones in a month, and not looked at"),
-    Reason.CHALLENGE_EXPIRED: gettext_noop("A code came too late"),
+    Reason.CHALLENGE_EXPIRED: gettext_noop("A confirmation came too late"),
     Reason.CLOCK_WENT_BACK: gettext_noop("A code was offered while our clock was wrong"),
-    Reason.NOT_ENROLLED: gettext_noop("A code was offered where none is needed"),
+    Reason.NOT_ENROLLED: gettext_noop("A confirmation was offered where none is needed"),
     Reason.ALTERED: gettext_noop("A backup code was offered while the stored ones did not fit"),
     Reason.PASSKEY_REFUSED: gettext_noop("A passkey was not accepted"),
     Reason.PASSKEY_CLONED: gettext_noop("A passkey that may have been copied was not accepted"),
@@ -50,21 +50,25 @@ _WRONG: Mapping[str, str] = {
 }
 
 _MANAGING: Mapping[str, str] = {
-    "totp.begin": gettext_noop("Another app was refused, because no code was given in the last minutes"),
+    "totp.begin": gettext_noop("Another app was refused, because nothing was confirmed in the last minutes"),
     "totp.disable": gettext_noop(
-        "Turning two-step sign-in off was refused, because no code was given in the last minutes"
+        "Turning two-step sign-in off was refused, because nothing was confirmed in the last minutes"
     ),
-    "passkeys.begin": gettext_noop("Another passkey was refused, because no code was given in the last minutes"),
-    "passkeys.revoke": gettext_noop("Removing a passkey was refused, because no code was given in the last minutes"),
-    "disable": gettext_noop("Turning two-step sign-in off was refused, because no code was given in the last minutes"),
+    "passkeys.begin": gettext_noop("Another passkey was refused, because nothing was confirmed in the last minutes"),
+    "passkeys.revoke": gettext_noop(
+        "Removing a passkey was refused, because nothing was confirmed in the last minutes"
+    ),
+    "disable": gettext_noop(
+        "Turning two-step sign-in off was refused, because nothing was confirmed in the last minutes"
+    ),
     "backup_codes.regenerate": gettext_noop(
-        "New backup codes were refused, because no code was given in the last minutes"
+        "New backup codes were refused, because nothing was confirmed in the last minutes"
     ),
     "trusted_devices.trust": gettext_noop(
-        "Trusting a device was refused, because no code was given in the last minutes"
+        "Trusting a device was refused, because nothing was confirmed in the last minutes"
     ),
     "password_changed": gettext_noop(
-        "Forgetting earlier wrong codes was refused, because no code was given in the last minutes"
+        "Forgetting earlier wrong codes was refused, because nothing was confirmed in the last minutes"
     ),
 }
 
@@ -163,11 +167,11 @@ def _stolen(details: Mapping[str, Any]) -> str:
 
 def _contested(details: Mapping[str, Any]) -> str:
     name = _device(details) or _("a device")
-    return _("An old mark of trust of %(device)s came, and a code was asked for", device=name)
+    return _("An old mark of trust of %(device)s came, and the second step was asked for", device=name)
 
 
 def _managing(details: Mapping[str, Any]) -> str:
-    otherwise = gettext_noop("A change was refused, because no code was given in the last minutes")
+    otherwise = gettext_noop("A change was refused, because nothing was confirmed in the last minutes")
     return _(_MANAGING.get(str(details.get("operation")), otherwise))
 
 
@@ -188,8 +192,8 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.PASSKEY_REVOKED: _passkey_revoked,
     Kind.PASSKEY_CLONED: _cloned,
     Kind.DISABLED: lambda _details: _("Two-step sign-in was turned off"),
-    Kind.CHALLENGED: lambda _details: _("The password was right, and a code was asked for"),
-    Kind.CLEARED: lambda _details: _("Signed in without a code"),
+    Kind.CHALLENGED: lambda _details: _("The password was right, and the second step was asked for"),
+    Kind.CLEARED: lambda _details: _("Signed in without a second step"),
     Kind.CODE_ACCEPTED: _accepted,
     Kind.ANSWER_REPEATED: lambda _details: _("The answer to a sign-in was lost on its way, and was given again"),
     Kind.CODE_REFUSED: _refused,
@@ -209,13 +213,13 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     Kind.RESEALED: lambda _details: _("The key that protects your app was renewed by this service"),
     Kind.ADOPTED: lambda _details: _("Two-step sign-in moved to a safer store"),
     Kind.PRUNED: lambda _details: _("Entries of long ago were removed from this list"),
-    Kind.KEY_MISSING: lambda _details: _("A code could not be checked because of a fault on our side"),
+    Kind.KEY_MISSING: lambda _details: _("A confirmation could not be checked because of a fault on our side"),
     Kind.ROWS_ALTERED: _altered,
-    Kind.SEAL_BROKEN: lambda _details: _("A code could not be checked because stored data did not fit"),
+    Kind.SEAL_BROKEN: lambda _details: _("A confirmation could not be checked because stored data did not fit"),
 }
 
 
-_UNANSWERED = gettext_noop("The password was right, and no code was given")
+_UNANSWERED = gettext_noop("The password was right, and the second step was not taken")
 _MANY = 3
 
 _NOT_YOU = gettext_noop("If that was not you, somebody knows your password: change it.")
@@ -224,7 +228,7 @@ _SUPPORT = gettext_noop("You need not do anything. If it goes on, tell support."
 _ADVICE: Mapping[str, str] = {
     Kind.DEVICE_CONTESTED: gettext_noop("If that was not you, stop trusting this device and change your password."),
     Kind.DEVICE_THEFT: _STRANGERS,
-    Kind.PASSKEY_CLONED: gettext_noop("Remove it, set up another one, and change your password."),
+    Kind.PASSKEY_CLONED: gettext_noop("Do not use it any more, and change your password."),
     Kind.MANAGEMENT_REFUSED: _NOT_YOU,
     Kind.KEY_MISSING: _SUPPORT,
     Kind.CLOCK_SET_RIGHT: _SUPPORT,
@@ -233,7 +237,6 @@ _ADVICE: Mapping[str, str] = {
 _ADVICE_ON_ALTERED: Mapping[str, str] = {
     "mfa_backup_codes": gettext_noop("Make new backup codes, and tell support."),
     "mfa_device_trusts": gettext_noop("Stop trusting all devices, and tell support."),
-    "mfa_passkeys": gettext_noop("Remove all passkeys, and tell support."),
 }
 
 
@@ -352,7 +355,7 @@ def _line(several: _Several) -> Line:
             "%(num)s wrong code was given to sign in", "%(num)s wrong codes were given to sign in", number
         )
     return Line(
-        sentence=sentence,
+        sentence=_held_together(sentence, last),
         advice=_advice(several),
         place=place(last),
         status=Status.REFUSED if several.is_unanswered else last.status,
@@ -361,6 +364,15 @@ def _line(several: _Several) -> Line:
         number=1 if several.is_of_wrong_codes else number,
         newest=last.seq,
     )
+
+
+def _held_together(sentence: str, happened: Event) -> str:
+    """The sentence, in which no line ends inside of a browser's name."""
+    for key in ("device", "passkey", "before"):
+        if isinstance(name := happened.details.get(key), str) and is_made(name):
+            said = named(name)
+            sentence = sentence.replace(said, said.replace(" ", "\u00a0"))
+    return sentence
 
 
 def _advice(several: _Several) -> str | None:

@@ -33,10 +33,16 @@ NO_SUCH_DEVICE = gettext_noop("This device is not trusted, or not any more.")
 
 def named(name: str) -> str:
     """A browser's name as the reader says it. A name that people gave stays as it is (`browsers.given`)."""
-    browser, on, platform = name.rpartition(" on ")
-    if on and (browser in browsers.BROWSERS | set(_GENERIC) or platform in browsers.PLATFORMS | set(_GENERIC)):
+    if is_made(name):
+        browser, _on, platform = name.rpartition(" on ")
         return _("%(browser)s on %(platform)s", browser=_generic(browser), platform=_generic(platform))
     return _generic(name)
+
+
+def is_made(name: str) -> bool:
+    """Whether a name says a browser and its system, as those do that are made for a browser."""
+    browser, on, platform = name.rpartition(" on ")
+    return bool(on) and (browser in browsers.BROWSERS | set(_GENERIC) or platform in browsers.PLATFORMS | set(_GENERIC))
 
 
 def _generic(part: str) -> str:

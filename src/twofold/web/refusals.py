@@ -12,7 +12,6 @@ from twofold.web.languages import gettext as _
 from twofold.web.languages import gettext_noop, ngettext
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import timedelta
 
     from twofold.errors import Rejected, TooManyPasskeys
@@ -40,15 +39,28 @@ DEAD_END = gettext_noop(
     "Codes from the app are stopped after too many wrong ones, until it is set up anew. "
     "Without a backup code, only support can help: ask for a reset."
 )
+SUSPENDED_BESIDE_PASSKEYS = gettext_noop(
+    "Codes from the app are stopped after too many wrong ones, until it is set up anew. "
+    "A passkey lets you in to do that."
+)
 ALTERED = gettext_noop("Backup codes cannot be used at the moment. Use the app, and then make new ones.")
+ALTERED_BESIDE_PASSKEYS = gettext_noop(
+    "Backup codes cannot be used at the moment. Use a passkey, and then make new ones."
+)
 PASSKEY_REFUSED = gettext_noop("The passkey was not accepted. Try again, or take another one of yours.")
+ONLY_PASSKEY_REFUSED = gettext_noop("The passkey was not accepted. Try again.")
 PASSKEY_CLONED = gettext_noop(
     "This passkey may have been copied, so it is not accepted any more. "
-    "Sign in another way, remove it on the security page, and change your password."
+    "Use another way, remove it on the security page, and change your password."
 )
 PASSKEYS_ALTERED = gettext_noop(
     "Passkeys cannot be used at the moment. Use another way, and tell support what the security page says."
 )
+NO_WAY = gettext_noop(
+    "Nothing that you could confirm with works here, and no backup code is left. "
+    "Only support can help: ask for a reset."
+)
+NOTHING_SIGNED = gettext_noop("Nothing came from your passkey. Try again.")
 NEW_PASSKEY_REFUSED = gettext_noop("The passkey was not accepted, so none was set up. Try again.")
 NEW_PASSKEY_LATE = gettext_noop("That took too long, so no passkey was set up. Try again.")
 
@@ -74,22 +86,26 @@ def refusal(
     asking: Asking,
     digits: int,
     backup_codes: int,
+    has_app: bool = True,
+    passkeys: int = 0,
     is_suspended: bool = False,
     lasts: timedelta | None = None,
 ) -> Problem:
     """What a refused person reads: the same for every code that was looked at, whatever the reason (ASVS 6.3.8).
 
-    `digits` is the length of the person's codes, `backup_codes` how many are left, and `is_suspended` how the app
-    stands after the refusal. `lasts` is how long a sign-in waits for its code.
+    `digits` is the length of the person's codes, `backup_codes` how many are left, `passkeys` how many can answer
+    here, `has_app` whether there is an app, and `is_suspended` how it stands after the refusal. `lasts` is how long a
+    sign-in waits for its code.
     """
-    if asking == "passkey" and rejected.reason is Reason.ALTERED:
-        return Problem(_(PASSKEYS_ALTERED), is_of_passkey=True)
     if asking == "passkey" or rejected.reason in _OF_PASSKEYS:
-        return Problem(_(_OF_PASSKEYS.get(rejected.reason, PASSKEY_REFUSED)), is_of_passkey=True)
+        has_way = backup_codes > 0 or passkeys > 0 or (has_app and not is_suspended)
+        return _of_passkey(rejected.reason, has_way=has_way, passkeys=passkeys)
     if rejected.reason is Reason.MALFORMED:
         return Problem(_mistyped(typed, asking, digits))
     if rejected.reason is Reason.ALTERED:
-        return Problem(_(ALTERED))
+        if not has_app and not passkeys:
+            return Problem(_(NO_WAY), asks_for_help=True)
+        return Problem(_(ALTERED if has_app else ALTERED_BESIDE_PASSKEYS))
     if asking == "setup":
         return Problem(_(FIRST_CODE_REFUSED))
     is_looked_at = rejected.reason not in {Reason.WAITING, Reason.EXHAUSTED, Reason.SUSPENDED}
@@ -98,9 +114,9 @@ def refusal(
     # No wait ends a suspension, so it is told first.
     if is_suspended or rejected.reason is Reason.SUSPENDED:
         return Problem(
-            _(SUSPENDED if backup_codes else DEAD_END),
+            _(SUSPENDED_BESIDE_PASSKEYS if passkeys else SUSPENDED if backup_codes else DEAD_END),
             is_open_to_backup_codes=backup_codes > 0,
-            asks_for_help=not backup_codes,
+            asks_for_help=not backup_codes and not passkeys,
         )
     if rejected.retry_after is not None:
         return Problem(
@@ -109,18 +125,26 @@ def refusal(
     return Problem(_(REFUSED))
 
 
-_OF_PASSKEYS: Mapping[Reason, str] = {
-    Reason.PASSKEY_REFUSED: PASSKEY_REFUSED,
-    Reason.PASSKEY_CLONED: PASSKEY_CLONED,
-}
+_OF_PASSKEYS = frozenset({Reason.PASSKEY_REFUSED, Reason.PASSKEY_CLONED})
+
+
+def _of_passkey(reason: Reason, *, has_way: bool, passkeys: int) -> Problem:
+    """What a person reads whose passkey was refused; `has_way` says whether anything else, or another one, may do."""
+    if not has_way:
+        return Problem(_(NO_WAY), asks_for_help=True, is_of_passkey=True)
+    if reason is Reason.ALTERED:
+        return Problem(_(PASSKEYS_ALTERED), is_of_passkey=True)
+    if reason is Reason.PASSKEY_CLONED:
+        return Problem(_(PASSKEY_CLONED), is_of_passkey=True)
+    return Problem(_(PASSKEY_REFUSED if passkeys > 1 else ONLY_PASSKEY_REFUSED), is_of_passkey=True)
 
 
 def at_the_edge(problem: TooManyPasskeys | LastFactor) -> str:
     """What a person reads who asks for one passkey too many, or would end the last way to confirm."""
     if isinstance(problem, LastFactor):
         return _(
-            "This is your last way to confirm, so it was not removed. Set up another passkey or an authenticator app "
-            "first, or turn two-step sign-in off."
+            "This is your last way to confirm, so it was not removed. Set up another one first, or turn two-step "
+            "sign-in off."
         )
     return _("You have as many passkeys as there may be. Remove one that you do not use, and try again.")
 
@@ -129,8 +153,8 @@ def outage(problem: Exception) -> str:
     """What a person reads of an outage, ours or the host's: whether anything was done."""
     if isinstance(problem, DatabaseUnavailable) and problem.is_unknown:
         return _(
-            "The database stopped answering in the middle, so it is not known whether your code was used. "
-            "Try again in a minute, with a new code. If this goes on, please tell support."
+            "The database stopped answering in the middle, so it is not known whether your answer counted. "
+            "Try again in a minute. If a code is asked for, use a new one. If this goes on, please tell support."
         )
     return _(
         "Two-step sign-in cannot be checked at the moment, so nothing was changed. Try again in a minute. "
@@ -149,7 +173,7 @@ def unfinished() -> str:
 def ended(*, is_late: bool) -> str:
     """What a person reads whose sign-in is over: it waited too long, or another one ended it."""
     if is_late:
-        return _("This sign-in waited too long for its code. Nothing is wrong; just begin again.")
+        return _("This sign-in waited too long. Nothing is wrong; just begin again.")
     return _("Another sign-in to this account was finished meanwhile, and it ended this one. Just begin again.")
 
 

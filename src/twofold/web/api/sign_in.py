@@ -190,6 +190,8 @@ def refused(
         asking=asking,
         digits=digits or (6 if standing is None else standing.digits),
         backup_codes=0 if standing is None else standing.backup_codes_remaining,
+        has_app=standing is None or standing.has_app,
+        passkeys=0 if standing is None else standing.passkeys,
         is_suspended=is_suspended,
         lasts=lasts,
     )

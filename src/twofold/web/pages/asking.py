@@ -31,13 +31,15 @@ async def code_page(template: str, site: Site, visit: Visit, me: Waiting | Signe
     """The page, for the kind of code that its address names and for the person who stands like this."""
     destination = visit.query.get("next", "")
     has_app = status is None or status.has_app
-    options = None if visit.query.get("with") == "backup-code" else await _options(site, me, status)
+    has_backup_codes = status is None or status.backup_codes_remaining > 0
+    is_backup_code = has_backup_codes and visit.query.get("with") == "backup-code"
+    options = None if is_backup_code else await _options(site, me, status)
     return Page(
         template,
         {
             # Whoever has nothing else at hand is asked for what there is.
-            "is_backup_code": visit.query.get("with") == "backup-code" or (options is None and not has_app),
-            "has_backup_codes": status is None or status.backup_codes_remaining > 0,
+            "is_backup_code": is_backup_code or (has_backup_codes and options is None and not has_app),
+            "has_backup_codes": has_backup_codes,
             "has_app": has_app,
             "has_passkeys": status is not None and status.passkeys > 0,
             "passkey": options,
@@ -66,12 +68,16 @@ def written(options: Mapping[str, Any]) -> str:
 def answered(visit: Visit) -> tuple[str, bool]:
     """What was given: the answer of a passkey, where the browser brought one, else a code; and which of both it is."""
     signed = forms.field(visit.form, "passkey", limit=LONGEST) if "passkey" in visit.form else ""
-    return (signed, True) if signed else (forms.field(visit.form, "code").strip(), False)
+    # Whoever has no app and asked for no backup code is shown no field for one.
+    has_field = "code" in visit.form or "passkey" not in visit.form
+    return (signed, True) if signed else (forms.field(visit.form, "code").strip() if has_field else "", False)
 
 
 def nothing_typed(page: Page) -> Page:
-    """The page again, for a field that was left empty."""
-    return replace(page, status=400, context={**page.context, "problem": Problem(_(refusals.NOTHING_TYPED))})
+    """The page again, where nothing was given: a field was left empty, or the browser brought nothing."""
+    has_field = page.context["has_app"] or page.context["is_backup_code"]
+    problem = Problem(_(refusals.NOTHING_TYPED if has_field else refusals.NOTHING_SIGNED), is_of_passkey=not has_field)
+    return replace(page, status=400, context={**page.context, "problem": problem})
 
 
 async def refused_code(
@@ -86,13 +92,16 @@ async def refused_code(
 ) -> Page:
     """The page again, with what a person reads who stands like this after the refusal."""
     page = await code_page(template, site, visit, me, status)
-    asking: Asking = "passkey" if is_passkey else "backup_code" if page.context["is_backup_code"] else "app"
+    is_backup_code = visit.query.get("with") == "backup-code" or not page.context["has_app"]
+    asking: Asking = "passkey" if is_passkey else "backup_code" if is_backup_code else "app"
     told = refusals.refusal(
         rejected,
         visit.form.get("code", ""),
         asking=asking,
         digits=page.context["digits"],
         backup_codes=status.backup_codes_remaining if status else 0,
+        has_app=page.context["has_app"],
+        passkeys=status.passkeys if status else 0,
         is_suspended=status is not None and status.is_suspended,
         lasts=site.settings.challenge_lifetime if template == "challenge.html" else None,
     )

@@ -48,9 +48,7 @@ async def challenge(site: Site, visit: Visit, me: Waiting) -> Page:
 
 
 def _answered(site: Site) -> Page:
-    sentence = _(
-        "The code of this sign-in was accepted a moment ago. Go on to see whether you are in; if not, just begin again."
-    )
+    sentence = _("This sign-in was confirmed a moment ago. Go on to see whether you are in; if not, just begin again.")
     return error(400, _("You may be signed in already"), sentence, action=(_("Go on"), site.home_url))
 
 
@@ -59,7 +57,7 @@ def ended(site: Site) -> Page:
     return _again(
         site,
         _(
-            "No sign-in is waiting for a code here. It waited too long, or it was ended in another tab. "
+            "No sign-in is waiting here. It waited too long, or it was ended in another tab. "
             "Nothing is wrong; just begin again."
         ),
     )

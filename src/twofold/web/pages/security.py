@@ -61,13 +61,18 @@ async def security(site: Site, visit: Visit, me: SignedIn, *, refused: Refused |
     lines, older = await _activity(site, me, None if before is None else int(before))
     notice = DONE.get(visit.query.get("done", ""))
     token = visit.cookies.get(device_cookie.name_for(site.settings, me.user_id))
+    status = await site.mfa.status(me.user_id)
+    held = await passkeys.shown(site, me)
+    # New ones take the place of altered ones.
+    has_room = "mfa_passkeys" in status.altered or len(held) < site.settings.passkey_limit
     context = {
         "now": site.clock(),
-        "status": await site.mfa.status(me.user_id),
+        "status": status,
         "codes_wait": await backup_codes.waiting(site, me) is not None,
         "devices": told_apart(await devices.shown(site, me, token)),
-        "passkeys": told_apart(await passkeys.shown(site, me)),
-        "is_passkey_offered": await passkeys.are_offered(site),
+        "passkeys": told_apart(held),
+        "is_passkey_offered": has_room and await passkeys.are_offered(site),
+        "is_trust_offered": site.settings.device_limit > 0,
         "events": lines,
         "older": older,
         "is_first_page": before is None,
