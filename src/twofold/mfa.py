@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from twofold import proof as proofs
+from twofold.account.connections import let_go_after
 from twofold.account.joining import Joined
 from twofold.account.runtime import Runtime
 from twofold.backup_codes import factor as backup_codes
@@ -223,8 +224,9 @@ class MFA(_Login, Blocking):
         on_event: OnEvent | None = None,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        hook = threaded(on_event)
-        self._open(Runtime.of(settings, clock, legacy.adopt_one, pool, on_connection, hook), engine)
+        runtime = Runtime.of(settings, clock, legacy.adopt_one, pool, on_connection, threaded(on_event))
+        self._open(runtime, engine)
+        let_go_after(runtime, engine)
 
     def flush(self, seconds: float = 5.0) -> bool:
         """Wait until `on_event` was called with all that has happened, `seconds` at most; whether it was.

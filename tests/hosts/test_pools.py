@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -320,6 +322,28 @@ def test_what_is_kept_is_left_where_the_pool_would_leave_it(migrated: Database, 
             assert process(mfa)[0] != second
         engine.dispose()
         assert connections(migrated) == 0
+
+
+@pytest.mark.backends("postgresql", "sqlite")
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_engine_that_nobody_has_any_more_is_forgotten_with_what_was_kept(
+    migrated: Database, keys: str, clock: Clock
+) -> None:
+    user = add_user(migrated, "ada@example.com")
+
+    def forgotten() -> weakref.ref[sa.Engine]:
+        engine = sa.create_engine(migrated.engine().url)
+        enforce_foreign_keys(engine)
+        mfa = MFA(engine, plain_settings(keys=keys), clock=clock)
+        assert not mfa.challenge(user)
+        return weakref.ref(engine)
+
+    engines = [forgotten() for _ in range(3)]
+    for _ in range(3):
+        # What is in a circle with a face goes after the face.
+        gc.collect()
+    assert [engine() for engine in engines] == [None] * 3
+    assert migrated.backend == "sqlite" or connections(migrated) == 0
 
 
 @pytest.mark.backends("postgresql")

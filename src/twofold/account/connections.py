@@ -12,6 +12,7 @@ import asyncio
 import os
 import threading
 import time
+import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -51,6 +52,20 @@ def opened(engine: sa.Engine, size: int, *, may_be_kept: bool = False) -> sa.Con
     if made.own is None:
         return engine.connect()
     return (may_be_kept and made.taken(engine)) or made.connected(engine, may_be_kept=may_be_kept)
+
+
+def let_go_after(owner: object, engine: sa.Engine) -> None:
+    """Give back what is kept for an engine once its owner is gone, so that both can be forgotten.
+
+    SQLAlchemy remembers for ever what is checked out of a pool, and with it the engine of the pool.
+    """
+    weakref.finalize(owner, _let_go, weakref.ref(root(engine))).atexit = False
+
+
+def _let_go(behind: weakref.ref[Any]) -> None:
+    if (engine := behind()) is not None:
+        for pools in list(vars(engine).get(_NAME, {}).values()):
+            pools.let_go()
 
 
 class Kept(sa.Connection):
@@ -180,7 +195,7 @@ class _Made:
         """Check one out of the pool; nobody keeps one while somebody waits for it."""
         self._waiting.append(None)
         try:
-            self._let_go()
+            self.let_go()
             checked_out = _checked_out(engine, self.own)
         finally:
             self._waiting.pop()
@@ -198,17 +213,18 @@ class _Made:
         self._kept.append(connection)
         if self._waiting or self._is_over:
             # Whoever came in between may have looked before it was there.
-            self._let_go()
+            self.let_go()
         return True
 
     def dispose(self) -> None:
         """Close what is idle."""
         self._is_over = True
-        self._let_go()
+        self.let_go()
         if self.own is not None:
             self.own.dispose()
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Give back what is kept."""
         while self._kept:
             with suppress(IndexError):
                 self._kept.pop().give_back()
@@ -241,6 +257,12 @@ class _Pools:
             # The host has met a server that was started again: what is older than that is of no use here either.
             own._invalidate_time = hosts._invalidate_time  # noqa: SLF001
         return made
+
+    def let_go(self) -> None:
+        """Give back what this process keeps."""
+        for (process, _), made in list(self._made.items()):
+            if process == os.getpid():
+                made.let_go()
 
     def close(self, engine: sa.Engine) -> None:
         """Close what is idle. What belongs to another event loop is closed when that one asks again."""

@@ -34,7 +34,7 @@ OnConnection = Callable[[sa.Connection], object]
 """What the host says on a connection, in its transaction and before any statement of ours."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Runtime:
     """Made once for a face, and shared by all of its threads."""
 
