@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import functools
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -11,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from tests.hosts.at_once import at_once, face_of
 from tests.people import Blocked, Clock, Enrolment, enroll, log_in, plain_settings
 from twofold import MFA, AsyncMFA, Rejected, WrongKey
 from twofold.database import create_engine
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.databases import Database
+    from tests.hosts.at_once import Made
 
 DRIVERS = {
     "postgresql": ("postgresql+psycopg", "postgresql+psycopg_async", "postgresql+asyncpg"),
@@ -139,12 +143,12 @@ class Tenants:
             connection.exec_driver_sql(f"ALTER DATABASE {self.url.database} SET search_path TO {self.names['a']}")
         return self.url.difference_update_query(["options"])
 
-    def switch(self, way: str) -> str:
-        """What the host says to be in `b`."""
+    def switch(self, way: str, tenant: str = "b") -> str:
+        """What the host says to be in `b`, or in another one."""
         if self.backend == "mariadb":
-            return f"USE {self.names['b']}"
+            return f"USE {self.names[tenant]}"
         is_for_one = way != "checkout"
-        return f"SET {'LOCAL ' if is_for_one else ''}search_path TO {self.names['b']}"
+        return f"SET {'LOCAL ' if is_for_one else ''}search_path TO {self.names[tenant]}"
 
     def lines(self, tenant: str) -> int:
         """How many lines stand in the log of a tenant."""
@@ -194,6 +198,35 @@ def test_the_tenant_that_a_listener_sets_is_the_one_that_is_asked(
         with opened(url, driver, keys, clock, lambda engine: WAYS[way](engine, statement)) as mfa:
             here = a_life(mfa, here, tenants.people["a"], clock)
     assert tenants.lines("a") == before
+
+
+@pytest.mark.backends("postgresql", "mariadb")
+def test_what_is_said_for_one_tenant_is_there_for_no_other(tenants: Tenants, keys: str, clock: Clock) -> None:
+    settings, left = plain_settings(keys=keys), {"a": 10, "b": 9}
+    said: contextvars.ContextVar[str] = contextvars.ContextVar("said")
+    of_b = create_engine(tenants.at(tenants.names["b"]).render_as_string(hide_password=False))
+    log_in(MFA(of_b, settings, clock=clock), 7, tenants.people["b"].backup_codes[0])
+    of_b.dispose()
+
+    def for_good(connection: sa.Connection) -> None:
+        # It holds for the session, and so it stays on the connection.
+        connection.exec_driver_sql(tenants.switch("checkout"))
+
+    def each_time(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(tenants.switch("begin", said.get()))
+
+    def is_there(mfa: MFA, tenant: str) -> bool:
+        said.set(tenant)
+        return mfa.status(7).backup_codes_remaining == left[tenant]
+
+    for driver in DRIVERS[tenants.backend]:
+        url = tenants.plain(driver).set(drivername=driver)
+        engine: Made = create_async_engine(url) if driver in AWAITED else sa.create_engine(url)
+        silent, loud, polite = (face_of(engine, settings, clock, how) for how in (None, for_good, each_time))
+        asked = ((silent, "a"), (loud, "b"), (polite, "a"), (polite, "b"))
+        jobs = [functools.partial(is_there, *one) for one in asked * 20]
+        for workers in (1, 12):
+            assert at_once([engine], jobs, workers) == [True] * len(jobs)
 
 
 @pytest.mark.backends("postgresql", "mariadb")

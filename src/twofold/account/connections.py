@@ -39,16 +39,17 @@ _IS_IDLE: dict[str, Callable[[Any], bool]] = {
 _REMEMBERS = frozenset({"psycopg"})
 
 
-def opened(engine: sa.Engine, size: int, *, may_be_kept: bool = False) -> sa.Connection:
+def opened(engine: sa.Engine, size: int, *, may_be_kept: bool = False, is_told: bool = False) -> sa.Connection:
     """Open a connection for this engine, at most `size` at a time; 0 shares the host's pool.
 
-    One that `may_be_kept` is one that was, where there is any: in autocommit, if it was left so. Raises what SQLAlchemy
-    raises.
+    One that `may_be_kept` is one that was, where there is any: in autocommit, if it was left so. One that `is_told` by
+    the host whose rows are asked for may keep what it was told, so it goes to nobody who says nothing. Raises what
+    SQLAlchemy raises.
     """
     if size == 0:
         return engine.connect()
-    pools = _of(engine)
-    made = (pools.get(size) or pools.setdefault(size, _Pools(size))).made_for(engine)
+    pools, kind = _of(engine), (size, is_told)
+    made = (pools.get(kind) or pools.setdefault(kind, _Pools(size))).made_for(engine)
     if made.own is None:
         return engine.connect()
     return (may_be_kept and made.taken(engine)) or made.connected(engine, may_be_kept=may_be_kept)
@@ -131,10 +132,10 @@ def _checked_out(engine: sa.Engine, pool: sa.Pool) -> sa.PoolProxiedConnection:
         raise DBAPIError.instance(None, None, error, errors, dialect=engine.dialect) from error
 
 
-def _of(engine: sa.Engine) -> dict[int, _Pools]:
+def _of(engine: sa.Engine) -> dict[tuple[int, bool], _Pools]:
     """The pools that live and die with an engine, whatever options it is used with, and however many faces it has."""
     behind = root(engine)
-    pools: dict[int, _Pools] | None = vars(behind).get(_NAME)
+    pools: dict[tuple[int, bool], _Pools] | None = vars(behind).get(_NAME)
     if pools is not None:
         # A lock that somebody holds in the moment of a fork is held for ever in the child.
         return pools

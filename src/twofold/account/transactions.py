@@ -81,12 +81,13 @@ def run_in_own_transaction(
     # hangs anything on its transactions, or a pooler on the connection, it gets one all the same.
     is_heard, is_postgresql = runtime.hears_host(engine), engine.dialect.name == "postgresql"
     in_transaction = is_locking or not is_postgresql or is_heard
-    finding_out = partial(settle, partial(opened, engine, runtime.pool_size), partial(begin, runtime), retries)
+    take = partial(opened, engine, runtime.pool_size, is_told=runtime.on_connection is not None)
+    finding_out = partial(settle, take, partial(begin, runtime), retries)
     locked: sa.Connection | None = None
     while True:
         cause: DBAPIError | OSError | None = None
         may_be_kept = not (is_heard or (is_postgresql and in_transaction))
-        connect = partial(opened, engine, runtime.pool_size, may_be_kept=may_be_kept)
+        connect = partial(take, may_be_kept=may_be_kept)
         try:
             with _IN_TRANSACTION if locked else alone(engine), locked or _connected(connect) as connection:
                 in_transaction = in_transaction or is_told_of_a_pooler(connection)
