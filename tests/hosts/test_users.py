@@ -11,11 +11,14 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from tests.attacks.passkey_acts import ORIGIN, registered, signed
 from tests.people import FIREFOX, Blocked, Clock, enroll, log_in, plain_settings
 from twofold import MFA, AsyncMFA, ConfigurationError, Rejected, UnknownUser
 from twofold.cli.operator import Operator
 from twofold.outcomes import spelled
 from twofold.schema import commands, spec
+from twofold.schema.history import PASSKEYS
+from twofold.testing import VirtualPasskey
 
 if TYPE_CHECKING:
     from tests.databases import Database
@@ -85,8 +88,9 @@ def nobody(somebody: Any) -> Any:
 
 def a_login_from_set_up_to_farewell(database: Database, users: str, keys: str, user_id: Any, literal: str) -> None:
     """Migrate, enroll, log in, read the log, delete the user, and migrate back."""
-    clock, engine, settings = Clock(), database.engine(), plain_settings(users=users, keys=keys)
+    clock, engine, settings = Clock(), database.engine(), plain_settings(users=users, keys=keys, public_url=ORIGIN)
     commands.upgrade(engine, settings)
+    commands.upgrade(engine, settings, history=PASSKEYS)
     assert commands.verify(engine, settings).findings == ()
     mfa = MFA(engine, settings, clock=clock)
     with pytest.raises(UnknownUser):
@@ -101,6 +105,10 @@ def a_login_from_set_up_to_farewell(database: Database, users: str, keys: str, u
     assert (verified.user_id, mfa.proof(verified.token)) == (user_id, verified)
     device = mfa.trusted_devices.trust(verified, request=FIREFOX)
     assert not mfa.challenge(user_id, device_token=device.token, request=FIREFOX)
+    passkey = VirtualPasskey(ORIGIN)
+    registered(mfa, user_id, passkey, verified)
+    assert mfa.verify(*signed(mfa, user_id, passkey)).user_id == user_id
+    assert mfa.reverify(user_id, passkey.sign(mfa.passkeys.ask(user_id))).user_id == user_id
     clock.forward(seconds=60)
     log_in(mfa, user_id, enrolment.backup_codes[0])
     assert mfa.status(user_id).backup_codes_remaining == 9
@@ -118,6 +126,7 @@ def a_login_from_set_up_to_farewell(database: Database, users: str, keys: str, u
     assert not any(rows(database).values())
     with pytest.raises(UnknownUser):
         mfa.challenge(user_id)
+    commands.downgrade(engine, settings, "base", history=PASSKEYS)
     commands.downgrade(engine, settings, "base")
     assert not any(finding.table == "accounts" for finding in commands.verify(engine, settings).findings)
 

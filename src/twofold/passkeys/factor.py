@@ -90,7 +90,9 @@ class Answer(NamedTuple):
         """
         if self.occasion == "login":
             login = tokens.read_challenge(work.keyring, asked)
-            if login is None or login.user_id != account.user_id or login.serial != challenge:
+            # It holds the id as the host gave it, and the row as the column has it.
+            whose = None if login is None else work.schema.ids.stored(login.user_id)
+            if login is None or whose != account.user_id or login.serial != challenge:
                 raise ceremony.Refused("it answers another challenge")
             # Whoever was erased begins with the number one again, so the number alone does not name a challenge.
             if login.enabled_at != account.enabled_at or login.expires_at <= work.now:
