@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
-from twofold.account.translation import error_codes
+from twofold.account.translation import error_codes, is_drift
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +72,14 @@ class Retries:
         self._end: float | None = None
         self._sleep = sleep
         self._pause = _FIRST_PAUSE
+        self._has_met_drift = False
+
+    def meets_drift(self, error: DBAPIError | OSError) -> bool:
+        """Whether a table is not there for the first time: another try may do without it, and needs no pause."""
+        if self._has_met_drift or not is_drift(error):
+            return False
+        self._has_met_drift = True
+        return True
 
     def wait(self, *, has_waited: bool = False) -> bool:
         """Pause before another try; False where there is no time left for one.

@@ -109,7 +109,7 @@ class Runtime:
             self.settings,
             now,
             self.adopt,
-            partial(self._relearned, connection, where),
+            partial(self._relearned, connection, where, schema),
             is_locking=is_locking,
             in_transaction=in_transaction,
             is_told=is_told,
@@ -137,14 +137,15 @@ class Runtime:
                 unheard.warn(connection)
         return found
 
-    def _relearned(self, connection: sa.Connection, where: str | None, what: Learned) -> Schema:
+    def _relearned(self, connection: sa.Connection, where: str | None, known: Schema, what: Learned) -> Schema:
         """The live tables as they are now: one may have been made since, or altered."""
-        if what == "keys":
-            found = Schema.of(connection, self.settings.users)
-        else:
-            found = self.schemas[where].with_passkeys(connection)
+        found = Schema.of(connection, self.settings.users) if what == "keys" else known.with_passkeys(connection)
         self.schemas[where] = found
         return found
+
+    def forget_tables(self) -> None:
+        """Read which tables there are once more, at the next attempt: one may have been taken away since."""
+        self.schemas.clear()
 
 
 _PLAIN = (

@@ -17,7 +17,8 @@ from twofold.account.row import LOGIN, Account
 from twofold.account.standby import IsStandby
 from twofold.errors import ConfigurationError, SchemaDrift, UnknownUser
 from twofold.metadata import UsersColumn, tables
-from twofold.schema import catalog, passkeys_spec, place
+from twofold.schema import catalog, place
+from twofold.schema.history import PASSKEYS, is_there
 from twofold.schema.users.ids import SERVED, Ids, ids
 
 if TYPE_CHECKING:
@@ -359,7 +360,11 @@ _SEEN: Final = sa.bindparam("seen", type_=sa.BigInteger())
 
 
 def _has_passkeys(connection: sa.Connection) -> bool:
-    return sa.inspect(connection).has_table(*passkeys_spec.NAMES, place.ours(connection))
+    """Whether the database has our table of passkeys; one of that name without its mark is the application's own."""
+    (name,) = PASSKEYS.names
+    # Most databases have none, which one look tells.
+    found = catalog.read(connection, name, place.ours(connection)) if is_there(connection, name) else None
+    return found is not None and PASSKEYS.mark in found.columns
 
 
 def _waits_a_while() -> sa.ColumnElement[bool]:

@@ -106,6 +106,9 @@ def run_in_own_transaction(
         except Conflict as conflict:
             cause, locked = conflict.cause, conflict.connection
         except (DBAPIError, OSError) as error:
+            if retries.meets_drift(error):
+                runtime.forget_tables()
+                continue
             if not (is_lost(error) or is_passing(error)):
                 raise_translated(error)
             cause = error
@@ -261,6 +264,9 @@ def run_in_callers_transaction(
         except Conflict:
             pass
         except DBAPIError as error:
+            if retries.meets_drift(error):
+                runtime.forget_tables()
+                continue
             # What made the database undo the whole transaction is the caller's to begin again.
             if not is_lock_timeout(error):
                 raise_translated(error)

@@ -25,10 +25,15 @@ def error_codes(error: DBAPIError) -> set[str]:
     return {name for name in named if name}
 
 
+def is_drift(error: SQLAlchemyError | OSError) -> bool:
+    """Whether a table or a column is not there."""
+    return isinstance(error, DBAPIError) and bool(error_codes(error) & _DRIFTED)
+
+
 def raise_translated(error: SQLAlchemyError | OSError, *, is_unknown: bool = False) -> NoReturn:
     """Raise the library's error for this one. `is_unknown` says that a COMMIT may have arrived."""
     cause = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(error, DBAPIError) and error_codes(error) & _DRIFTED:
+    if is_drift(error):
         raise SchemaDrift from cause
     raise DatabaseUnavailable(_sentence(cause, is_unknown=is_unknown), is_unknown=is_unknown) from cause
 
