@@ -43,6 +43,11 @@ class Origin:
         """Whether it names the machine that the browser itself runs on."""
         return self.host in _LOOPBACK or self.host.endswith(".localhost")
 
+    @property
+    def is_address(self) -> bool:
+        """Whether the host is a number and no name: a browser keeps nothing for the domain of one."""
+        return ":" in self.host or re.fullmatch(r"[0-9.]+", self.host) is not None
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")

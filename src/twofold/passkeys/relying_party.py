@@ -32,8 +32,8 @@ class RelyingParty(NamedTuple):
     def of(cls, settings: Settings) -> RelyingParty | None:
         """Read it from the settings; None where they name no domain, and so nobody has passkeys."""
         origins = parts(settings.origins or settings.public_url)
-        own = Origin.of(settings.public_url or next(iter(origins), ""))
-        domain = settings.rp_id or (own.host if own else None)
+        own = next(filter(None, map(Origin.of, parts(settings.public_url) or origins)), None)
+        domain = settings.rp_id or (own.host if own and not own.is_address else None)
         if domain is None or not origins:
             return None
         return cls(domain, origins, parts(settings.top_origins), settings.issuer, settings.passkey_user_verification)
@@ -46,6 +46,12 @@ class RelyingParty(NamedTuple):
                 "Passkeys belong to a domain: set TWOFOLD_PUBLIC_URL, or TWOFOLD_RP_ID and TWOFOLD_ORIGINS."
             )
         return party
+
+    @property
+    def astray(self) -> list[str]:
+        """The origins whose pages no browser lets ask for passkeys of this domain."""
+        hosts = {origin: found.host for origin in self.origins if (found := Origin.of(origin)) is not None}
+        return [origin for origin, host in hosts.items() if host != self.id and not host.endswith(f".{self.id}")]
 
     def creation_options(
         self,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from datetime import datetime
 
+import pytest
 import sqlalchemy as sa
 
-from tests.cli.faults.fault import Faults, Sick
+from tests.cli.faults.fault import FILE, Faults, Sick
 
 FAULTS = Faults()
 
@@ -251,6 +253,33 @@ def _(sick: Sick) -> None:
 )
 def _(sick: Sick) -> None:
     sick.set(rp_id="example.com", origins="https://example.com")
+
+
+@FAULTS.add(
+    "passkeys without their package",
+    "passkeys",
+    "wrong",
+    "Passkeys need a package more: pip install 'twofold[passkeys]'.",
+    on=FILE,
+)
+def _(sick: Sick) -> None:
+    assert sick.shell("db", "upgrade", "--passkeys").code == 0
+    sick.set(public_url="https://example.com")
+    patch = sick.cure.enter_context(pytest.MonkeyPatch.context())
+    patch.setitem(sys.modules, "webauthn", None)
+
+
+@FAULTS.add(
+    "passkeys of a domain that the pages are not of",
+    "passkeys",
+    "wrong",
+    "Pages of https://example.com cannot ask for passkeys of example.org: no browser lets them.",
+    "Set TWOFOLD_RP_ID to the domain that all of TWOFOLD_ORIGINS, or else TWOFOLD_PUBLIC_URL, end with.",
+    on=FILE,
+)
+def _(sick: Sick) -> None:
+    assert sick.shell("db", "upgrade", "--passkeys").code == 0
+    sick.set(public_url="https://example.com", rp_id="example.org")
 
 
 def _plant(sick: Sick, user_id: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from pydantic import ValidationError
 
-from twofold.cli.doctor import address, keys, older_codes, policy, pooler, rows, server, tables, variables
+from twofold.cli.doctor import address, keys, older_codes, passkeys, policy, pooler, rows, server, tables, variables
 from twofold.cli.doctor.check import Check
 from twofold.cli.failures import REFUSED, settings_sentences
 from twofold.cli.shown import Line, can_show
@@ -79,7 +79,7 @@ def _of_the_database(terminal: Terminal, *, has_keys: bool) -> Iterator[Check]:
     yield from _checked("users", lambda: tables.users(terminal))
     conforming = tuple(_checked("schema", lambda: tables.schema(terminal)))
     yield from conforming
-    yield from _checked("passkeys", lambda: tables.passkeys(terminal))
+    yield from _checked("passkeys", lambda: passkeys.passkeys(terminal))
     yield from _checked("row security", lambda: tables.row_security(terminal))
     if not _are_well(conforming, "schema"):
         return

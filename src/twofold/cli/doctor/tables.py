@@ -10,10 +10,9 @@ from twofold.account import hiding
 from twofold.cli.doctor.check import Check
 from twofold.cli.shown import counted
 from twofold.metadata import UsersColumn
-from twofold.passkeys.relying_party import RelyingParty
 from twofold.schema import commands, founding, place, spec
 from twofold.schema.failures import as_mfa_errors
-from twofold.schema.history import EVERY, FOUR, HOSTS, OURS, PASSKEYS, is_there
+from twofold.schema.history import EVERY, FOUR, HOSTS, OURS
 from twofold.schema.users.referenced import obstacle
 from twofold.schema.users.users import as_spelled, parent
 
@@ -100,70 +99,6 @@ def revision(terminal: Terminal) -> Iterator[Check]:
         message = f"The tables conform to revision {spec.REVISION}, which {spec.VERSION_TABLE} does not record."
         step = "twofold db upgrade, unless your own history made them (docs/hosts.md)"
         yield Check("revision", "note", message, step)
-
-
-def passkeys(terminal: Terminal) -> Iterator[Check]:
-    """Check the table of passkeys and its recorded revision, where the database has either; it need not."""
-    report = commands.verify(terminal.engine, terminal.settings, history=PASSKEYS)
-    with as_mfa_errors(), terminal.engine.connect() as connection:
-        is_recorded = PASSKEYS.revision in (*PASSKEYS.every(connection), *PASSKEYS.elsewhere(connection))
-    if report.conforms:
-        message = "The table of passkeys conforms to its revision."
-        if is_recorded:
-            yield Check("passkeys", "ok", message)
-        else:
-            step = f"{PASSKEYS.twofold('upgrade')}, unless your own history made it (docs/hosts.md)"
-            yield Check("passkeys", "note", f"{message} {PASSKEYS.version_table} does not record it.", step)
-        yield from _left_behind(terminal)
-        yield from _of_other_domains(terminal)
-    elif not commands.has(terminal.engine, PASSKEYS):
-        # A table of this name may be the application's own.
-        if terminal.settings.rp_id or terminal.settings.origins:
-            name = "TWOFOLD_RP_ID" if terminal.settings.rp_id else "TWOFOLD_ORIGINS"
-            message = f"{name} is set and the table of passkeys is not there: none are offered."
-            yield Check("passkeys", "note", message, PASSKEYS.twofold("upgrade"))
-    elif report.nothing_there:
-        step = f"DELETE FROM {PASSKEYS.version_table}; then {PASSKEYS.twofold('upgrade')}"  # noqa: S608 -- Shown, not executed.
-        yield Check("passkeys", "wrong", "The table of passkeys is recorded and not there.", step)
-    else:
-        number = counted(len(report.drift), "difference")
-        message = f"The table of passkeys differs from its revision: {number}."
-        yield Check("passkeys", "wrong", message, PASSKEYS.twofold("verify"))
-
-
-def _left_behind(terminal: Terminal) -> Iterator[Check]:
-    """Find passkeys whose users have no row in the four tables, as after those were made anew: they are refused."""
-    with as_mfa_errors(), terminal.engine.connect() as connection:
-        here = place.ours(connection)
-        rows = sa.table(spec.NAMES[0], sa.column("user_id"), schema=here)
-        if not is_there(connection, rows.name):
-            return
-        passkeys = sa.table(PASSKEYS.names[0], sa.column("user_id"), schema=here)
-        alone = ~sa.exists().where(rows.c.user_id == passkeys.c.user_id)
-        number = connection.scalar(sa.select(sa.func.count(passkeys.c.user_id.distinct())).where(alone)) or 0
-    if number:
-        message = f"{counted(number, 'user')} with passkeys and without a row in {rows.name}: each is refused."
-        step = f"twofold users repair ID; where the four tables were made anew: {PASSKEYS.twofold('downgrade')}"
-        yield Check("passkeys", "wrong", message, step)
-
-
-def _of_other_domains(terminal: Terminal) -> Iterator[Check]:
-    """Find passkeys of a domain that no login asks for, as after a setting was changed or taken away."""
-    party = RelyingParty.of(terminal.settings)
-    with as_mfa_errors(), terminal.engine.connect() as connection:
-        columns = [sa.column(name, sa.String()) for name in ("user_id", "rp_id", "revoked_at", "suspended_at")]
-        passkeys = sa.table(PASSKEYS.names[0], *columns, schema=place.ours(connection))
-        live = sa.and_(passkeys.c.revoked_at.is_(None), passkeys.c.suspended_at.is_(None))
-        number = sa.func.count(passkeys.c.user_id.distinct())
-        counts = sa.select(passkeys.c.rp_id, number).where(live).group_by(passkeys.c.rp_id).order_by(passkeys.c.rp_id)
-        others = [
-            (domain, users) for domain, users in connection.execute(counts) if party is None or domain != party.id
-        ]
-    asked = f"logins ask for those of {party.id} alone" if party else "no login asks for one, since no domain is set"
-    for domain, users in others:
-        message = f"{counted(users, 'user')} with passkeys of {domain}: {asked}."
-        step = f"TWOFOLD_RP_ID={domain} with its TWOFOLD_ORIGINS brings them back; else their owners make new ones."
-        yield Check("passkeys", "note", message, step)
 
 
 def row_security(terminal: Terminal) -> Iterator[Check]:
