@@ -48,6 +48,21 @@ def test_passkeys_say_which_package_is_missing(migrated: Database, ada: int, ope
         assert mfa.totp.begin(ada, account_name="ada@example.com")
 
 
+def test_passkeys_say_that_their_packages_do_not_go_together(
+    migrated: Database, ada: int, open_mfa: Open, tmp_path: Path
+) -> None:
+    add_passkeys(migrated)
+    mfa = open_mfa(public_url="https://example.com")
+    (tmp_path / "webauthn.py").write_text("raise AttributeError('module lib has no attribute X509_new')")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "webauthn"]:
+            patch.delitem(sys.modules, name)
+        patch.syspath_prepend(tmp_path)
+        with pytest.raises(ConfigurationError, match=r"`pip check` names them"):
+            mfa.passkeys.begin(ada, account_name="ada@example.com")
+        assert not mfa.status(ada).is_enrolled
+
+
 def test_the_list_of_commands_is_told_without_the_database() -> None:
     run = "exec('try: main([\"--help\"])\\nexcept SystemExit: pass')"
     assert HEAVY.isdisjoint(imported("from twofold.cli import main", run))

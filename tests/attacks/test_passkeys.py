@@ -676,6 +676,17 @@ def test_what_has_another_form_is_refused_plainly(mfa: MFA, ada: int, passkey: V
     assert mfa.events.verify(ada).is_intact
 
 
+def test_what_a_browser_says_besides_is_not_judged(mfa: MFA, ada: int, passkey: VirtualPasskey) -> None:
+    for said in ("unheard-of", None, 7, ["platform"]):
+        more = {"authenticatorAttachment": said, "clientExtensionResults": said, "newer": said}
+        one = VirtualPasskey(ORIGIN)
+        verified = mfa.reverify(ada, passkey.sign(mfa.passkeys.ask(ada))) if mfa.status(ada).is_enrolled else None
+        answer = one.register(begun(mfa, ada, verified), more=more)
+        assert confirmed(mfa, ada, answer) == "success", said
+        assert login(mfa, ada, one, more=more) == "success", said
+        passkey = one
+
+
 def test_the_lifetimes_are_those_of_the_settings(open_mfa: Open, ada: int, passkey: VirtualPasskey) -> None:
     mfa = open_mfa(public_url=ORIGIN, challenge_lifetime=60, enrollment_lifetime=120)
     ceremony = begun(mfa, ada)

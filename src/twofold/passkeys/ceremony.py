@@ -51,6 +51,11 @@ class Response(NamedTuple):
         """The challenge as the text of a token. Of what is none of ours, a text that is no token either."""
         return self.challenge.decode("ascii", "replace")
 
+    @property
+    def judged(self) -> dict[str, Any]:
+        """The parts that are judged. A browser may say more, and words that are newer than the library (§5.4.5)."""
+        return {name: self.credential.get(name) for name in ("id", "rawId", "type", "response")}
+
 
 class Made(NamedTuple):
     """A new passkey, proven by its attestation."""
@@ -111,7 +116,7 @@ def made(response: Response, party: RelyingParty) -> Made:
     _judge_attestation(webauthn, response)
     try:
         found = webauthn.verify_registration_response(
-            credential=response.credential,
+            credential=response.judged,
             expected_challenge=response.challenge,
             expected_rp_id=party.id,
             expected_origin=list(party.origins),
@@ -151,7 +156,7 @@ def signed(response: Response, party: RelyingParty, public_key: bytes, handle: s
         raise Refused("it is no credential") from None
     try:
         found = webauthn.verify_authentication_response(
-            credential=response.credential,
+            credential=response.judged,
             expected_challenge=response.challenge,
             expected_rp_id=party.id,
             expected_origin=list(party.origins),
@@ -214,9 +219,8 @@ def is_installed() -> bool:
 
 
 def require_library() -> None:
-    """Raise ConfigurationError where the package is missing, before anybody is asked for a passkey."""
-    if not is_installed():
-        raise ConfigurationError(_MISSING)
+    """Raise ConfigurationError where the package is missing or broken, before anybody is asked for a passkey."""
+    _library()
 
 
 def _library() -> ModuleType:
@@ -224,11 +228,11 @@ def _library() -> ModuleType:
     try:
         import webauthn
     except ImportError:
-        raise ConfigurationError(_MISSING) from None
+        raise ConfigurationError("Passkeys need a package more: pip install 'twofold[passkeys]'.") from None
+    except Exception as error:
+        # A package that was made for another release of the one that it stands on raises what it likes.
+        raise ConfigurationError("The packages of passkeys do not go together; `pip check` names them.") from error
     return webauthn
-
-
-_MISSING: Final = "Passkeys need a package more: pip install 'twofold[passkeys]'."
 
 
 def _judge_frame(response: Response, party: RelyingParty) -> None:
