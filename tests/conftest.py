@@ -21,7 +21,7 @@ import pytest
 
 from tests import typescript
 from tests.compiling import compile_once
-from tests.databases import BACKENDS, ROOT, Database, Sources
+from tests.databases import BACKENDS, ROOT, Database, Sources, add_passkeys
 from tests.length import IS_WHOLE
 from tests.servers import chromium, folder_in_memory, pgbouncer, pgbouncer_program
 
@@ -127,9 +127,14 @@ def database(databases: Sources, backend: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def migrated(databases: Sources, backend: str) -> Iterator[Database]:
-    """A database after `alembic upgrade head`: `users` and the four tables, all of them empty."""
+def migrated(databases: Sources, backend: str, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A database after `alembic upgrade head`: `users` and the four tables, all of them empty.
+
+    Beside them is the table of passkeys where the mark `passkeys` stands.
+    """
     with databases.database(backend, migrated=True) as ready:
+        if request.node.get_closest_marker("passkeys"):
+            add_passkeys(ready)
         yield ready
 
 

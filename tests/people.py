@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 import sqlalchemy as sa
@@ -19,9 +19,13 @@ from twofold import MFA, AsyncMFA, Challenge, Enrolled, Request, Settings, Verif
 from twofold.database import create_async_engine
 from twofold.keyring import generate_key
 from twofold.metadata import UTCDateTime
+from twofold.testing import VirtualPasskey
 
 if TYPE_CHECKING:
     from tests.databases import Database
+
+ORIGIN: Final = "https://example.com"
+"""The pages for whose domain passkeys are."""
 
 FIREFOX = Request("192.0.2.1", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
 SAFARI = Request(
@@ -122,8 +126,14 @@ def open_mfa(migrated: Database, clock: Clock, keys: str, face: str) -> Iterator
 
 
 @pytest.fixture
-def mfa(open_mfa: Open) -> MFA:
-    return open_mfa()
+def mfa(open_mfa: Open, request: pytest.FixtureRequest) -> MFA:
+    return open_mfa(public_url=ORIGIN) if request.node.get_closest_marker("passkeys") else open_mfa()
+
+
+@pytest.fixture
+def passkey() -> VirtualPasskey:
+    """Ada's, bound to one machine, which verifies her."""
+    return VirtualPasskey(ORIGIN)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.attacks.act import Act, refusal
-from tests.people import challenged
+from tests.people import ORIGIN, challenged
 from twofold import Challenge, Cleared, base64url
 from twofold.testing import VirtualPasskey
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from tests.attacks.scenes import Scene
     from twofold import MFA, Ceremony, Passkey, Registered, Verified
-
-ORIGIN: Final = "https://example.com"
 
 
 def begun(mfa: MFA, user_id: int, verified: Verified | None = None) -> Ceremony:

@@ -16,17 +16,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from tests.attacks.act import refusal
-from tests.attacks.passkey_acts import ORIGIN, asked, begun, registered, signed, signs_in
-from tests.databases import add_passkeys
+from tests.attacks.passkey_acts import asked, begun, registered, signed, signs_in
 from tests.passkeys.bombs import BOMBS
-from tests.people import FIREFOX, Clock, Open, Phone, Sql, challenged, enroll, kinds
+from tests.people import FIREFOX, ORIGIN, Clock, Open, Phone, Sql, challenged, enroll, kinds
 from twofold import Challenge, Cleared, EnrollmentExpired, Rejected, Stale, base64url
 from twofold.errors import AlreadyEnrolled, LastFactor, Tampered
 from twofold.testing import VirtualPasskey
 
 if TYPE_CHECKING:
-    from tests.databases import Database
     from twofold import MFA
+
+pytestmark = pytest.mark.passkeys
 
 WRONG_ORIGINS = [
     "https://example.org",
@@ -57,22 +57,6 @@ FRAMED: list[dict[str, Any]] = [
     {"cross_origin": 1},
     {"cross_origin": None},
 ]
-
-
-@pytest.fixture
-def migrated(migrated: Database) -> Database:
-    add_passkeys(migrated)
-    return migrated
-
-
-@pytest.fixture
-def mfa(open_mfa: Open) -> MFA:
-    return open_mfa(public_url=ORIGIN)
-
-
-@pytest.fixture
-def passkey() -> VirtualPasskey:
-    return VirtualPasskey(ORIGIN)
 
 
 def login(mfa: MFA, user_id: int, passkey: VirtualPasskey, **bent: Any) -> str:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.attacks.crowd import WAYS, Call, Crowd, call, outcomes
-from tests.attacks.passkey_acts import ORIGIN, asked, begun, registered, signed, signs_in
+from tests.attacks.passkey_acts import asked, begun, registered, signed, signs_in
 from tests.attacks.processes import PATIENCE, started
-from tests.databases import add_passkeys
 from tests.length import LENGTH
-from tests.people import Clock, Open, Sql, kinds, plain_settings
+from tests.people import ORIGIN, Clock, Sql, kinds, plain_settings
 from twofold.testing import VirtualPasskey
 
 if TYPE_CHECKING:
@@ -24,21 +23,10 @@ if TYPE_CHECKING:
     from tests.databases import Database
     from twofold import MFA
 
-pytestmark = pytest.mark.every_driver
+pytestmark = [pytest.mark.every_driver, pytest.mark.passkeys]
 
 # What one deployment runs: both faces, each in a process of its own.
 FACES = ("blocking", "awaited", "blocking")
-
-
-@pytest.fixture
-def migrated(migrated: Database) -> Database:
-    add_passkeys(migrated)
-    return migrated
-
-
-@pytest.fixture
-def mfa(open_mfa: Open) -> MFA:
-    return open_mfa(public_url=ORIGIN)
 
 
 @pytest.fixture

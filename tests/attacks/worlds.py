@@ -10,10 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from tests.attacks.owners import Owners
-from tests.attacks.passkey_acts import ORIGIN
 from tests.attacks.rows import Tables
 from tests.databases import add_passkeys
-from tests.people import Blocked, Clock, plain_settings
+from tests.people import ORIGIN, Blocked, Clock, plain_settings
 from twofold import MFA, AsyncMFA
 from twofold.database import create_async_engine
 from twofold.keyring import generate_key

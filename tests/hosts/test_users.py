@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.attacks.passkey_acts import ORIGIN, registered, signed
-from tests.people import FIREFOX, Blocked, Clock, enroll, log_in, plain_settings
+from tests.attacks.passkey_acts import registered, signed
+from tests.people import FIREFOX, ORIGIN, Blocked, Clock, enroll, log_in, plain_settings
 from twofold import MFA, AsyncMFA, ConfigurationError, Rejected, UnknownUser
 from twofold.cli.operator import Operator
 from twofold.outcomes import spelled

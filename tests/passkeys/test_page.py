@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 import cbor2
 import pytest
 
-from tests.passkeys.conftest import ORIGIN
 from tests.passkeys.test_story import registered, signed_in
-from tests.people import FIREFOX, Open, kinds
+from tests.people import FIREFOX, ORIGIN, Open, kinds
 from tests.test_docs import blocks, run
 from twofold import Challenge, LastFactor, Reason, Rejected
 from twofold.testing import VirtualPasskey
 
 if TYPE_CHECKING:
     from twofold import MFA
+
+pytestmark = pytest.mark.passkeys
 
 PAGE = "docs/passkeys.md"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.people import FIREFOX, Clock, Enrolment, Open, Sql, challenged, enroll, kinds
+from tests.people import FIREFOX, ORIGIN, Clock, Enrolment, Open, Sql, challenged, enroll, kinds
 from twofold import AlreadyEnrolled, Challenge, Cleared, EnrollmentExpired, Reason, Rejected, Stale
 from twofold.errors import ConfigurationError, LastFactor, NotEnrolled, TooManyPasskeys
 from twofold.testing import VirtualPasskey
@@ -15,7 +15,7 @@ from twofold.testing import VirtualPasskey
 if TYPE_CHECKING:
     from twofold import MFA, Registered, Verified
 
-ORIGIN = "https://example.com"
+pytestmark = pytest.mark.passkeys
 
 
 def registered(mfa: MFA, user_id: int, passkey: VirtualPasskey, **given: Any) -> Registered:

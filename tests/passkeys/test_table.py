@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.attacks.passkey_acts import ORIGIN, registered, signs_in
+from tests.attacks.passkey_acts import registered, signs_in
 from tests.databases import add_passkeys
-from tests.people import Clock, Open, Sql, challenged, enroll, kinds
+from tests.people import ORIGIN, Clock, Open, Sql, challenged, enroll, kinds
 from twofold import Challenge
 from twofold.errors import NotEnrolled, SchemaDrift
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from twofold import MFA
     from twofold.testing import VirtualPasskey
 
-pytestmark = pytest.mark.every_driver
+pytestmark = [pytest.mark.every_driver, pytest.mark.passkeys]
 
 
 def test_nobody_is_kept_out_when_the_table_is_dropped(

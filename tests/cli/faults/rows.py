@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from tests.attacks.passkey_acts import ORIGIN, registered
+from tests.attacks.passkey_acts import registered
 from tests.cli.faults.fault import FILE, Faults, Sick
-from tests.people import FIREFOX, log_in, plain_settings
+from tests.people import FIREFOX, ORIGIN, log_in, plain_settings
 from twofold import MFA
 from twofold.budget import FAILURE
 from twofold.keyring import generate_key
