@@ -33,13 +33,15 @@ class Owner:
     passkey: VirtualPasskey
     registered: Registered
 
-    def verify(self, passkey: VirtualPasskey) -> None:
-        """Sign in at the library."""
+    def verify(self, answer: VirtualPasskey | str) -> None:
+        """Sign in at the library, with a passkey or a code."""
         challenge = self.person.world.mfa.challenge(self.person.user_id)
         assert isinstance(challenge, Challenge)
-        assert challenge.passkey_options is not None
+        if not isinstance(answer, str):
+            assert challenge.passkey_options is not None
+            answer = answer.sign(challenge.passkey_options)
         with contextlib.suppress(Rejected):
-            self.person.world.mfa.verify(challenge.token, passkey.sign(challenge.passkey_options))
+            self.person.world.mfa.verify(challenge.token, answer)
 
 
 def made(person: Person, passkey: VirtualPasskey | None = None, **given: Any) -> Owner:
@@ -153,6 +155,18 @@ def challenge_by_backup_code_beside_a_passkey(person: Person) -> None:
 
 
 @state
+def challenge_with_no_way_left(person: Person) -> None:
+    owner = made(person)
+    for code in owner.registered.backup_codes:
+        owner.verify(code)
+    thief = owner.passkey.copied()
+    owner.verify(owner.passkey)
+    person.wait()
+    person.go("/mfa/challenge")
+    send(person.page, thief.sign(asked(person.page)))
+
+
+@state
 def reverify_by_passkey(person: Person) -> None:
     made(person)
     person.sign_in("trusted device")
@@ -165,6 +179,44 @@ def reverify_by_passkey_or_code(person: Person) -> None:
     made(person, verified=person.enroll().verified)
     person.sign_in("trusted device")
     person.go("/mfa/reverify?next=security")
+
+
+@state
+def reverify_by_backup_code_beside_a_passkey(person: Person) -> None:
+    made(person)
+    person.sign_in("trusted device")
+    person.go("/mfa/reverify?next=security&with=backup-code")
+
+
+@state
+def step_up_to_rename_a_passkey(person: Person) -> None:
+    made(person)
+    person.sign_in("trusted device")
+    person.go("/mfa/security")
+    person.page.locator(".renaming summary").first.click()
+    person.press("/rename")
+
+
+@state
+def step_up_for_turning_off_refused(person: Person) -> None:
+    step_up_to_turn_off(person)
+    person.send(person.enrolled.phone.wrong_code())
+
+
+@state
+def step_up_for_turning_off_by_backup_code(person: Person) -> None:
+    step_up_to_turn_off(person)
+    person.page.locator("a[href*='with=backup-code']").last.click()
+
+
+def step_up_to_turn_off(person: Person) -> None:
+    """Ask to turn all off, with a passkey and an app, and be asked for one of them."""
+    made(person, verified=person.enroll().verified)
+    person.sign_in("trusted device")
+    person.go("/mfa/security")
+    person.page.locator("summary#off").click()
+    person.page.locator("input[name=sure]").check()
+    person.press("/disable")
 
 
 @state
