@@ -242,6 +242,19 @@ def security_with_passkeys(person: Person) -> None:
 
 
 @state
+def security_with_app_and_passkeys(person: Person) -> None:
+    verified = person.enroll().verified
+    laptop = made(person, verified=verified)
+    phone = VirtualPasskey(person.world.url, can_sync=True, is_synced=True, counter=None)
+    made(person, phone, verified=verified, request=SAFARI)
+    person.world.mfa.trusted_devices.trust(verified, request=FIREFOX)
+    person.world.clock.forward(minutes=1)
+    laptop.verify(laptop.passkey)
+    person.sign_in(proof=verified)
+    person.go("/mfa/security")
+
+
+@state
 def security_with_altered_passkeys(person: Person) -> None:
     verified = person.enroll().verified
     made(person, verified=verified)
