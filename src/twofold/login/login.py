@@ -58,7 +58,7 @@ def challenge(
     expires_at = work.now + work.settings.challenge_lifetime
     signed = tokens.ChallengeToken(user_id, issued.version, expires_at, account.enabled_at)
     token = tokens.write_challenge(work.keyring, signed)
-    options = asking.options(work, account, usable, token)
+    options = usable.options(work, account, token)
     has: dict[Factor, bool] = {
         "passkeys": options is not None,
         "totp": account.secret is not None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from twofold import tokens
 from twofold.account import reading, sealed
@@ -20,9 +20,29 @@ if TYPE_CHECKING:
     from twofold.outcomes import UserId
 
 
+class Usable(NamedTuple):
+    """The passkeys that may answer now, and who asks them; nobody where no domain is set."""
+
+    party: RelyingParty | None
+    held: Sequence[HeldPasskey]
+
+    @classmethod
+    def of(cls, work: Attempt, passkeys: Sequence[HeldPasskey]) -> Usable:
+        """Those among them that are of the domain of today."""
+        party = RelyingParty.of(work.settings)
+        return cls(party, held.usable(party, passkeys))
+
+    def options(self, work: Attempt, account: Account, token: str) -> dict[str, Any] | None:
+        """What a browser asks these passkeys for, to answer that token; None where none of them can."""
+        named = held.descriptors(work, account, self.held)
+        if self.party is None or not named:
+            return None
+        return self.party.request_options(token, named, work.settings.challenge_lifetime)
+
+
 def usable(
     work: Attempt, account: Account, passkeys: Sequence[HeldPasskey] | None, request: Any
-) -> tuple[Account, list[HeldPasskey]]:
+) -> tuple[Account, Usable]:
     """The passkeys that may answer now, and the state after the alarm of those that were altered.
 
     They are read here where they were not read with the user's row.
@@ -30,16 +50,9 @@ def usable(
     if passkeys is None and account.passkeys_digest is not None:
         passkeys = sealed.passkeys(work, account)
     elif passkeys is None:
-        return account, []
+        return account, Usable(None, ())
     account, found = held.compared(work, account, passkeys, request)
-    return account, held.usable(RelyingParty.of(work.settings), found or ())
-
-
-def options(work: Attempt, account: Account, passkeys: Sequence[HeldPasskey], token: str) -> dict[str, Any] | None:
-    """What a browser asks these passkeys for, to answer that token; None where none of them can."""
-    party = RelyingParty.of(work.settings)
-    named = held.descriptors(work, account, passkeys)
-    return party.request_options(token, named, work.settings.challenge_lifetime) if party and named else None
+    return account, Usable.of(work, found or ())
 
 
 def offered(work: Attempt) -> bool:
@@ -63,7 +76,7 @@ def asked(work: Attempt, challenge_token: str) -> Mapping[str, Any] | None:
         return None
     if read.enabled_at != account.enabled_at or not account.last_challenge < read.serial <= account.version:
         return None
-    return options(work, account, _intact(work, account), challenge_token)
+    return _intact(work, account).options(work, account, challenge_token)
 
 
 def ask(work: Attempt, user_id: UserId) -> Ceremony:
@@ -72,20 +85,23 @@ def ask(work: Attempt, user_id: UserId) -> Ceremony:
     Raises NotEnrolled for a user without a passkey that can answer, as where no domain is set.
     """
     account = reading.find(work, user_id)
-    passkeys = () if account is None or not account.is_enabled else _intact(work, account)
-    if account is None or not passkeys:
-        raise NotEnrolled("This user has no passkey that can answer; ask for a code.")
+    usable = None if account is None or not account.is_enabled else _intact(work, account)
+    if account is None or usable is None:
+        raise NotEnrolled(_NONE)
     expires_at = work.now + work.settings.challenge_lifetime
     token = tokens.CeremonyToken(account.user_id, "step_up", account.version, expires_at, account.enabled_at)
-    asked = options(work, account, passkeys, tokens.write_ceremony(work.keyring, token))
+    asked = usable.options(work, account, tokens.write_ceremony(work.keyring, token))
     if asked is None:
-        raise NotEnrolled("This user has no passkey that can answer; ask for a code.")
+        raise NotEnrolled(_NONE)
     return Ceremony(asked, expires_at)
 
 
-def _intact(work: Attempt, account: Account) -> list[HeldPasskey]:
+_NONE: Final = "This user has no passkey that can answer; ask for a code."
+
+
+def _intact(work: Attempt, account: Account) -> Usable:
     """The passkeys that may answer now; none where they are not what the user's row says, of which nothing is told."""
     passkeys = sealed.passkeys(work, account)
     if passkeys is None or not sealed.compared_passkeys(work, account, passkeys).is_intact:
-        return []
-    return held.usable(RelyingParty.of(work.settings), passkeys)
+        return Usable(None, ())
+    return Usable.of(work, passkeys)
