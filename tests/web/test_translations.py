@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,6 +96,16 @@ def test_no_sentence_is_left_in_english(tag: str) -> None:
         words = set(re.findall(r"[A-Za-z]{3,}", re.sub(PLACE, "", str(message.id))))
         if len(words - NAMES) >= 2:
             assert said(message)[0] != (message.id if isinstance(message.id, str) else message.id[0])
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_every_sentence_is_written_in_the_script_of_its_language(tag: str) -> None:
+    scripts = {"ar": {"ARABIC"}, "ja": {"HIRAGANA", "KATAKANA", "CJK", "KATAKANA-HIRAGANA", "FULLWIDTH"}}
+    known = scripts.get(tag, set()) | {"LATIN", "FEMININE", "MASCULINE"}
+    for message in catalogues.catalogues()[tag]:
+        for text in said(message):
+            letters = [one for one in re.sub(PLACE, "", text) if one.isalpha()]
+            assert {unicodedata.name(one).split()[0] for one in letters} <= known, text
 
 
 def unmarked(template: Path) -> Iterator[str]:
