@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode
 
 from twofold.web.languages import gettext as _
@@ -12,12 +12,29 @@ from twofold.web.page import Page, error, redirect
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from twofold.web.gate import AnyRoute
-
 _LANDING = "/security"
 
 
-def other(routes: Sequence[AnyRoute], method: str, rest: str, *, base: str, query: Mapping[str, str]) -> Page:
+class Place(Protocol):
+    """As much of a page's route as tells where its address leads."""
+
+    @property
+    def method(self) -> str:
+        """How it is asked for."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Below the prefix, with names in braces for what differs."""
+        ...
+
+    @property
+    def form(self) -> str:
+        """Where the form stands that leads to it."""
+        ...
+
+
+def other(routes: Sequence[Place], method: str, rest: str, *, base: str, query: Mapping[str, str]) -> Page:
     """Answer a request for `rest`, the path below the prefix, which no route takes with this method.
 
     A form's address that is opened by hand (the address bar, a second tab, a reload that asks again) leads to the page
@@ -43,5 +60,5 @@ def other(routes: Sequence[AnyRoute], method: str, rest: str, *, base: str, quer
     return error(404, _("This page does not exist"), sentence, action=back)
 
 
-def _methods(route: AnyRoute) -> tuple[str, ...]:
+def _methods(route: Place) -> tuple[str, ...]:
     return ("GET", "HEAD") if route.method == "GET" else ("POST",)
