@@ -117,6 +117,7 @@ def test_whoever_has_nothing_left_is_told_so_and_not_asked(of_one: Owner, app: F
     by_code = of_one.browser.get("/mfa/challenge?with=backup-code")
     for page in (refused, again, by_code):
         assert page.text.count(NO_WAY) == 1
+        assert ("This passkey may have been copied" in page.text) is (page is refused)
         assert "<h1>You cannot confirm here</h1>" in page.text
         assert 'name="code"' not in page.text
         assert "Type a backup code" not in page.text

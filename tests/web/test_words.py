@@ -83,7 +83,7 @@ def test_wrong_codes_that_follow_each_other_are_one_line() -> None:
         (Reason.PASSKEY_CLONED, "passkey", {"backup_codes": 1}, "Use another way, remove it", False),
         (Reason.PASSKEY_CLONED, "passkey", {"has_app": True}, "Use another way, remove it", False),
         (Reason.PASSKEY_CLONED, "passkey", {"has_app": True, "is_suspended": True}, "Only support can help", True),
-        (Reason.PASSKEY_CLONED, "passkey", {}, "Only support can help", True),
+        (Reason.PASSKEY_CLONED, "passkey", {}, "copied, so it is not accepted any more. Nothing that you could", True),
         (Reason.ALTERED, "passkey", {"backup_codes": 1}, "Passkeys cannot be used at the moment.", False),
         (Reason.ALTERED, "passkey", {}, "Only support can help", True),
         (Reason.ALTERED, "backup_code", {"has_app": True}, "Use the app, and then make new ones.", False),

@@ -53,6 +53,7 @@ PASSKEY_CLONED = gettext_noop(
     "This passkey may have been copied, so it is not accepted any more. "
     "Use another way, remove it on the security page, and change your password."
 )
+ONLY_PASSKEY_CLONED = gettext_noop("This passkey may have been copied, so it is not accepted any more.")
 PASSKEYS_ALTERED = gettext_noop(
     "Passkeys cannot be used at the moment. Use another way, and tell support what the security page says."
 )
@@ -131,7 +132,8 @@ _OF_PASSKEYS = frozenset({Reason.PASSKEY_REFUSED, Reason.PASSKEY_CLONED})
 def _of_passkey(reason: Reason, *, has_way: bool, passkeys: int) -> Problem:
     """What a person reads whose passkey was refused; `has_way` says whether anything else, or another one, may do."""
     if not has_way:
-        return Problem(_(NO_WAY), asks_for_help=True, is_of_passkey=True)
+        why = f"{_(ONLY_PASSKEY_CLONED)} " if reason is Reason.PASSKEY_CLONED else ""
+        return Problem(why + _(NO_WAY), asks_for_help=True, is_of_passkey=True)
     if reason is Reason.ALTERED:
         return Problem(_(PASSKEYS_ALTERED), is_of_passkey=True)
     if reason is Reason.PASSKEY_CLONED:
