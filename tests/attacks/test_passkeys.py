@@ -278,6 +278,32 @@ def test_a_counter_that_does_not_rise_suspends_and_alarms_once(mfa: MFA, ada: in
 
 
 @pytest.mark.requirement("R121")
+@pytest.mark.parametrize("where", ["login", "session"])
+def test_nothing_that_a_copy_has_opened_stays_open(mfa: MFA, ada: int, passkey: VirtualPasskey, where: str) -> None:
+    codes = registered(mfa, ada, passkey).backup_codes
+    thief = passkey.copied()
+    proven = mfa.verify(*signed(mfa, ada, thief))
+    stolen = mfa.trusted_devices.trust(proven, request=FIREFOX)
+    planted = VirtualPasskey(ORIGIN).register(begun(mfa, ada, proven))
+    assert not mfa.challenge(ada, device_token=stolen.token, request=FIREFOX)
+    epoch = mfa.status(ada).epoch
+    if where == "login":
+        assert login(mfa, ada, passkey) == "passkey_cloned"
+    else:
+        assert stepped(mfa, ada, passkey.sign(mfa.passkeys.ask(ada))) == "passkey_cloned"
+    assert mfa.status(ada).epoch != epoch
+    assert mfa.status(ada).trusted_devices == 0
+    with pytest.raises(Stale):
+        mfa.proof(proven.token)
+    with pytest.raises(EnrollmentExpired):
+        mfa.passkeys.confirm(ada, planted)
+    waiting = mfa.challenge(ada, device_token=stolen.token, request=FIREFOX)
+    assert isinstance(waiting, Challenge)
+    assert mfa.verify(waiting.token, codes[0])
+    assert mfa.events.verify(ada).is_intact
+
+
+@pytest.mark.requirement("R121")
 def test_a_counter_that_rises_and_none_at_all_are_no_signal(mfa: MFA, ada: int, sql: Sql) -> None:
     passkey = VirtualPasskey(ORIGIN, counter=None)
     registered(mfa, ada, passkey)
@@ -658,6 +684,18 @@ def test_what_has_another_form_is_refused_plainly(mfa: MFA, ada: int, passkey: V
         assert answered(mfa, token, thing) == "malformed"
     assert mfa.verify(token, assertion)
     assert mfa.events.verify(ada).is_intact
+
+
+def test_a_passkey_of_a_host_without_a_domain_is_refused_plainly(
+    mfa: MFA, open_mfa: Open, ada: int, passkey: VirtualPasskey
+) -> None:
+    registered(mfa, ada, passkey)
+    for host in (open_mfa(), open_mfa(public_url="https://example.org")):
+        waiting = challenged(host, ada)
+        asked_for = {"challenge": base64url.written(waiting.encode()), "rpId": "example.com"}
+        assert answered(host, waiting, passkey.sign(asked_for)) == "passkey_refused"
+        assert stepped(host, ada, passkey.sign(mfa.passkeys.ask(ada))) == "passkey_refused"
+    assert login(mfa, ada, passkey) == "success"
 
 
 def test_what_a_browser_says_besides_is_not_judged(mfa: MFA, ada: int, passkey: VirtualPasskey) -> None:

@@ -17,6 +17,7 @@ from twofold.login import factors
 from twofold.outcomes import Challenge, Cleared, UserId, Verified, factor_of
 from twofold.passkeys import asking
 from twofold.refusal import Unspent, clock_set_right, refuse
+from twofold.trusted_devices import endings
 from twofold.trusted_devices.recognition import recognize
 from twofold.trusted_devices.series import is_token
 
@@ -168,9 +169,13 @@ def _prove(
         raise refuse(work, account, closed, occasion, factor=answer.factor, request=request)
     spent = answer.spend(work, seen, account, challenge, request)
     if isinstance(spent, Unspent):
+        account = spent.account
+        if spent.reason is Reason.PASSKEY_CLONED:
+            # Whoever has the copy may have signed in before, and had a browser trusted.
+            account, _ = endings.all_revoked(work, account, "a passkey may have been copied", request)
         raise refuse(
             work,
-            spent.account,
+            account,
             spent.reason,
             occasion,
             factor=answer.factor,

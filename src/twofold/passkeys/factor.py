@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from twofold import tokens
 from twofold.account import sealed, store
 from twofold.account.attempt import Fact
+from twofold.account.row import new_epoch
 from twofold.account.store import Change
 from twofold.errors import MissingKey, Reason, Tampered
 from twofold.kinds import Kind, Status
@@ -52,10 +53,10 @@ class Answer(NamedTuple):
         try:
             response = ceremony.read(self.text)
             serial, is_live = self._asked(work, account, response.asked, challenge)
-            if not passkeys:
-                # Of a host that has no passkeys, too: whoever types a brace has not found a fault in its settings.
+            party = RelyingParty.of(work.settings)
+            if party is None or not passkeys:
+                # Whoever types a brace has not found a fault in the settings of a host that has no passkeys.
                 raise ceremony.Refused("it is none of this user's")
-            party = RelyingParty.required(work.settings)
             passkey = _found(work, party, passkeys, response)
             signed = _signed(work, account, passkey, party, response, request)
         except ceremony.Refused as error:
@@ -168,6 +169,8 @@ def _suspended(
     table = sealed.required_passkeys(work)
     work.write(sa.update(table).where(table.c.id == passkey.id).values(suspended_at=work.now))
     suspended = passkey._replace(suspended_at=work.now)
-    after = account.changed(passkeys_digest=sealed.passkeys_digest(replaced(passkeys, suspended)))
+    digest = sealed.passkeys_digest(replaced(passkeys, suspended))
+    # Sessions, proofs and registrations of before end: they may be of whoever has the copy.
+    after = account.changed(passkeys_digest=digest, epoch=new_epoch(), proofs_after=account.version)
     details = {"passkey": passkey.name, "counter": signed.sign_count, "before": passkey.sign_count}
     return store.save(work, account, after, Fact(Kind.PASSKEY_CLONED, Status.ALARM, details), request)

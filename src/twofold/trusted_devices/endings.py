@@ -69,13 +69,17 @@ def revoke_all(work: Attempt, user_id: UserId, *, reason: str = "revoked by thei
     account = reading.find(work, user_id)
     if account is None:
         return 0
+    return all_revoked(work, account, reason, request)[1]
+
+
+def all_revoked(work: Attempt, account: Account, reason: str, request: Any) -> tuple[Account, int]:
+    """Revoke every device, and tell so; the state after it, and how many there were."""
     account, number = tell_altered(work, account, request)
     if account.devices_digest is None:
-        return 0
+        return account, 0
     after = ended(work, account, reason)
     fact = Fact(Kind.DEVICE_REVOKED, details={"devices": number, "reason": printable(reason, NAME_LIMIT)})
-    store.save(work, account, after, fact, request)
-    return number
+    return store.save(work, account, after, fact, request), number
 
 
 def tell_altered(work: Attempt, account: Account, request: Any) -> tuple[Account, int]:
