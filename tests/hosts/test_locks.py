@@ -107,6 +107,27 @@ def test_a_table_that_somebody_waits_to_alter_is_not_waited_for_without_end(
     assert mfa.verify(challenged(mfa, ada.user_id), ada.phone.code())
 
 
+@pytest.mark.backends("postgresql")
+@pytest.mark.parametrize("table", ["user_mfa_secrets", "mfa_events"])
+def test_a_table_that_somebody_alters_is_waited_for_as_long_as_the_host_says(
+    migrated: Database, keys: str, clock: Clock, table: str
+) -> None:
+    url = sa.make_url(migrated.url).set(drivername="postgresql+psycopg")
+    said = sa.create_engine(url, connect_args={"options": "-c lock_timeout=300ms"})
+    mfa = MFA(said, plain_settings(keys=keys, deadline=1), clock=clock)
+    ada = enroll(mfa, add_user(migrated, "ada@example.com"), clock)
+    clock.forward(minutes=1)
+    with said.connect() as somebody:
+        somebody.exec_driver_sql(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        begun = time.monotonic()
+        with pytest.raises(DatabaseUnavailable, match=r"commit it first, or join it with mfa\.within"):
+            mfa.challenge(ada.user_id)
+        assert time.monotonic() - begun < 8
+        somebody.rollback()
+    assert mfa.verify(challenged(mfa, ada.user_id), ada.phone.code())
+    said.dispose()
+
+
 def altered(engine: sa.Engine) -> None:
     """Change the table, which waits for whoever has read it, and which everybody else then waits for."""
     with engine.begin() as somebody:
