@@ -88,6 +88,17 @@ def stop(framework: str, status: int) -> NoReturn:
     raise HTTPException(status, "None of ours")
 
 
+def shaped(view: Callable[[], Any]) -> Callable[[], flask.Response]:
+    """Make the answer out of what a view returns, as hosts with schemas do, whose decorators take no response."""
+
+    def answered() -> flask.Response:
+        returned = view()
+        assert not isinstance(returned, flask.Response)
+        return flask.jsonify({"of the schema": returned})
+
+    return answered
+
+
 def on_flask(shop: Shop) -> flask.Flask:
     app = flask.Flask(__name__)
     flask_binding.mount(
@@ -109,6 +120,12 @@ def on_flask(shop: Shop) -> flask.Flask:
     app.add_url_rule("/login", "form", lambda: "You are in." if shop.user(flask.request) else "Sign in.")
     enter = lambda: flask_binding.after_password(User(ADA, "ada@example.com"))  # noqa: E731
     app.add_url_rule("/login", "login", enter, methods=["POST"])
+    app.add_url_rule(
+        "/shaped",
+        "shaped",
+        shaped(lambda: flask.abort(flask_binding.after_password(User(ADA, "ada@example.com")))),
+        methods=["POST"],
+    )
     app.add_url_rule("/open", "open", flask_binding.required(lambda: flask.jsonify(flask_binding.visitor().name)))
     app.add_url_rule("/enrolled", "enrolled", flask_binding.enrolled(lambda: list(flask_binding.visitor().amr)))
     app.add_url_rule("/export", "export", flask_binding.fresh()(lambda: str(flask_binding.visitor().id)))
@@ -255,6 +272,18 @@ def test_the_whole_story_of_the_notebook(open_notebook: Callable[..., Notebook])
     assert set(trusted) == {"access_token", "token_type", "device_token"}
     assert client.get("/me", headers=bearer(trusted["access_token"])).status_code == 200
     assert told(client.get("/export", headers=bearer(trusted["access_token"]))) == (401, "stale")
+
+
+def test_a_login_below_a_decorator_that_takes_no_response_aborts_with_it(
+    open_notebook: Callable[..., Notebook],
+) -> None:
+    shop = Shop(open_notebook("fastapi"), "flask")
+    phone, _ = enroll(shop, shop.client().post("/shaped").json()["access_token"])
+    waiting = shop.client().post("/shaped")
+    assert told(waiting) == (403, "login_waits")
+    sent = {"challenge": waiting.json()["challenge"], "code": phone.code()}
+    token = shop.client().post(waiting.json()["at"], json=sent).json()["session"]["access_token"]
+    assert shop.client(**bearer(token)).get("/open").status_code == 200
 
 
 def test_it_takes_few_lines() -> None:
