@@ -29,7 +29,7 @@ class BadName(ValueError):
         self.why = why
 
 
-def judged(name: object) -> str:
+def checked(name: object) -> str:
     """The name as it is kept: composed (NFC), without spaces around it. Raises TypeError for no text, and BadName."""
     if not isinstance(name, str):
         raise TypeError(f"name is a text, not {type(name).__name__}.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -97,7 +96,7 @@ async def _awaited(
             except Exception as error:  # noqa: BLE001
                 given[number] = error
 
-    await asyncio.gather(*itertools.starmap(work, [()] * workers))
+    await asyncio.gather(*(work() for _ in range(workers)))
     for engine in engines:
         await engine.dispose()
     return [given[number] for number in range(len(jobs))]

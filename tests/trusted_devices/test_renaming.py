@@ -8,7 +8,7 @@ import pytest
 
 from tests.people import FIREFOX, SAFARI, enroll, kinds, log_in
 from twofold import Cleared, Tampered
-from twofold.naming import BadName, judged
+from twofold.naming import BadName, checked
 
 if TYPE_CHECKING:
     from tests.people import Clock, Enrolment, Sql
@@ -161,9 +161,9 @@ NAMES = [
 def test_names_of_any_script_are_kept_as_they_are(mfa: MFA, enrolled: Enrolment, firefox: DeviceToken) -> None:
     for name in NAMES:
         assert mfa.trusted_devices.rename(enrolled.user_id, firefox.device_id, name)
-        assert names(mfa, enrolled.user_id) == [judged(name)] == [name]
+        assert names(mfa, enrolled.user_id) == [checked(name)] == [name]
 
 
 @pytest.mark.parametrize("given", ["ae\u0301" * 32, "  " + "e\u0301" * 64 + "  "])
 def test_a_name_is_measured_as_it_is_read(given: str) -> None:
-    assert len(judged(given)) == 64
+    assert len(checked(given)) == 64

@@ -53,7 +53,7 @@ def cached(session: Any, held: Any) -> User | None:
 
 @dataclass
 class Odd:
-    """A host that signs in whoever the address names, and does the rest as `kind` of host does."""
+    """A host that signs in whoever the address names. What is odd about it are `user`, `sign_out` and `answer`."""
 
     engine: sa.Engine
     mfa: MFA

@@ -1,7 +1,7 @@
 """The user's rows in other tables, which the user's row seals: read them, and compare them with what it says of them.
 
 Whatever reads those rows to decide compares them with their digest; whatever writes them writes the new digest in the
-same swap. One that writes neither carries the digest over unread.
+same swap. A write of the user's row alone carries the digest over unread.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def devices(work: Attempt, account: Account) -> Sequence[HeldDevice] | None:
 def passkeys(work: Attempt, account: Account) -> Sequence[HeldPasskey] | None:
     """Every passkey of a user that is not revoked, as it stands now; None where the rows do not read.
 
-    Where the database has no table for them, none is there; and where the user's row names some, they are gone.
+    A database without their table holds none: where the user's row has a digest of some, they are gone.
     """
     passkeys = passkey_table(work, account)
     if passkeys is None:
@@ -131,17 +131,17 @@ def match_passkeys(account: Account, passkeys: Sequence[HeldPasskey] | None) -> 
 
 
 def compared_codes(work: Attempt, account: Account, codes: Sequence[HeldCode] | None) -> digests.Comparison:
-    """Compare backup codes with what the user's row says; judge a difference under the row's lock alone."""
+    """Compare backup codes with what the user's row says. Raises NeedsLock for a difference read without a lock."""
     return _judged(work, match_codes(account, codes))
 
 
 def compared_devices(work: Attempt, account: Account, devices: Sequence[HeldDevice] | None) -> digests.Comparison:
-    """Compare devices with what the user's row says; judge a difference under the row's lock alone."""
+    """Compare devices with what the user's row says. Raises NeedsLock for a difference read without a lock."""
     return _judged(work, match_devices(account, devices))
 
 
 def compared_passkeys(work: Attempt, account: Account, passkeys: Sequence[HeldPasskey] | None) -> digests.Comparison:
-    """Compare passkeys with what the user's row says; judge a difference under the row's lock alone."""
+    """Compare passkeys with what the user's row says. Raises NeedsLock for a difference read without a lock."""
     return _judged(work, match_passkeys(account, passkeys))
 
 

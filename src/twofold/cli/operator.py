@@ -32,7 +32,7 @@ def user(work: Attempt, text: str) -> UserId:
         with suppress(UnknownUser):
             stored = work.stored(typed)
             found = work.connection.execute(sa.select(work.schema.users_id).where(work.schema.users_id == stored))
-            # A database may hold two ids for one that are two to everybody else.
+            # A database may take "Ada" and "ada" for one id, which everybody else tells apart.
             if stored in found.scalars().all():
                 return stored
     raise UnknownUser

@@ -11,7 +11,7 @@ from twofold.account.row import Account, new_epoch
 from twofold.browsers import given
 from twofold.errors import Reason, Rejected
 from twofold.kinds import Kind
-from twofold.naming import judged
+from twofold.naming import checked
 from twofold.passkeys import ceremony, held, listing
 from twofold.passkeys.registering import is_somebodys, written
 from twofold.passkeys.relying_party import RelyingParty
@@ -47,7 +47,7 @@ def adopt(
     """
     if not 0 <= sign_count < 2**32 or not 0 < len(credential_id) <= 1023 or not 0 < len(user_handle) <= 64:
         raise ValueError("A counter has 32 bits, an id 1 to 1023 bytes, and a user handle 1 to 64 (WebAuthn Level 3).")
-    party, called = RelyingParty.required(work.settings), given(judged(name))
+    party, called = RelyingParty.required(work.settings), given(checked(name))
     try:
         algorithm = ceremony.algorithm_of(public_key)
     except ceremony.Refused as error:

@@ -12,7 +12,7 @@ from twofold.arguments import identity
 from twofold.browsers import given
 from twofold.errors import Tampered
 from twofold.kinds import Kind
-from twofold.naming import judged
+from twofold.naming import checked
 from twofold.outcomes import Passkey
 from twofold.passkeys import held
 from twofold.passkeys.relying_party import RelyingParty
@@ -86,7 +86,7 @@ def rename(work: Attempt, user_id: UserId, passkey_id: int, name: str, *, reques
     what is no int or no text, before anything is read; Tampered, with an alarm, where the passkeys are not what the
     user's row says.
     """
-    name = given(judged(name))
+    name = given(checked(name))
     identity("passkey_id", passkey_id, "Passkey")
     account = reading.find(work, user_id)
     if account is None:

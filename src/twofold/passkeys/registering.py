@@ -19,7 +19,7 @@ from twofold.browsers import given
 from twofold.errors import EnrollmentExpired, Reason, Rejected, TooManyPasskeys
 from twofold.kinds import Kind, Status
 from twofold.log_volume import noted
-from twofold.naming import judged
+from twofold.naming import checked
 from twofold.outcomes import Ceremony
 from twofold.passkeys import ceremony, endings, held
 from twofold.passkeys.relying_party import RelyingParty
@@ -198,7 +198,7 @@ def written(work: Attempt, account: Account, rp_id: str, handle: str, made: cere
 def _named(name: str | None, others: Sequence[HeldPasskey], request: Any) -> str:
     """The name that its owner gives, else that of the browser that made it; with a number where there is one of it."""
     if name is not None:
-        return given(judged(name))
+        return given(checked(name))
     first = Request.of(request).device_name[:60]
     taken, number, called = {one.name for one in others}, 1, first
     while called in taken:

@@ -10,7 +10,7 @@ from twofold.account import store
 from twofold.account.attempt import Fact
 from twofold.browsers import given
 from twofold.kinds import Kind
-from twofold.naming import judged
+from twofold.naming import checked
 from twofold.trusted_devices.endings import of_owner
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def rename(work: Attempt, user_id: UserId, device_id: int, name: str, *, request
     before anything is read; Tampered, with an alarm, where the devices are not what the user's row says: then
     `revoke_all` ends them.
     """
-    name = given(judged(name))
+    name = given(checked(name))
     found = of_owner(work, user_id, device_id, request)
     if found is None:
         return False

@@ -194,8 +194,8 @@ class Languages:
         own = _locale(wish)
         # The words are those of the language, the dates those of the country, where one was named.
         locale = own if own is not None and own.territory else Locale.parse(_FORMATS.get(tag) or tag.replace("-", "_"))
-        told = str(locale).replace("_", "-") if own is not None and own.territory else tag
-        return Language(told, locale, self._words[tag], zone)
+        shown = str(locale).replace("_", "-") if own is not None and own.territory else tag
+        return Language(shown, locale, self._words[tag], zone)
 
 
 def wanted(header: str) -> list[str]:
@@ -221,7 +221,7 @@ def _forms(wish: str) -> Iterator[str]:
 
 @lru_cache(maxsize=256)
 def _locale(tag: str) -> Locale | None:
-    """What Babel knows of a language tag. A country that it does not know beside the language is left away."""
+    """What Babel knows of a language tag. A country that it does not know beside the language is left out."""
     parts = tag.split("-", _SUBTAGS)[:_SUBTAGS]
     for length in range(len(parts), 0, -1):
         try:

@@ -14,10 +14,11 @@ import sqlalchemy as sa
 if TYPE_CHECKING:
     from twofold.schema.plan.plan import Subject
 
-_ON_IT = sa.text(
-    "SELECT coalesce(max(i.index_type = 'FULLTEXT'), 0) AS worded, "
-    "coalesce(max(i.index_type = 'SPATIAL'), 0) AS placed, "
-    "coalesce(max(i.index_type = 'HASH'), 0) AS hashed, coalesce(max(c.extra LIKE '%VIRTUAL GENERATED%'), 0) AS made "
+_INDEXED = sa.text(
+    "SELECT coalesce(max(i.index_type = 'FULLTEXT'), 0) AS full_text, "
+    "coalesce(max(i.index_type = 'SPATIAL'), 0) AS spatial, "
+    "coalesce(max(i.index_type = 'HASH'), 0) AS hashed, "
+    "coalesce(max(c.extra LIKE '%VIRTUAL GENERATED%'), 0) AS virtual "
     "FROM information_schema.statistics i JOIN information_schema.columns c ON c.table_schema = database() "
     "AND c.table_name = :table AND c.column_name = i.column_name "
     "WHERE i.table_schema = database() AND i.table_name = :table"
@@ -46,12 +47,12 @@ class Copies:
 
 
 def copies(subject: Subject) -> Copies:
-    """Ask what stands on the table: indexes over words, places, hashes or virtual columns, and stored columns."""
+    """Ask for what makes MariaDB copy: full-text, spatial and hash indexes, indexed virtual columns, stored columns."""
     asked = {"table": subject.name}
-    there = subject.connection.execute(_ON_IT, asked).one()
+    indexed = subject.connection.execute(_INDEXED, asked).one()
     stored = bool(subject.connection.execute(_STORED, asked).scalar_one())
-    hashed, heavy = bool(there.hashed), bool(there.worded or there.made)
-    return Copies(hashed or heavy, hashed or heavy or bool(there.placed) or stored, hashed)
+    hashed, heavy = bool(indexed.hashed), bool(indexed.full_text or indexed.virtual)
+    return Copies(hashed or heavy, hashed or heavy or bool(indexed.spatial) or stored, hashed)
 
 
 def is_copied_to_lengthen(subject: Subject, column: str) -> bool:
