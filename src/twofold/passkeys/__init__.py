@@ -1,8 +1,9 @@
 """Passkeys: WebAuthn credentials of one user, which sign what they are asked and cannot be phished.
 
-`relying_party` is what browsers are asked for, `ceremony` judges what comes back, `factor` spends an assertion at a
-login, `registering` takes a new passkey in, `listing`, `naming` and `endings` are for its owner. The challenge of
-WebAuthn is a signed token of ours, so nothing is kept between the two halves of a ceremony.
+`relying_party` is what browsers are asked for, `asking` asks, `ceremony` judges what comes back (`cbor`: its bytes),
+`factor` spends an assertion at a login, `registering` takes a new passkey in and `adoption` one of another table,
+`held` opens those that a user has, `listing` and `endings` are for their owner. The challenge of WebAuthn is a signed
+token of ours, so nothing is kept between the two halves of a ceremony.
 
 Tests: `tests/passkeys`.
 """

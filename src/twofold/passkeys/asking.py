@@ -100,7 +100,7 @@ _NONE: Final = "This user has no passkey that can answer; ask for a code."
 
 
 def _intact(work: Attempt, account: Account) -> Usable:
-    """The passkeys that may answer now; none where they are not what the user's row says, of which nothing is told."""
+    """The passkeys that may answer now; none, without an alarm, where they are not what the user's row says."""
     passkeys = sealed.passkeys(work, account)
     if passkeys is None or not sealed.compared_passkeys(work, account, passkeys).is_intact:
         return Usable(None, ())

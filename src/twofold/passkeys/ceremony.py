@@ -198,7 +198,7 @@ def algorithm_of(public_key: bytes) -> int:
 
 
 def transports(said: object) -> str | None:
-    """How a passkey is reached, of the words that there are (WebAuthn Level 3 §5.8.4)."""
+    """How a passkey is reached, in those words that the standard knows (WebAuthn Level 3 §5.8.4)."""
     known = sorted({one for one in said if isinstance(one, str)} & _TRANSPORTS) if isinstance(said, list) else []
     return ",".join(known) or None
 
@@ -245,7 +245,7 @@ def _judge_frame(response: Response, party: RelyingParty) -> None:
 
 
 def _judge_attestation(webauthn: ModuleType, response: Response) -> None:
-    """Refuse what would cost more than it is long, and a statement where none is made (§8.7)."""
+    """Refuse what takes longer to read than its length allows for, and a statement with the format `none` (§8.7)."""
     try:
         attestation = _bytes(response.credential["response"].get("attestationObject"))
         cbor.require_one(attestation)

@@ -77,7 +77,7 @@ def revoke_all(
 
 
 def tell_altered(work: Attempt, account: Account, request: Any) -> tuple[Account, int]:
-    """Tell of passkeys that are not those that the user's row names, before they are ended; and how many there are."""
+    """Write the alarm of altered passkeys, before they are ended; the state after it, and how many there are."""
     work.need_lock()
     account, passkeys = held.compared(work, account, sealed.passkeys(work, account), request)
     return account, len(passkeys or ())

@@ -62,7 +62,7 @@ class Answer(NamedTuple):
         except ceremony.Refused as error:
             return Unspent(Reason.PASSKEY_REFUSED, account, str(error))
         if not is_live:
-            # It holds, and was an answer before, or to what is over: its counter tells nothing of a copy.
+            # The signature holds, and its challenge is spent or over: a counter that did not rise shows no copy then.
             return Unspent(Reason.CODE_ALREADY_USED, account)
         if signed.backup_eligible != passkey.backup_eligible:
             # WebAuthn Level 3 §7.2: what may be synced is decided once, when a passkey is made.
@@ -70,7 +70,7 @@ class Answer(NamedTuple):
         if ceremony.counted(passkey.sign_count, signed.sign_count) == "copied":
             return Unspent(Reason.PASSKEY_CLONED, _suspended(work, account, passkeys, passkey, signed, request))
         used = passkey._replace(
-            # A counter that went to nothing would not rise either; so it never falls.
+            # It never falls: one that did not rise, to nothing as well, was refused above.
             sign_count=signed.sign_count,
             backup_state=signed.backup_state,
             user_verified=passkey.user_verified or signed.user_verified,
@@ -80,12 +80,12 @@ class Answer(NamedTuple):
             last_challenge=serial,
             passkeys_digest=sealed.passkeys_digest(replaced(passkeys, used)),
         )
-        told = (used.sign_count, used.backup_state, used.user_verified, work.now, passkey.id, passkey.sign_count)
+        values = (used.sign_count, used.backup_state, used.user_verified, work.now, passkey.id, passkey.sign_count)
         means = means_of(is_synced=signed.backup_eligible, user_verified=signed.user_verified)
-        return Spent(after, Change(work.schema.use_passkey, told), means)
+        return Spent(after, Change(work.schema.use_passkey, values), means)
 
     def _asked(self, work: Attempt, account: Account, asked: str, challenge: int) -> tuple[int, bool]:
-        """The number of the challenge that was signed, of this login or of a live session's own; and whether it waits.
+        """The number of the challenge that was signed, of the login or of the live session, and whether it still waits.
 
         Raises Refused for every other one.
         """

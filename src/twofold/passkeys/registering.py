@@ -86,7 +86,7 @@ def begin(
     handle = others[0].user_handle if others else base64url.written(secrets.token_bytes(_HANDLE_BYTES))
     expires_at = work.now + work.settings.enrollment_lifetime
     token = tokens.CeremonyToken(
-        begun.user_id, "register", begun.version, expires_at, begun.enabled_at, handle, _told(session)
+        begun.user_id, "register", begun.version, expires_at, begun.enabled_at, handle, _session_hash(session)
     )
     options = party.creation_options(
         tokens.write_ceremony(work.keyring, token),
@@ -99,7 +99,7 @@ def begin(
 
 
 def asked(work: Attempt, user_id: UserId, credential: str, session: str | None, request: Any) -> Asked:
-    """What was asked for, of what came back. Raises EnrollmentExpired, and Rejected for what is no credential."""
+    """Read what came back, and find what it answers. Raises EnrollmentExpired, and Rejected for no credential."""
     account = reading.find(work, user_id)
     if account is None:
         raise EnrollmentExpired
@@ -110,7 +110,7 @@ def asked(work: Attempt, user_id: UserId, credential: str, session: str | None, 
     token = tokens.read_ceremony(work.keyring, response.asked)
     if token is None or token.occasion != "register" or token.user_id != account.user_id:
         raise EnrollmentExpired
-    if not hmac.compare_digest(token.session, _told(session)) or token.expires_at <= work.now:
+    if not hmac.compare_digest(token.session, _session_hash(session)) or token.expires_at <= work.now:
         raise EnrollmentExpired
     is_live = answered.is_live(account, work.now)
     again = answered.means_of(work.keyring, account, token.serial, credential) if is_live else None
@@ -196,7 +196,7 @@ def written(work: Attempt, account: Account, rp_id: str, handle: str, made: cere
 
 
 def _named(name: str | None, others: Sequence[HeldPasskey], request: Any) -> str:
-    """The name that its owner gives, else that of the browser that made it; with a number where there is one of it."""
+    """The name that its owner gives, else that of the browser that made it; numbered where that is taken."""
     if name is not None:
         return given(checked(name))
     first = Request.of(request).device_name[:60]
@@ -215,6 +215,6 @@ def _refused(work: Attempt, account: Account, why: str, request: Any) -> Rejecte
     return Rejected(Reason.PASSKEY_REFUSED)
 
 
-def _told(session: str | None) -> str:
-    """What a token tells of the session: enough to know it again."""
+def _session_hash(session: str | None) -> str:
+    """What a token holds of the session: enough to know it again."""
     return "" if session is None else sha256(session.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -30,7 +30,7 @@ _KEPT = "twofold.kept"
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the application says, whichever way its functions are written."""
+    """What the application says, by plain functions or by coroutines."""
 
     mfa: MFA | AsyncMFA
     says_user: Callable[[Any], Any]
@@ -94,7 +94,7 @@ class Tokens(_Asked):
         return request.headers.get("authorization") or request.cookies.get(self.cookie or "")
 
     def is_bearer(self, request: HTTPConnection) -> bool:
-        """Whether it came in the header; a browser sends the passwords of another scheme by itself."""
+        """Whether it came as `Bearer`: passwords of another scheme a browser sends by itself."""
         return request.headers.get("authorization", "").lower().startswith("bearer ")
 
     async def issue(self, request: HTTPConnection, response: Response, user_id: UserId, mark: str) -> Given:
@@ -103,6 +103,6 @@ class Tokens(_Asked):
         return given
 
     def take_away(self, response: Response) -> None:
-        """Take the cookie away, which stands for the whole site."""
+        """Take the cookie away; its path is the whole site."""
         if self.cookie is not None:
             response.delete_cookie(self.cookie, secure=self.cookie.startswith("__"))

@@ -39,7 +39,10 @@ class InSession(Doorkeeper[RequestT, Signing[RequestT]]):
     """The doorkeeper of an application whose sessions the framework keeps."""
 
     async def seen(self, request: RequestT, wanted: str | None) -> Arrival:
-        """Say whom a request is from. Who is not any more is signed out, and so is who waits."""
+        """Say whom a request is from.
+
+        A session whose epoch has ended is signed out, and so is one that waits for its second factor.
+        """
         mark, user = self.mark(request), await self.application.user(request)
         if user is None:
             if mark is None or mark.challenge is None:
@@ -83,7 +86,10 @@ class InSession(Doorkeeper[RequestT, Signing[RequestT]]):
         return Arrival(SignedIn(mark.session_id, user.id, user.name), mark, answer.device)
 
     async def _signed_in_again(self, request: RequestT, user: User, mark: Mark, wanted: str | None) -> Arrival:
-        """Let one wait on who waits already: the form was sent twice, or what signed them out forgot something."""
+        """Go on waiting where the host has signed in somebody who waits already.
+
+        The form was sent twice, or the host's own sign-out left something in the session.
+        """
         challenge = tokens.read_challenge(self.keyring, mark.challenge or "")
         is_over = challenge is None or challenge.expires_at <= self.clock()
         if is_over or (await self.epochs.of(user.id)).epoch != mark.epoch:
@@ -107,7 +113,7 @@ class InSession(Doorkeeper[RequestT, Signing[RequestT]]):
             response.headers["location"] = waiting.onward
 
     async def kept(self, request: RequestT, response: Any, mark: Mark) -> None:
-        """Keep another mark in the session; nobody else gets it."""
+        """Keep another mark in the session. Nothing of it goes into the response."""
         del response
         self.keep(request, mark)
 

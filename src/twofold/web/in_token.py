@@ -34,11 +34,11 @@ class Issuing(Application[RequestT_contra], Protocol[RequestT_contra]):
         ...
 
     def credential(self, request: RequestT_contra, /) -> str | None:
-        """The token that a request brings, as it is written; None where it came by a way that nobody knows."""
+        """The token that a request brings in a header or a cookie, as it is written; None where neither has one."""
         ...
 
     def is_bearer(self, request: RequestT_contra, /) -> bool:
-        """Whether a program says itself who it is, which no browser does for another site."""
+        """Whether the token came in a header, which no browser sends by itself to another site."""
         ...
 
     async def issue(self, request: RequestT_contra, response: Any, user_id: UserId, mark: str, /) -> Given:
@@ -89,7 +89,7 @@ class InToken(Doorkeeper[RequestT, Issuing[RequestT]]):
     async def _unmarked(self, request: RequestT, user: User) -> Arrival:
         """Let in whoever has no second factor, as before; everybody else waits. Nothing is written for either.
 
-        What a session is told by is made of the token itself: two of one user must not share a set-up.
+        The id of the session is made of the token: two tokens of one user must not share a set-up.
         """
         standing, is_bearer = await self.epochs.of(user.id), self.application.is_bearer(request)
         brought = canonical("token", self.realm, spelled(user.id), self.application.credential(request) or "")
@@ -101,7 +101,7 @@ class InToken(Doorkeeper[RequestT, Issuing[RequestT]]):
         return Arrival(SignedIn(session_id, user.id, user.name, is_bearer=is_bearer), mark)
 
     async def session(self, request: RequestT) -> Waiting | SignedIn | None:
-        """Who this request is from, at the doors of ours. A token that was made without us waits from here on."""
+        """Say who asks at the doors of Twofold. For a token without a mark the challenge begins here."""
         me = self.arrivals(request).session
         user = None if me is None else await self.application.user(request)
         if user is None or me is None:
@@ -133,7 +133,7 @@ class InToken(Doorkeeper[RequestT, Issuing[RequestT]]):
         """Give out a token under a mark of its own. A password that changed meanwhile ends the login instead."""
         epoch = (await self.epochs.now(verified.user_id)).epoch
         try:
-            # What ends proofs before the epoch was read would not end the mark.
+            # A password change before the epoch was read ends the proof, and would not end a mark with the newer epoch.
             await self.mfa.proof(verified.token, user_id=verified.user_id)
         except Stale:
             response.headers["location"] = self.login_url

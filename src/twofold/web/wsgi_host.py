@@ -95,7 +95,7 @@ class Tokens(_Asked):
         return request.headers.get("Authorization") or request.cookies.get(self.cookie or "")
 
     def is_bearer(self, request: Request) -> bool:
-        """Whether it came in the header; a browser sends the passwords of another scheme by itself."""
+        """Whether it came as `Bearer`: passwords of another scheme a browser sends by itself."""
         return request.headers.get("Authorization", "").lower().startswith("bearer ")
 
     async def issue(self, request: Request, response: Response, user_id: UserId, mark: str) -> Given:
@@ -105,7 +105,7 @@ class Tokens(_Asked):
         return given
 
     def take_away(self, response: Response) -> None:
-        """Take the cookie away, which stands for the whole site."""
+        """Take the cookie away; its path is the whole site."""
         if self.cookie is not None:
             response.delete_cookie(self.cookie, secure=self.cookie.startswith("__"))
 
@@ -116,12 +116,12 @@ def headers_of(request: Request) -> dict[str, str]:
 
 
 def forget(request: Request, cookie: str | None) -> None:
-    """Take the token out of a request, which is that of nobody from here on."""
+    """Take the token out of a request, so that it is nobody's from here on."""
     environ = request.environ
     environ.pop("HTTP_AUTHORIZATION", None)
     if cookie is not None:
         brought = environ.get("HTTP_COOKIE", "").split(";")
         environ["HTTP_COOKIE"] = ";".join(one for one in brought if not one.strip().startswith(f"{cookie}="))
-    # Werkzeug reads both once.
+    # Werkzeug keeps both once they were read.
     for read in ("authorization", "cookies"):
         vars(request).pop(read, None)

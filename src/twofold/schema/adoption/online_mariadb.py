@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from twofold.schema.plan.plan import Subject
 
 _INDEXED = sa.text(
-    "SELECT coalesce(max(i.index_type = 'FULLTEXT'), 0) AS full_text, "
-    "coalesce(max(i.index_type = 'SPATIAL'), 0) AS spatial, "
-    "coalesce(max(i.index_type = 'HASH'), 0) AS hashed, "
-    "coalesce(max(c.extra LIKE '%VIRTUAL GENERATED%'), 0) AS virtual "
+    "SELECT coalesce(max(i.index_type = 'FULLTEXT'), 0) AS has_full_text, "
+    "coalesce(max(i.index_type = 'SPATIAL'), 0) AS has_spatial, "
+    "coalesce(max(i.index_type = 'HASH'), 0) AS has_hash, "
+    "coalesce(max(c.extra LIKE '%VIRTUAL GENERATED%'), 0) AS has_virtual "
     "FROM information_schema.statistics i JOIN information_schema.columns c ON c.table_schema = database() "
     "AND c.table_name = :table AND c.column_name = i.column_name "
     "WHERE i.table_schema = database() AND i.table_name = :table"
@@ -51,8 +51,8 @@ def copies(subject: Subject) -> Copies:
     asked = {"table": subject.name}
     indexed = subject.connection.execute(_INDEXED, asked).one()
     stored = bool(subject.connection.execute(_STORED, asked).scalar_one())
-    hashed, heavy = bool(indexed.hashed), bool(indexed.full_text or indexed.virtual)
-    return Copies(hashed or heavy, hashed or heavy or bool(indexed.spatial) or stored, hashed)
+    hashed, heavy = bool(indexed.has_hash), bool(indexed.has_full_text or indexed.has_virtual)
+    return Copies(hashed or heavy, hashed or heavy or bool(indexed.has_spatial) or stored, hashed)
 
 
 def is_copied_to_lengthen(subject: Subject, column: str) -> bool:
