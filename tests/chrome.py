@@ -24,11 +24,12 @@ _SWITCHES = [
     "--disable-sync",
 ]
 # A change of the style begins its transitions with the next frame, and the end of one may begin another.
+# What is not drawn, as in a closed <details>, has no end of them.
 _AT_REST = """async () => {
   let moving;
   do {
     await new Promise(requestAnimationFrame);
-    moving = document.getAnimations();
+    moving = document.getAnimations().filter((one) => one.effect.target.checkVisibility());
     await Promise.all(moving.map((one) => one.finished.catch(() => null)));
   } while (moving.length);
 }"""
