@@ -22,7 +22,7 @@ from twofold.schema.history import PASSKEYS, is_there
 from twofold.schema.users.ids import SERVED, Ids, ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from twofold.outcomes import UserId
 
@@ -154,6 +154,7 @@ class Schema:
         self.swap_alone = Statement(self.swap.core.where(_waits_a_while()), self.swap.names)
         event = _binds(events, EVENT, "event")
         self.append = self._append(event)
+        self._written = dict[Statement[sa.Update], dict[sa.Column[Any], Any]]()
         self.rotate = self._rotate()
         self.contest = self._contest()
         self.end_device = self._end_device()
@@ -170,6 +171,8 @@ class Schema:
             self.use_passkey = self._use_passkey(self.passkeys)
             self.made_anew[self.use_passkey] = ("passkeys_digest",)
         self.swap_at_login = {change: self._swap(login_columns(anew)) for change, anew in self.made_anew.items()}
+        # MariaDB writes both rows with one statement, and counts both.
+        self.swap_with = {change: self._swap_with(change, anew) for change, anew in self.made_anew.items() if change}
         # PostgreSQL does all of a login in one statement: two round trips for a whole verification.
         self.at_once = {change: self._at_once(change) for change in self.made_anew}
 
@@ -220,58 +223,69 @@ class Schema:
         devices = self.tables.devices
         names = ("trust_token", "previous_token", "rotated_at", "last_used_at", "ip_address", "browser", "platform")
         fresh = _binds(devices, names, "device")
-        statement = (
-            sa.update(devices)
-            .values(**fresh, usage_count=devices.c.usage_count + 1)
-            .where(
-                devices.c.id == sa.bindparam("device"),
-                devices.c.trust_token == sa.bindparam("held"),
-                devices.c.revoked_at.is_(None),
-            )
+        return self._change(
+            devices, fresh | {"usage_count": devices.c.usage_count + 1}, self._held(), ["device", "held"]
         )
-        return Statement(statement, [*(bind.key for bind in fresh.values()), "device", "held"])
 
     def _contest(self) -> Statement[sa.Update]:
         """Mark a device whose series has more than one holder, if it still has the token that was seen."""
         devices = self.tables.devices
-        mark = _binds(devices, ("previous_token",), "device")
-        statement = sa.update(devices).values(mark)
-        statement = statement.where(
-            devices.c.id == sa.bindparam("device"),
-            devices.c.trust_token == sa.bindparam("held"),
-            devices.c.revoked_at.is_(None),
+        return self._change(devices, _binds(devices, ("previous_token",), "device"), self._held(), ["device", "held"])
+
+    def _held(self) -> sa.ColumnElement[bool]:
+        """The device that has the token which was seen, unless it is revoked."""
+        devices = self.tables.devices
+        return (
+            (devices.c.id == sa.bindparam("device"))
+            & (devices.c.trust_token == sa.bindparam("held"))
+            & devices.c.revoked_at.is_(None)
         )
-        return Statement(statement, [*(bind.key for bind in mark.values()), "device", "held"])
 
     def _end_device(self) -> Statement[sa.Update]:
         """Revoke one device, if it is not revoked."""
         devices = self.tables.devices
         mark = _binds(devices, ("revoked_at", "revoked_reason"), "device")
-        statement = sa.update(devices).values(mark)
-        statement = statement.where(devices.c.id == sa.bindparam("device"), devices.c.revoked_at.is_(None))
-        return Statement(statement, [*(bind.key for bind in mark.values()), "device"])
+        return self._change(
+            devices, mark, (devices.c.id == sa.bindparam("device")) & devices.c.revoked_at.is_(None), ["device"]
+        )
 
     def _spend(self) -> Statement[sa.Update]:
         """Mark a backup code as used, if it is not."""
         codes = self.tables.codes
-        statement = (
-            sa.update(codes)
-            .values(is_used=sa.true(), used_at=sa.bindparam("code_used_at", type_=codes.c.used_at.type))
-            .where(codes.c.id == sa.bindparam("code"), codes.c.is_used.is_(sa.false()))
+        used = {"is_used": sa.true(), "used_at": sa.bindparam("code_used_at", type_=codes.c.used_at.type)}
+        return self._change(
+            codes, used, (codes.c.id == sa.bindparam("code")) & codes.c.is_used.is_(sa.false()), ["code"]
         )
-        return Statement(statement, ["code_used_at", "code"])
 
     def _use_passkey(self, passkeys: sa.Table) -> Statement[sa.Update]:
         """Write what an answer of a passkey tells of it, if nobody has used, suspended or revoked it meanwhile."""
         told = _binds(passkeys, ("sign_count", "backup_state", "user_verified", "last_used_at"), "passkey")
-        statement = sa.update(passkeys).values(told)
-        statement = statement.where(
-            passkeys.c.id == sa.bindparam("passkey"),
-            passkeys.c.sign_count == sa.bindparam("counted", type_=sa.BigInteger()),
-            passkeys.c.suspended_at.is_(None),
-            passkeys.c.revoked_at.is_(None),
+        is_it = (
+            (passkeys.c.id == sa.bindparam("passkey"))
+            & (passkeys.c.sign_count == sa.bindparam("counted", type_=sa.BigInteger()))
+            & passkeys.c.suspended_at.is_(None)
+            & passkeys.c.revoked_at.is_(None)
         )
-        return Statement(statement, [*(bind.key for bind in told.values()), "passkey", "counted"])
+        return self._change(passkeys, told, is_it, ["passkey", "counted"])
+
+    def _change(
+        self, table: sa.Table, values: Mapping[str, Any], is_it: sa.ColumnElement[bool], names: Sequence[str]
+    ) -> Statement[sa.Update]:
+        """Write these values into the one row, which those that are named last tell."""
+        bound = [value.key for value in values.values() if isinstance(value, sa.BindParameter)]
+        change = Statement(sa.update(table).values(values).where(is_it), [*bound, *names])
+        self._written[change] = {table.c[name]: value for name, value in values.items()}
+        return change
+
+    def _swap_with(self, change: Statement[sa.Update], anew: Iterable[str]) -> Statement[sa.Update]:
+        """Swap the state and make a change in one statement, which finds both rows or neither."""
+        secrets, columns = self.tables.secrets, login_columns(anew)
+        state: dict[Any, Any] = {secrets.c[name]: bind for name, bind in _binds(secrets, columns, "new").items()}
+        is_it: Any = change.core.whereclause
+        is_theirs = change.core.table.c.user_id == secrets.c.user_id
+        both = sa.update(secrets).values(state | self._written[change])
+        both = both.where(secrets.c.user_id == self._user, secrets.c.version == _SEEN, is_theirs, is_it)
+        return Statement(both, (*self.swap_at_login[change].names, *change.names))
 
     def _at_once(self, change: Statement[sa.Update] | None) -> Statement[sa.Insert]:
         """Swap the state, append the event, and make a change that must find its row, or do nothing of it."""

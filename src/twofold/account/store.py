@@ -159,8 +159,12 @@ def _write(work: Attempt, seen: Account | None, update: Update, change: Change |
         work.write(sa.insert(schema.tables.events), update.first_line)
         return
     statement = change.statement if change else None
-    swap = schema.swap_at_login[statement] if update.is_login(schema, seen, statement) else schema.swap
-    if swap.count(connection, update.swap(swap)) != 1:
+    is_login = update.is_login(schema, seen, statement)
+    swap = schema.swap_at_login[statement] if is_login else schema.swap
+    values, rows = update.swap(swap), 1
+    if change is not None and is_login and connection.dialect.name in {"mariadb", "mysql"}:
+        swap, values, rows, change = schema.swap_with[change.statement], values + change.values, 2, None
+    if swap.count(connection, values) != rows:
         raise Conflict
     if schema.append.count(connection, update.append) != 1:
         lines.LOG_LONGER.write(update.after.user_id)
