@@ -8,6 +8,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -489,6 +490,27 @@ def test_a_pool_that_resets_nothing_heals_when_its_connections_are_lost(
         enrolled = enroll(mfa, ada, clock)
         end_every_other_connection(sql)
         assert mfa.reverify(ada, enrolled.phone.code())
+        driven.close()
+
+
+@pytest.mark.parametrize(
+    ("driver", "cursor"), [("psycopg", psycopg.ClientCursor), ("psycopg_async", psycopg.AsyncClientCursor)]
+)
+def test_a_cursor_of_the_hosts_that_writes_values_into_statements_is_as_good(
+    migrated: Database, driver: str, cursor: type, keys: str, clock: Clock, ada: int
+) -> None:
+    with asyncio.Runner() as runner:
+        driven = Driven(migrated, driver, runner, connect_args={"cursor_factory": cursor})
+        mfa = driven.face(keys, clock)
+        enrolled = enroll(mfa, ada, clock)
+        clock.forward(minutes=1)
+        verified = log_in(mfa, ada, enrolled.phone.code())
+        device = mfa.trusted_devices.trust(verified, request=FIREFOX)
+        assert not mfa.challenge(ada, device_token=device.token, request=FIREFOX)
+        assert log_in(mfa, ada, enrolled.backup_codes[0])
+        assert mfa.events.verify(ada).is_intact
+        mfa.reset(ada, by="grace@example.com", reason="50 % sure: 'lost' \\")
+        assert mfa.events.verify(ada).is_intact
         driven.close()
 
 

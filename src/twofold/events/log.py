@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from twofold import arguments, provenance
+from twofold import provenance
 from twofold.account import chain, reading, sealed
 from twofold.account.attempt import Conflict
 from twofold.arguments import batch, whole
@@ -260,14 +260,15 @@ def _broken(user_id: UserId, start: int, last: int, first_bad: int | None, probl
 
 def _lines(work: Attempt, user_id: UserId) -> Iterator[Any]:
     # A line without a number is one of before Twofold, and proves nothing; one below the first was put in.
-    events, stored, after = work.schema.tables.events, work.stored(user_id), -arguments.LARGEST - 1
+    events, stored = work.schema.tables.events, work.stored(user_id)
+    further = events.c.seq.is_not(None)
     while True:
-        query = sa.select(events).where(events.c.user_id == stored, events.c.seq > after)
+        query = sa.select(events).where(events.c.user_id == stored, further)
         page = read(work, query.order_by(events.c.seq).limit(_PAGE))
         yield from page
         if len(page) < _PAGE:
             return
-        after = page[-1].seq
+        further = events.c.seq > page[-1].seq
 
 
 def read(work: Attempt, query: sa.Select[*tuple[Any, ...]]) -> Sequence[Any]:
