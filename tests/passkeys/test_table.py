@@ -11,6 +11,7 @@ from tests.databases import add_passkeys
 from tests.people import ORIGIN, Clock, Open, Sql, challenged, enroll, kinds
 from twofold import Challenge
 from twofold.errors import NotEnrolled, SchemaDrift
+from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
     from tests.databases import Database
@@ -75,6 +76,23 @@ def test_who_began_before_the_table_was_made_finds_it(
     registered(open_mfa(public_url=ORIGIN), ada, passkey)
     assert signs_in(before, ada, passkey)
     assert "rows_altered" not in kinds(before, ada)
+
+
+def test_who_began_before_the_table_was_made_rotates_its_keys(
+    open_mfa: Open, ada: int, keys: str, migrated: Database, sql: Sql, passkey: VirtualPasskey
+) -> None:
+    sql("DROP TABLE mfa_passkeys")
+    both = {"public_url": ORIGIN, "keys": f"{generate_key('k2')},{keys}"}
+    before, rotating = open_mfa(**both), open_mfa(**both)
+    for face in (before, rotating):
+        assert [use.passkeys for use in face.keys.status()] == [0, 0]
+    add_passkeys(migrated)
+    registered(open_mfa(public_url=ORIGIN), ada, passkey)
+    # Her row is written under the new key, and her passkey is not.
+    assert signs_in(open_mfa(**both), ada, passkey)
+    assert [(use.kid, use.passkeys) for use in before.keys.status()] == [("k2", 0), ("k1", 3)]
+    assert rotating.keys.rotate().done == 1
+    assert [(use.kid, use.passkeys) for use in before.keys.status()] == [("k2", 3), ("k1", 0)]
 
 
 @pytest.mark.parametrize("face", ["blocking"])

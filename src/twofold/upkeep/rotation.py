@@ -90,7 +90,8 @@ def status(work: Attempt) -> tuple[KeyUse, ...]:
         "events": _kids(work, events.c.mac),
         "passkeys": Counter[tuple[str, bool]](),
     }
-    if (passkeys := work.schema.passkeys) is not None:
+    # A process that began before there was a table must not say that nothing needs a key.
+    if (passkeys := sealed.current_passkeys(work)) is not None:
         columns = (passkeys.c.credential_key, passkeys.c.credential_id, passkeys.c.public_key)
         uses["passkeys"] = _kids(work, *columns, where=passkeys.c.revoked_at.is_(None))
     found = sorted({kid for counted in uses.values() for kid, _ in counted} - set(work.keyring.prefixes))
@@ -119,6 +120,7 @@ def rotate(work: Attempt, *, after: int = 0, limit: int = 100) -> Rotated:
     work.need_lock()
     if after == 0:
         provenance.require_keys(work)
+        sealed.current_passkeys(work)
     secrets = work.schema.tables.secrets
     # A key id may hold an underscore, which LIKE would read as any character.
     written = (secrets.c.state_mac, secrets.c.secret, secrets.c.pending_secret)
