@@ -159,6 +159,13 @@ def test_a_name_is_typed_on_a_small_screen(serve: Callable[..., str], page: Page
     field = page.get_by_label("New name", exact=True)
     expect(field).to_be_visible()
     assert_fits(page)
+    page.set_viewport_size({"width": 480, "height": 568})
+    page.evaluate("document.documentElement.style.fontSize = ''")
+    beside = page.locator("form[action$='/revoke'] button").bounding_box()
+    held = field.bounding_box()
+    assert beside is not None
+    assert held is not None
+    assert beside["y"] > held["y"] + held["height"], "the button takes the field's room"
     field.fill(" ")
     page.get_by_role("button", name="Save the new name of").click()
     expect(page.locator("details.renaming .problem")).to_contain_text("Type a name.")
