@@ -2,7 +2,7 @@
 
 A test that takes one of the two runs on SQLite, PostgreSQL and MariaDB; `@pytest.mark.backends("postgresql")` narrows
 that. In the suite the awaited face has one of them in each test, by turns, and where `@pytest.mark.every_driver` stands
-all of them. Each test process starts a server when its first test asks for it, which takes about two seconds.
+all of them. So has a test that starts many programs and is marked with `@pytest.mark.by_turns`. Each test process starts a server when its first test asks for it, which takes about two seconds.
 """
 
 from __future__ import annotations
@@ -101,12 +101,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _has_its_turn(item: pytest.Item) -> bool:
-    """Whether this is the database on which the awaited face is shown by this test."""
+    """Whether this is the database on which the awaited face, or a test that has turns, is shown."""
     given: dict[str, object] = (
         item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     )
     backend = given.get("backend")
-    if given.get("face") != "awaited" or not isinstance(backend, str) or item.get_closest_marker("every_driver"):
+    is_awaited = given.get("face") == "awaited" and not item.get_closest_marker("every_driver")
+    if not isinstance(backend, str) or not (is_awaited or item.get_closest_marker("by_turns")):
         return True
     turns = _backends(item)
     return turns[zlib.crc32(item.nodeid.replace(backend, "").encode()) % len(turns)] == backend

@@ -53,6 +53,7 @@ def fifth(migrated: Database) -> Database:
     return migrated
 
 
+@pytest.mark.by_turns
 def test_the_commands_of_alembic_are_told_by_name_which_history_they_mean(migrated: Database, tmp_path: Path) -> None:
     def told(*arguments: str) -> tuple[int, str]:
         return alembic(*arguments, folder=tmp_path, url=migrated.url)
@@ -68,6 +69,7 @@ def test_the_commands_of_alembic_are_told_by_name_which_history_they_mean(migrat
     assert f"{spec.REVISION} (head)" in told("current")[1]
 
 
+@pytest.mark.by_turns
 def test_three_upgrades_at_once_all_succeed(migrated: Database, tmp_path: Path) -> None:
     racing = [
         start_alembic("--name", "passkeys", "upgrade", "head", folder=tmp_path, url=migrated.url) for _ in range(3)
@@ -104,6 +106,7 @@ def test_it_goes_up_down_and_up_again_and_the_four_do_not_move(migrated: Databas
     assert snapshot(migrated) == made
 
 
+@pytest.mark.by_turns
 def test_the_four_go_down_and_up_again_beside_it_and_say_what_they_leave(
     fifth: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
