@@ -286,12 +286,10 @@ def test_nothing_that_a_copy_has_opened_stays_open(mfa: MFA, ada: int, passkey: 
     stolen = mfa.trusted_devices.trust(proven, request=FIREFOX)
     planted = VirtualPasskey(ORIGIN).register(begun(mfa, ada, proven))
     assert not mfa.challenge(ada, device_token=stolen.token, request=FIREFOX)
-    epoch = mfa.status(ada).epoch
     if where == "login":
         assert login(mfa, ada, passkey) == "passkey_cloned"
     else:
         assert stepped(mfa, ada, passkey.sign(mfa.passkeys.ask(ada))) == "passkey_cloned"
-    assert mfa.status(ada).epoch != epoch
     assert mfa.status(ada).trusted_devices == 0
     with pytest.raises(Stale):
         mfa.proof(proven.token)

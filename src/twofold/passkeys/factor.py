@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from twofold import tokens
 from twofold.account import sealed, store
 from twofold.account.attempt import Fact
-from twofold.account.row import new_epoch
 from twofold.account.store import Change
 from twofold.errors import MissingKey, Reason, Tampered
 from twofold.kinds import Kind, Status
@@ -170,7 +169,8 @@ def _suspended(
     work.write(sa.update(table).where(table.c.id == passkey.id).values(suspended_at=work.now))
     suspended = passkey._replace(suspended_at=work.now)
     digest = sealed.passkeys_digest(replaced(passkeys, suspended))
-    # Sessions, proofs and registrations of before end: they may be of whoever has the copy.
-    after = account.changed(passkeys_digest=digest, epoch=new_epoch(), proofs_after=account.version)
+    # Proofs and registrations of before end: they may be of whoever has the copy. The epoch stays, since this login
+    # goes on with another factor.
+    after = account.changed(passkeys_digest=digest, proofs_after=account.version)
     details = {"passkey": passkey.name, "counter": signed.sign_count, "before": passkey.sign_count}
     return store.save(work, account, after, Fact(Kind.PASSKEY_CLONED, Status.ALARM, details), request)
