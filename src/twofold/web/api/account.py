@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twofold.errors import NotEnrolled, Rejected
 from twofold.naming import BadName
 from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import activity, problems
 from twofold.web.api import models, passkeys, reading
-from twofold.web.api.answers import Mistake, answer
+from twofold.web.api.answers import Mistake, answer, bad_name, forgetting
 from twofold.web.api.sign_in import proven, refused
 from twofold.web.flows import backup_codes, devices, setup
 from twofold.web.languages import gettext as _
-from twofold.web.naming import BAD_NAMES, NO_SUCH_DEVICE, named
+from twofold.web.naming import NO_SUCH_DEVICE, named
 
 if TYPE_CHECKING:
     from twofold.outcomes import Device
@@ -52,7 +52,7 @@ async def confirm(site: Site, visit: Visit, me: SignedIn, sent: models.Coded) ->
         found = await backup_codes.waiting(site, me)
         return answer(models.Confirmed(backup_codes=None if found is None else list(found.codes), proven=None))
     document = models.Confirmed(backup_codes=list(enrolled.backup_codes), proven=proven(site, me, enrolled.verified))
-    return answer(document, remember=enrolled.verified, changed=True, **_forgetting(site, me))
+    return answer(document, remember=enrolled.verified, changed=True, **forgetting(site, me))
 
 
 async def remove_app(site: Site, visit: Visit, me: SignedIn, _sent: models.Nothing) -> Page:
@@ -108,7 +108,7 @@ async def rename(site: Site, visit: Visit, me: SignedIn, sent: models.Naming) ->
     try:
         is_there = await devices.rename(site, me, _number(visit), sent.name, visit.origin)
     except BadName as bad:
-        raise Mistake(problems.BAD_NAME, _(BAD_NAMES[bad.why])) from None
+        raise bad_name(bad) from None
     return _done(is_there=is_there)
 
 
@@ -120,7 +120,7 @@ async def revoke(site: Site, visit: Visit, me: SignedIn, _sent: models.Nothing) 
 async def revoke_all(site: Site, visit: Visit, me: SignedIn, _sent: models.Nothing) -> Page:
     """Stop trusting every device."""
     await devices.revoke_all(site, me, visit.origin)
-    return answer(models.Done(), **_forgetting(site, me))
+    return answer(models.Done(), **forgetting(site, me))
 
 
 async def events(site: Site, visit: Visit, me: SignedIn, _sent: models.Nothing) -> Page:
@@ -155,8 +155,3 @@ def _done(*, is_there: bool) -> Page:
 
 def _number(visit: Visit) -> int | None:
     return devices.number(visit.path_values.get("device_id", ""))
-
-
-def _forgetting(site: Site, me: SignedIn) -> dict[str, Any]:
-    """Take the cookie of the device away that a browser has; an app has none."""
-    return {} if me.is_bearer else {"forget_device": device_cookie.name_for(site.settings, me.user_id)}

@@ -5,14 +5,21 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from twofold.trusted_devices import cookie as device_cookie
+from twofold.web import problems
 from twofold.web.api import models
+from twofold.web.languages import gettext as _
+from twofold.web.naming import BAD_NAMES
 from twofold.web.page import Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
+    from twofold.naming import BadName
     from twofold.web.problems import Kind
+    from twofold.web.site import Site
+    from twofold.web.visit import SignedIn
 
 HEADERS: Mapping[str, str] = {
     "Content-Type": "application/json",
@@ -31,6 +38,16 @@ class Mistake(Exception):
     def __init__(self, kind: Kind, detail: str | None = None, **more: Any) -> None:
         super().__init__(kind.title)
         self.page = problem(kind, detail, **more)
+
+
+def bad_name(bad: BadName) -> Mistake:
+    """A name that its owner may not give, and why."""
+    return Mistake(problems.BAD_NAME, _(BAD_NAMES[bad.why]))
+
+
+def forgetting(site: Site, me: SignedIn) -> dict[str, str]:
+    """Wish that the cookie of the device be taken away, which a browser has and an app has not."""
+    return {} if me.is_bearer else {"forget_device": device_cookie.name_for(site.settings, me.user_id)}
 
 
 def answer(document: models.Answered, **wishes: Any) -> Page:

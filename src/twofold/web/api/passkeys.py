@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from twofold.errors import Rejected
 from twofold.naming import BadName
-from twofold.trusted_devices import cookie as device_cookie
 from twofold.web import problems, refusals
 from twofold.web.api import models
-from twofold.web.api.answers import Mistake, answer, problem
+from twofold.web.api.answers import Mistake, answer, bad_name, forgetting, problem
 from twofold.web.api.sign_in import proven
 from twofold.web.flows import devices, passkeys, setup
 from twofold.web.languages import gettext as _
-from twofold.web.naming import BAD_NAMES, named
+from twofold.web.naming import named
 
 if TYPE_CHECKING:
     from twofold.outcomes import Passkey
@@ -44,7 +43,7 @@ async def confirm(site: Site, visit: Visit, me: SignedIn, sent: models.Registeri
     try:
         found = await passkeys.confirm(site, me, credential, visit.origin, name=sent.name)
     except BadName as bad:
-        raise Mistake(problems.BAD_NAME, _(BAD_NAMES[bad.why])) from None
+        raise bad_name(bad) from None
     except Rejected as rejected:
         return problem(problems.of(rejected), _(refusals.NEW_PASSKEY_REFUSED))
     document = models.RegisteredPasskey(
@@ -54,7 +53,7 @@ async def confirm(site: Site, visit: Visit, me: SignedIn, sent: models.Registeri
     )
     if not found.backup_codes:
         return answer(document, remember=found.verified)
-    return answer(document, remember=found.verified, changed=True, **_forgetting(site, me))
+    return answer(document, remember=found.verified, changed=True, **forgetting(site, me))
 
 
 async def rename(site: Site, visit: Visit, me: SignedIn, sent: models.Naming) -> Page:
@@ -62,7 +61,7 @@ async def rename(site: Site, visit: Visit, me: SignedIn, sent: models.Naming) ->
     try:
         is_there = await passkeys.rename(site, me, _number(visit), sent.name, visit.origin)
     except BadName as bad:
-        raise Mistake(problems.BAD_NAME, _(BAD_NAMES[bad.why])) from None
+        raise bad_name(bad) from None
     return _done(is_there=is_there)
 
 
@@ -83,7 +82,7 @@ async def disable(site: Site, visit: Visit, me: SignedIn, _sent: models.Nothing)
     """Turn the second factor off: app, passkeys, backup codes and trusted devices go."""
     if not await setup.disable(site, me, visit.origin):
         return answer(models.Done())
-    return answer(models.Done(), changed=True, **_forgetting(site, me))
+    return answer(models.Done(), changed=True, **forgetting(site, me))
 
 
 def _passkey(passkey: Passkey) -> models.Passkey:
@@ -100,8 +99,3 @@ def _done(*, is_there: bool) -> Page:
 
 def _number(visit: Visit) -> int | None:
     return devices.number(visit.path_values.get("passkey_id", ""))
-
-
-def _forgetting(site: Site, me: SignedIn) -> dict[str, str]:
-    """Take the cookie of the device away that a browser has; an app has none."""
-    return {} if me.is_bearer else {"forget_device": device_cookie.name_for(site.settings, me.user_id)}
