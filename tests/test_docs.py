@@ -177,6 +177,7 @@ def test_each_application_of_the_frameworks_page_runs_by_itself(
     assert client.post("/login").headers["location"] == "/mfa/challenge"
     assert client.get("/export").headers["location"] == "/mfa/challenge"
     assert client.get("/mfa/challenge").status_code == 200
+    names["engine"].dispose()
 
 
 def test_the_application_with_tokens_asks_for_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
