@@ -185,7 +185,9 @@ def needs_transaction(engine: sa.Engine) -> bool:
     if dialect._has_events and any(getattr(dialect.dispatch, name) for name in _CALLED):  # noqa: SLF001
         return True
     # What listens to all connections there are is not looked at: hardly anybody does that.
-    return sa.Connection._has_events or (engine._has_events and _listens(_HEARD, engine.dispatch))  # noqa: SLF001
+    # SQLAlchemy 2.0 sets the name on the class with its first listener, and not before.
+    are_all_heard: bool = getattr(sa.Connection, "_has_events", False)
+    return are_all_heard or (engine._has_events and _listens(_HEARD, engine.dispatch))  # noqa: SLF001
 
 
 def says_whose(connection: sa.Connection) -> bool:
