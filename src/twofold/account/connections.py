@@ -42,9 +42,9 @@ _REMEMBERS = frozenset({"psycopg"})
 def opened(engine: sa.Engine, size: int, *, may_be_kept: bool = False, is_told: bool = False) -> sa.Connection:
     """Open a connection for this engine, at most `size` at a time; 0 shares the host's pool.
 
-    One that `may_be_kept` is one that was, where there is any: in autocommit, if it was left so. One that `is_told` by
-    the host whose rows are asked for may keep what it was told, so it goes to nobody who says nothing. Raises what
-    SQLAlchemy raises.
+    Where it `may_be_kept`, it is one that was kept before, if there is any; that one may still be in autocommit.
+    `is_told` asks for a connection on which the host says whose rows are meant. Something of that may stay on it, so
+    such connections have a pool of their own. Raises what SQLAlchemy raises.
     """
     if size == 0:
         return engine.connect()
@@ -60,7 +60,9 @@ def let_go_after(owner: object, engine: sa.Engine) -> None:
 
     SQLAlchemy remembers for ever what is checked out of a pool, and with it the engine of the pool.
     """
-    weakref.finalize(owner, _let_go, weakref.ref(root(engine))).atexit = False
+    forgotten = weakref.finalize(owner, _let_go, weakref.ref(root(engine)))
+    # When the process ends, the connections end with it, and what they would need may be gone before them.
+    forgotten.atexit = False
 
 
 def _let_go(behind: weakref.ref[Any]) -> None:
@@ -133,7 +135,10 @@ def _checked_out(engine: sa.Engine, pool: sa.Pool) -> sa.PoolProxiedConnection:
 
 
 def _of(engine: sa.Engine) -> dict[tuple[int, bool], _Pools]:
-    """The pools that live and die with an engine, whatever options it is used with, and however many faces it has."""
+    """The pools of an engine, by their size and by `is_told`.
+
+    They live and die with it, whatever options it is used with, and however many faces it has.
+    """
     behind = root(engine)
     pools: dict[tuple[int, bool], _Pools] | None = vars(behind).get(_NAME)
     if pools is not None:
