@@ -69,10 +69,11 @@ def add_passkeys(database: Database) -> None:
 
 
 def migrate(database: Database, revision: str = "head") -> None:
-    """Do what `alembic upgrade head` does."""
-    with database.engine().connect() as connection:
+    """Do what `alembic upgrade head` does, however long that takes while other servers start beside this one."""
+    engine = create_engine(database.url, answer_within=None)
+    with engine.connect() as connection:
         command.upgrade(alembic_config(connection), revision)
-    database.dispose()
+    engine.dispose()
 
 
 class Source(Protocol):
@@ -143,6 +144,8 @@ class PostgreSQLServer(_Server):
     def create(self, *, migrated: bool) -> Database:
         """CREATE DATABASE, out of the template where it is to be migrated."""
         if migrated and not self._has_template:
+            # One that was begun and not finished would else be in the way of every other test.
+            self._admin.exec_driver_sql(f"DROP DATABASE IF EXISTS {_MIGRATED} WITH (FORCE)")
             self._admin.exec_driver_sql(f"CREATE DATABASE {_MIGRATED}")
             migrate(self._at(_MIGRATED))
             self._has_template = True
@@ -178,6 +181,7 @@ class MariaDBServer(_Server):
         return self._at(name)
 
     def _remember(self) -> list[str]:
+        self._admin.exec_driver_sql(f"DROP DATABASE IF EXISTS {_MIGRATED}")
         self._admin.exec_driver_sql(f"CREATE DATABASE {_MIGRATED}")
         migrate(self._at(_MIGRATED))
         self._admin.exec_driver_sql(f"USE {_MIGRATED}")
