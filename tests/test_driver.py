@@ -514,6 +514,22 @@ def test_a_cursor_of_the_hosts_that_writes_values_into_statements_is_as_good(
         driven.close()
 
 
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg_async"])
+def test_moments_that_the_driver_does_not_read_are_told_with_the_way_out(
+    migrated: Database, driver: str, keys: str, clock: Clock, ada: int
+) -> None:
+    with asyncio.Runner() as runner:
+        plain = Driven(migrated, driver, runner)
+        enrolled = enroll(plain.face(keys, clock), ada, clock)
+        plain.close()
+        german = Driven(migrated, driver, runner, connect_args={"options": "-c datestyle=German"})
+        mfa = german.face(keys, clock)
+        with pytest.raises(ConfigurationError, match=r"SET datestyle = 'ISO'") as told:
+            mfa.reverify(ada, enrolled.phone.code())
+        assert str(clock.now.year) not in str(told.value)
+        german.close()
+
+
 @pytest.mark.parametrize("driver", ["pysqlite", "aiosqlite"])
 def test_a_column_that_does_not_read_is_an_outage_or_an_alarm(mfa: MFA, clock: Clock, ada: int, sql: Sql) -> None:
     enrolled = enroll(mfa, ada, clock)

@@ -138,6 +138,15 @@ def _run(
         return run_in_own_transaction(runtime, source, call, writes, sleep)
     except (SQLAlchemyError, OSError) as error:
         raise_translated(error)
+    except NotImplementedError as error:
+        # psycopg reads no moment that is written in another style; what it says shows the moment.
+        raise ConfigurationError(_UNREAD) from error
+
+
+_UNREAD = (
+    "The driver does not read what this server writes; nothing was decided. Where PostgreSQL writes moments in another "
+    "style: ALTER ROLE ... SET datestyle = 'ISO', and new connections."
+)
 
 
 def _sleep(seconds: float) -> None:
