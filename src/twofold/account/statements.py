@@ -345,7 +345,10 @@ class Schema:
             )
         found = catalog.read(connection, "user_mfa_secrets", place.ours(connection))
         if found is None or found.kind != "table":
-            raise SchemaDrift("The MFA tables are not in this database; run `twofold db upgrade`.")
+            raise SchemaDrift(
+                "The MFA tables are not in this database: `twofold db verify` says what is there, and "
+                "`twofold db upgrade` makes them."
+            )
         column = found.columns.get("user_id")
         held = None if column is None else ids(column.type, connection.dialect.name)
         if held is None:
