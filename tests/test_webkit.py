@@ -72,6 +72,8 @@ class Ada:
         self.driver, self.url = driver, url
         driver.get(url)
         driver.delete_all_cookies()
+        # The browser forgets them a little later, and with them whatever it is given meanwhile.
+        WebDriverWait(driver, 10).until(lambda driver: not driver.get_cookies())
 
     def go(self, path: str) -> None:
         self.driver.get(self.url + path)
