@@ -99,6 +99,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if runs(item)]
+    # Whatever the order, a test of a minute is not what everybody waits for at the end.
+    items.sort(key=lambda item: item.get_closest_marker("begun_first") is None)
 
 
 def _has_its_turn(item: pytest.Item) -> bool:

@@ -90,6 +90,7 @@ def sign_in(page: Page, url: str) -> None:
     page.locator("input[name=password]").press("Enter")
 
 
+@pytest.mark.begun_first
 def test_ada_sets_up_signs_in_trusts_and_comes_back(sample: str, page: Page) -> None:
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SECONDS = float(os.environ.get("TWOFOLD_ATTACK_MINUTES", "0.3" if IS_WHOLE else "0.1")) * 60
 
 
+@pytest.mark.begun_first
 @pytest.mark.parametrize("has_script", [True, False], ids=["script", "no script"])
 @pytest.mark.backends("sqlite")
 def test_whatever_an_impatient_person_does_no_page_is_a_dead_end_or_says_what_is_not_so(

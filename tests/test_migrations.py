@@ -171,6 +171,7 @@ def unpacked(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.begun_first
 @pytest.mark.parametrize("file", SHORTEST)
 def test_alembic_works_from_an_installed_wheel_with_two_lines_of_configuration(
     unpacked: Path, tmp_path: Path, file: str

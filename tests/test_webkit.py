@@ -96,6 +96,7 @@ class Ada:
         ActionChains(self.driver).double_click(self.one(selector)).perform()
 
 
+@pytest.mark.begun_first
 @pytest.mark.parametrize("seconds", [0.2, 0.5])
 def test_whatever_is_sent_twice_or_loaded_again_is_answered_once(
     database: Database, webkit: webdriver.WebKitGTK, seconds: float

@@ -28,6 +28,7 @@ def worlds(migrated: Database, face: str) -> Iterator[Worlds]:
     made.close()
 
 
+@pytest.mark.begun_first
 @pytest.mark.requirement("R21", "R34", "R35", "R64", "R72", "R75", "R78", "R102")
 @pytest.mark.attack("A8", "A9", "A12", "A21", "A30")
 def test_whatever_is_done_by_sql_opens_no_door(worlds: Worlds, backend: str) -> None:

@@ -497,6 +497,7 @@ def test_pruning_seals_nothing_that_was_planted(
         assert refusal(mfa, enrolled.user_id, code) is Reason.ALTERED
 
 
+@pytest.mark.begun_first
 @pytest.mark.requirement("R101", "R106")
 @pytest.mark.attack("A8")
 def test_a_run_that_is_killed_behind_every_write_leaves_chains_that_are_whole(

@@ -175,6 +175,7 @@ def test_people_read_what_differs_what_is_done_about_it_and_are_asked_once(datab
 PEOPLE = 2_500
 
 
+@pytest.mark.begun_first
 def test_people_of_the_incident_keep_their_phones_codes_and_browsers(
     database: Database, clock: Clock, keys: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,7 @@ def form_token(client: TestClient) -> dict[str, Any]:
     return {}
 
 
+@pytest.mark.begun_first
 def test_nothing_of_the_sample_opens_before_the_second_factor(migrated: Database, keys: str) -> None:
     engine, clock = migrated.engine(), Clock(datetime.now(UTC))
     tables.create(engine)

@@ -172,6 +172,7 @@ def live(page: Page, site: str, clock: Clock) -> None:
     expect(page.get_by_text("9 of 10")).to_be_visible()
 
 
+@pytest.mark.begun_first
 def test_two_passkeys_from_their_making_to_their_end(page: Page, site: str, clock: Clock) -> None:
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)

@@ -225,6 +225,7 @@ def test_a_dense_qr_code_has_room_for_its_modules(serve: Callable[..., str], pag
     assert found.text.startswith("otpauth://totp/")
 
 
+@pytest.mark.begun_first
 def test_no_page_scrolls_sideways_in_any_language(
     serve: Callable[..., str], chromium: Browser, page: Page, clock: Clock
 ) -> None:

@@ -121,6 +121,7 @@ def test_links_lead_on(visitor: Visitor, notebook: Notebook) -> None:
     follow_links(notebook.app, visitor, examples=2, minutes=MINUTES / 2)
 
 
+@pytest.mark.begun_first
 def test_programs_with_a_token_are_answered_as_it_is_described(open_notebook: Callable[..., Notebook]) -> None:
     notebook = open_notebook("fastapi_bearer")
     ask_everything(notebook.app, Program(notebook), examples=2, minutes=MINUTES / 2)
