@@ -68,6 +68,8 @@ def page(chromium: Browser) -> Iterator[Page]:
 
 def assert_fits(page: Page) -> None:
     """Nothing scrolls sideways, at ordinary size and at twice the size of text."""
+    # A page is measured with its style sheets, as it is seen.
+    page.wait_for_load_state("load")
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 568})
         for size in ("100%", "200%"):
