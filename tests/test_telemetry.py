@@ -14,8 +14,6 @@ from tests.databases import ROOT
 if TYPE_CHECKING:
     from tests.databases import Database
 
-pytestmark = pytest.mark.every_driver
-
 # The providers of a process are set once, so each story has a process of its own.
 _STORY = """
 import asyncio, json, sys

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from tests.databases import Database
 
-pytestmark = pytest.mark.every_driver
-
 
 @pytest.fixture
 def worlds(migrated: Database, face: str) -> Iterator[Worlds]:

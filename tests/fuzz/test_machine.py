@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from tests.fuzz.model import Policy
     from twofold import MFA
 
-pytestmark = pytest.mark.every_driver
-
 
 @pytest.mark.requirement("R7", "R8", "R24", "R25", "R36", "R44", "R78", "R97", "R102")
 @pytest.mark.attack("A1", "A3", "A12")

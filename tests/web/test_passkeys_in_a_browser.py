@@ -173,6 +173,7 @@ def live(page: Page, site: str, clock: Clock) -> None:
 
 
 @pytest.mark.begun_first
+@pytest.mark.by_turns
 def test_two_passkeys_from_their_making_to_their_end(page: Page, site: str, clock: Clock) -> None:
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
