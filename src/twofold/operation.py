@@ -13,6 +13,7 @@ import contextlib
 import functools
 import inspect
 import time
+import traceback
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 import sqlalchemy as sa
@@ -139,8 +140,17 @@ def _run(
     except (SQLAlchemyError, OSError) as error:
         raise_translated(error)
     except NotImplementedError as error:
+        if not _is_of_driver(error):
+            # What a function of the host's raises leaves as it is.
+            raise
         # psycopg reads no moment that is written in another style; what it says shows the moment.
         raise ConfigurationError(_UNREAD) from error
+
+
+def _is_of_driver(error: NotImplementedError) -> bool:
+    """Whether psycopg raised this, and nobody that it was called by."""
+    *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
+    return str(innermost.f_globals.get("__name__")).startswith("psycopg")
 
 
 _UNREAD = (

@@ -92,6 +92,17 @@ def test_what_it_raises_leaves_as_it_is_and_nothing_was_decided(
     TENANT.reset(named)
 
 
+def test_an_error_that_a_driver_may_raise_leaves_as_it_is_where_the_host_raises_it(
+    engine: sa.Engine, ada: int, keys: str, clock: Clock
+) -> None:
+    def say(_connection: sa.Connection) -> None:
+        raise NotImplementedError("No tenant is chosen here.")
+
+    mfa = MFA(engine, plain_settings(keys=keys), clock=clock, on_connection=say)
+    with pytest.raises(NotImplementedError, match=r"No tenant is chosen here\."):
+        mfa.challenge(ada)
+
+
 def test_one_that_ends_the_transaction_or_fails_in_it_is_told_of(
     engine: sa.Engine, ada: int, keys: str, clock: Clock
 ) -> None:
