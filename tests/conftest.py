@@ -116,6 +116,18 @@ def _has_its_turn(item: pytest.Item) -> bool:
     return turns[zlib.crc32(item.nodeid.replace(backend, "").encode()) % len(turns)] == backend
 
 
+@pytest.fixture(autouse=True)
+def _heard_by_nobody() -> Iterator[None]:
+    """Have each test begin with engines that nobody listens to.
+
+    SQLAlchemy never forgets that somebody listened to all engines, and Core would take its slower path in every later
+    test of the process; what Twofold sends by the driver's own cursor would be tested no more.
+    """
+    yield
+    if (core := sys.modules.get("sqlalchemy")) is not None:
+        core.Engine._has_events = core.Connection._has_events = False
+
+
 @pytest.fixture(scope="session")
 def databases() -> Iterator[Sources]:
     """The running servers of this test process, and its files."""

@@ -286,9 +286,6 @@ def test_each_way_to_listen_is_enough(
         "driver": lambda _: monkeypatch.setattr("twofold.account.driver._DRIVERS", frozenset[str]()),
     }
 
-    # Other tests have listened to all engines, and SQLAlchemy never forgets it.
-    monkeypatch.setattr(sa.Engine, "_has_events", False)
-
     def compare(connection: sa.Connection) -> None:
         assert not _has_listeners(connection)
         ways[how](connection)

@@ -151,7 +151,6 @@ def test_the_pool_is_small_however_many_faces_an_engine_has_and_goes_when_the_ho
 def test_a_listener_that_comes_late_is_heard_and_core_is_as_fast_as_before(
     migrated: Database, engine: sa.Engine, keys: str, clock: Clock
 ) -> None:
-    # Whoever listened to all engines has set it for all of them.
     before = engine._has_events
     mfa = MFA(engine, plain_settings(keys=keys), clock=clock)
     user = add_user(migrated, "ada@example.com")
