@@ -65,6 +65,7 @@ class Reason(StrEnum):
     EXHAUSTED = "exhausted"
     MALFORMED = "malformed"
     PASSKEY_REFUSED = "passkey_refused"
+    PASSKEY_NOT_ALLOWED = "passkey_not_allowed"
     PASSKEY_CLONED = "passkey_cloned"
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
-from twofold import sources
+from twofold import certificates, sources
 from twofold.confidential import Confidential
 from twofold.errors import ConfigurationError
 from twofold.origin import Origin
@@ -185,6 +185,20 @@ class Settings(BaseSettings, Confidential):
         default="preferred",
         description="Whether a passkey has to verify its user, by a PIN or a finger, behind the password.",
     )
+    passkey_aaguids: str | None = Field(
+        default=None,
+        description="The models of authenticators that new passkeys may be of: AAGUIDs, comma-separated; without it "
+        "any. What a browser says is believed, unless TWOFOLD_PASSKEY_ATTESTATION is `required`.",
+    )
+    passkey_roots: Path | None = Field(
+        default=None,
+        description="The root certificates of makers that are trusted, in PEM: a file, or a folder of such files.",
+    )
+    passkey_attestation: Literal["none", "required"] = Field(
+        default="none",
+        validate_default=True,
+        description="`required`: one of TWOFOLD_PASSKEY_ROOTS has to vouch for the model of every new passkey.",
+    )
     passkey_limit: int = Field(default=10, ge=1, le=50, description="Passkeys of one user.")
     device_limit: int = Field(default=10, ge=0, le=100, description="Trusted devices of one user; 0 turns them off.")
     device_grace: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(minutes=5))] = Field(
@@ -304,6 +318,34 @@ class Settings(BaseSettings, Confidential):
             if info.field_name == "origins" and not is_within:
                 raise ValueError("each has a host that is TWOFOLD_RP_ID or ends with it")
         return origins or None
+
+    @field_validator("passkey_aaguids")
+    @classmethod
+    def _models(cls, aaguids: str | None) -> str | None:
+        """One of zeros stands for every model that does not say which it is."""
+        for one in parts(aaguids):
+            is_one = re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", one, re.IGNORECASE) is not None
+            if not is_one or not one.strip("0-"):
+                raise ValueError(
+                    "it is AAGUIDs with commas between, as ee882879-721c-4913-9775-3dfcce97072a, none of zeros"
+                )
+        return ",".join(parts(aaguids)).lower() or None
+
+    @field_validator("passkey_roots", mode="before")
+    @classmethod
+    def _certificates(cls, where: object) -> object:
+        """Each registration reads them again, so new ones need no restart; what is wrong with them is said here."""
+        if isinstance(where, str | Path) and where:
+            certificates.read(Path(where))
+        return where or None
+
+    @field_validator("passkey_attestation")
+    @classmethod
+    def _with_roots(cls, attestation: str, info: ValidationInfo) -> str:
+        """Whoever names roots takes them for a door, and a door without roots would stand open."""
+        if "passkey_roots" in info.data and (attestation == "required") is (info.data["passkey_roots"] is None):
+            raise ValueError("`required` and TWOFOLD_PASSKEY_ROOTS go together: neither does anything alone")
+        return attestation
 
     @field_validator("support_url")
     @classmethod

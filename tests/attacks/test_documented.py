@@ -23,7 +23,7 @@ def test_no_number_is_left_out() -> None:
     numbers = list(registry())
     requirements = [number for number in numbers if number.startswith("R")]
     attacks = [number for number in numbers if number.startswith("A")]
-    assert requirements == [f"R{number}" for number in range(1, 124)]
+    assert requirements == [f"R{number}" for number in range(1, 125)]
     assert attacks == [f"A{number}" for number in range(1, 41)]
 
 

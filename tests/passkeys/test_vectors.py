@@ -10,6 +10,7 @@ import pytest
 
 from twofold import base64url
 from twofold.passkeys import cbor, ceremony
+from twofold.passkeys.policy import Policy
 from twofold.passkeys.relying_party import RelyingParty
 
 VECTORS: Final[dict[str, Any]] = json.loads(Path(__file__).with_name("vectors.json").read_text(encoding="utf-8"))
@@ -45,7 +46,7 @@ def test_an_assertion_of_an_authenticator_holds_by_its_key(vector: dict[str, Any
 def test_a_registration_of_an_authenticator_holds(vector: dict[str, Any]) -> None:
     response = ceremony.read(json.dumps(vector["credential"]))
     assert response.challenge == base64url.read(vector["challenge"])
-    made = ceremony.made(response, PARTY)
+    made = ceremony.made(response, PARTY, Policy(frozenset(), ()))
     assert base64url.written(made.credential_id) == vector["credential"]["id"]
     assert made.algorithm == (-8 if "okp" in vector["name"] else -7)
     assert made.attestation_format == ("none" if "none" in vector["name"] else "packed")

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.databases import add_passkeys
+from tests.passkeys.makers import MODEL, key_of
 from tests.visitors import Ada
 from twofold.testing import VirtualPasskey
 
@@ -306,6 +307,19 @@ def test_there_is_a_limit(make_app: Callable[..., FastAPI], open_browser: Callab
     refused = owner.browser.post("/mfa/passkeys/begin")
     assert refused.status_code == 409
     assert "as many passkeys as there may be" in refused.text
+
+
+def test_a_kind_that_is_not_on_the_list_is_refused_by_name_and_another_one_is_asked_for(
+    make_app: Callable[..., FastAPI], open_browser: Callable[..., Browser], clock: Clock
+) -> None:
+    owner = Owner(Ada(open_browser(on=make_app(public_url=ORIGIN, passkey_aaguids=MODEL)), clock))
+    owner.ada.register()
+    owner.browser.get("/mfa/setup")
+    refused = owner.register()
+    assert refused.status_code == 400
+    assert "This kind of passkey is not accepted here, so none was set up." in refused.text
+    assert owner.confirm(refused, key_of(ORIGIN)).headers["location"] == "/mfa/backup-codes"
+    assert "A passkey was not accepted" in owner.browser.get("/mfa/security").text
 
 
 @pytest.mark.parametrize("has_app", [True, False])

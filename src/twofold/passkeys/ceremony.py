@@ -17,12 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from twofold import base64url
 from twofold.errors import ConfigurationError
-from twofold.passkeys import cbor
+from twofold.passkeys import cbor, policy
 from twofold.passkeys.relying_party import ALGORITHMS
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from twofold.passkeys.policy import Policy
     from twofold.passkeys.relying_party import RelyingParty
 
 _LONGEST: Final = 65_536
@@ -36,6 +37,10 @@ _TRANSPORTS: Final = frozenset({"ble", "cable", "hybrid", "internal", "nfc", "sm
 
 class Refused(Exception):
     """The answer of a passkey is not accepted. The message says why, in our words, without what was sent."""
+
+
+class NotAllowed(Refused):
+    """It may hold, and the policy of the settings does not let it in."""
 
 
 class Response(NamedTuple):
@@ -58,7 +63,7 @@ class Response(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A new passkey, proven by its attestation."""
+    """A new passkey. Of which model it is, is proven where the policy has roots, and is its own word elsewhere."""
 
     credential_id: bytes
     public_key: bytes
@@ -109,11 +114,11 @@ def _bytes(said: object) -> bytes:
     return raw
 
 
-def made(response: Response, party: RelyingParty) -> Made:
-    """Judge a registration. Raises Refused."""
+def made(response: Response, party: RelyingParty, allowed: Policy) -> Made:
+    """Judge a registration. Raises Refused, and of it NotAllowed for what the policy does not let in."""
     _judge_frame(response, party)
     webauthn = _library()
-    _judge_attestation(webauthn, response)
+    attested = _attested(webauthn, response)
     try:
         found = webauthn.verify_registration_response(
             credential=response.judged,
@@ -122,9 +127,12 @@ def made(response: Response, party: RelyingParty) -> Made:
             expected_origin=list(party.origins),
             require_user_verification=party.user_verification == "required",
             supported_pub_key_algs=[webauthn.helpers.cose.COSEAlgorithmIdentifier(one) for one in ALGORITHMS],
+            pem_root_certs_bytes_by_fmt={policy.FORMAT: list(allowed.roots)},
         )
     except Exception as error:  # noqa: BLE001 -- Whatever it raises over bytes of a stranger, they are no passkey.
         raise _refused(webauthn, error) from None
+    if (why := allowed.objection(attested, found.aaguid)) is not None:
+        raise NotAllowed(why)
     if found.credential_id != response.credential_id:
         raise Refused("its id is not the one that was attested")
     flags = _flags(found.credential_device_type, is_backed_up=found.credential_backed_up)
@@ -244,24 +252,31 @@ def _judge_frame(response: Response, party: RelyingParty) -> None:
         raise Refused("it was asked for in a frame of another origin")
 
 
-def _judge_attestation(webauthn: ModuleType, response: Response) -> None:
-    """Refuse what takes longer to read than its length allows for, and a statement with the format `none` (§8.7)."""
+def _attested(webauthn: ModuleType, response: Response) -> dict[str, Any]:
+    """Read the attestation object.
+
+    Raises Refused for what takes longer to read than its length allows for, and for a statement with the format `none`
+    (§8.7).
+    """
     try:
         attestation = _bytes(response.credential["response"].get("attestationObject"))
         cbor.require_one(attestation)
-        attested = webauthn.helpers.parse_cbor(attestation)
+        attested: dict[str, Any] = webauthn.helpers.parse_cbor(attestation)
         cbor.require_authenticator_data(attested["authData"])
         is_plain = attested["fmt"] != "none" or attested["attStmt"] == {}
     except Exception:  # noqa: BLE001 -- The same.
         raise Refused("it is no credential") from None
     if not is_plain:
         raise Refused("it says nothing of its maker, and makes a statement")
+    return attested
 
 
 def _refused(webauthn: ModuleType, error: Exception) -> Refused:
     """Say why, without a word of what was sent."""
     known = isinstance(error, webauthn.helpers.exceptions.WebAuthnException)
     text = str(error).lower() if known else ""
+    if "certificate chain" in text:
+        return NotAllowed("no trusted root vouches for its certificate, or not any more")
     for mark, why in _WHY.items():
         if mark in text:
             return Refused(why)

@@ -22,6 +22,7 @@ from twofold.log_volume import noted
 from twofold.naming import checked
 from twofold.outcomes import Ceremony
 from twofold.passkeys import ceremony, endings, held
+from twofold.passkeys.policy import Policy
 from twofold.passkeys.relying_party import RelyingParty
 from twofold.request import Request
 
@@ -71,7 +72,7 @@ def begin(
     confirm it. Raises AlreadyEnrolled without `verified`, Stale where it is too old, TooManyPasskeys, UnknownUser, and
     ConfigurationError where no domain is set.
     """
-    party = RelyingParty.required(work.settings)
+    party, allowed = RelyingParty.required(work.settings), Policy.of(work.settings)
     ceremony.require_library()
     account = proof.beginner(work, user_id, verified, "passkeys.begin", request)
     before = account or Account(work.stored(user_id))
@@ -94,6 +95,7 @@ def begin(
         account_name,
         held.descriptors(work, begun, others),
         work.settings.enrollment_lifetime,
+        allowed.conveyance,
     )
     return Ceremony(options, expires_at)
 
@@ -106,7 +108,7 @@ def asked(work: Attempt, user_id: UserId, credential: str, session: str | None, 
     try:
         response = ceremony.read(credential)
     except ceremony.Refused as error:
-        raise _refused(work, account, str(error), request) from None
+        raise _refused(work, account, error, request) from None
     token = tokens.read_ceremony(work.keyring, response.asked)
     if token is None or token.occasion != "register" or token.user_id != account.user_id:
         raise EnrollmentExpired
@@ -128,18 +130,18 @@ def known(work: Attempt, asked: Asked, request: Any) -> HeldPasskey:
     passkeys = held.compared(work, asked.account, sealed.passkeys(work, asked.account), request).held or ()
     mine = next((passkey for passkey in passkeys if passkey.credential_key in keys), None)
     if mine is None:
-        raise _refused(work, asked.account, "it is not registered any more", request)
+        raise _refused(work, asked.account, ceremony.Refused("it is not registered any more"), request)
     return mine
 
 
 def made(work: Attempt, asked: Asked, request: Any) -> ceremony.Made:
     """Judge what came back. Raises Rejected, also for a passkey that is somebody's (WebAuthn Level 3 §7.1)."""
     try:
-        found = ceremony.made(asked.response, asked.party)
+        found = ceremony.made(asked.response, asked.party, Policy.of(work.settings))
+        if is_somebodys(work, asked.party.id, found.credential_id):
+            raise ceremony.Refused("it is registered already")
     except ceremony.Refused as error:
-        raise _refused(work, asked.account, str(error), request) from None
-    if is_somebodys(work, asked.party.id, found.credential_id):
-        raise _refused(work, asked.account, "it is registered already", request)
+        raise _refused(work, asked.account, error, request) from None
     return found
 
 
@@ -207,12 +209,13 @@ def _named(name: str | None, others: Sequence[HeldPasskey], request: Any) -> str
     return called
 
 
-def _refused(work: Attempt, account: Account, why: str, request: Any) -> Rejected:
+def _refused(work: Attempt, account: Account, why: ceremony.Refused, request: Any) -> Rejected:
     """Write that a registration was refused; it is no guess, and costs nothing."""
-    details = {"reason": Reason.PASSKEY_REFUSED, "occasion": "enrollment", "factor": "passkeys", "why": why}
+    reason = Reason.PASSKEY_NOT_ALLOWED if isinstance(why, ceremony.NotAllowed) else Reason.PASSKEY_REFUSED
+    details = {"reason": reason, "occasion": "enrollment", "factor": "passkeys", "why": str(why)}
     after, fact = noted(work, account, Fact(Kind.CODE_REFUSED, Status.REFUSED, details))
     store.save(work, account, after, fact, request)
-    return Rejected(Reason.PASSKEY_REFUSED)
+    return Rejected(reason)
 
 
 def _session_hash(session: str | None) -> str:

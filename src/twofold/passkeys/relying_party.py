@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from twofold import base64url
 from twofold.errors import ConfigurationError
@@ -60,6 +60,7 @@ class RelyingParty(NamedTuple):
         account_name: str,
         others: Iterable[dict[str, Any]],
         lifetime: timedelta,
+        attestation: Literal["direct", "none"],
     ) -> dict[str, Any]:
         """What a new passkey is asked for. The `others` of its owner are named, so that none is made twice."""
         return {
@@ -74,7 +75,7 @@ class RelyingParty(NamedTuple):
                 "requireResidentKey": False,
                 "userVerification": self.user_verification,
             },
-            "attestation": "none",
+            "attestation": attestation,
             "hints": [],
             "extensions": {"credProps": True},
         }

@@ -41,6 +41,7 @@ _REFUSED: Mapping[str, str] = {
     Reason.NOT_ENROLLED: gettext_noop("A confirmation was offered where none is needed"),
     Reason.ALTERED: gettext_noop("A backup code was offered while the stored ones did not fit"),
     Reason.PASSKEY_REFUSED: gettext_noop("A passkey was not accepted"),
+    Reason.PASSKEY_NOT_ALLOWED: gettext_noop("A passkey was not accepted"),
     Reason.PASSKEY_CLONED: gettext_noop("A passkey that may have been copied was not accepted"),
 }
 _WRONG: Mapping[str, str] = {

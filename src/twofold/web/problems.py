@@ -46,6 +46,9 @@ REASONS: Mapping[Reason, Kind] = {
     Reason.MALFORMED: Kind(400, "malformed", "What was typed has the form of no code; it costs nothing."),
     Reason.ALTERED: Kind(400, "altered", "The stored backup codes, or passkeys, are not those that were made."),
     Reason.PASSKEY_REFUSED: Kind(400, "passkey_refused", "What the passkey signed was not accepted."),
+    Reason.PASSKEY_NOT_ALLOWED: Kind(
+        400, "passkey_not_allowed", "A passkey of such a model cannot be registered here."
+    ),
     Reason.PASSKEY_CLONED: Kind(400, "passkey_cloned", "The passkey may have been copied, and is suspended."),
     Reason.CHALLENGE_EXPIRED: Kind(400, "challenge_expired", "The sign-in waited too long, or is over."),
     Reason.NOT_ENROLLED: Kind(400, "not_enrolled_any_more", "The second factor was turned off meanwhile."),

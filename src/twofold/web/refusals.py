@@ -63,6 +63,10 @@ NO_WAY = gettext_noop(
 )
 NOTHING_SIGNED = gettext_noop("Nothing came from your passkey. Try again.")
 NEW_PASSKEY_REFUSED = gettext_noop("The passkey was not accepted, so none was set up. Try again.")
+NEW_PASSKEY_NOT_ALLOWED = gettext_noop(
+    "This kind of passkey is not accepted here, so none was set up. "
+    "Use another one, and allow the browser to say what kind it is."
+)
 NEW_PASSKEY_LATE = gettext_noop("That took too long, so no passkey was set up. Try again.")
 
 
@@ -139,6 +143,12 @@ def _of_passkey(reason: Reason, *, has_way: bool, passkeys: int) -> Problem:
     if reason is Reason.PASSKEY_CLONED:
         return Problem(_(PASSKEY_CLONED), is_of_passkey=True)
     return Problem(_(PASSKEY_REFUSED if passkeys > 1 else ONLY_PASSKEY_REFUSED), is_of_passkey=True)
+
+
+def of_new_passkey(rejected: Rejected) -> str:
+    """What a person reads whose new passkey was refused."""
+    is_of_wrong_kind = rejected.reason is Reason.PASSKEY_NOT_ALLOWED
+    return _(NEW_PASSKEY_NOT_ALLOWED if is_of_wrong_kind else NEW_PASSKEY_REFUSED)
 
 
 def at_the_edge(problem: TooManyPasskeys | LastFactor) -> str:

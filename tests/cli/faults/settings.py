@@ -79,6 +79,30 @@ def _(sick: Sick) -> None:
 
 
 @FAULTS.add(
+    "makers of passkeys that nobody is asked for",
+    "settings",
+    "wrong",
+    "TWOFOLD_PASSKEY_ATTESTATION is wrong: `required` and TWOFOLD_PASSKEY_ROOTS go together",
+    "docs/settings.md lists every setting.",
+    on=FILE,
+)
+def _(sick: Sick) -> None:
+    sick.set(passkey_attestation="required")
+
+
+@FAULTS.add(
+    "roots of makers that are none",
+    "settings",
+    "wrong",
+    "TWOFOLD_PASSKEY_ROOTS is wrong: it holds no certificate in PEM.",
+    "docs/settings.md lists every setting.",
+    on=FILE,
+)
+def _(sick: Sick) -> None:
+    sick.set(passkey_attestation="required", passkey_roots=sick.write("no certificate", 0o644))
+
+
+@FAULTS.add(
     "a variable that was misspelt, in the environment or in the `.env` file",
     "variables",
     "wrong",

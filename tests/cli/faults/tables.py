@@ -282,6 +282,31 @@ def _(sick: Sick) -> None:
     sick.set(public_url="https://example.com", rp_id="example.org")
 
 
+@FAULTS.add(
+    "a list of models of passkeys that nobody proves",
+    "passkeys",
+    "note",
+    "TWOFOLD_PASSKEY_AAGUIDS believes what browsers say: whoever changes that registers any model.",
+    "TWOFOLD_PASSKEY_ATTESTATION=required, with TWOFOLD_PASSKEY_ROOTS, has makers vouch for them.",
+    on=FILE,
+)
+def _(sick: Sick) -> None:
+    assert sick.shell("db", "upgrade", "--passkeys").code == 0
+    sick.set(public_url="https://example.com", passkey_aaguids="ee882879-721c-4913-9775-3dfcce97072a")
+
+
+@FAULTS.add(
+    "passkeys of models that are not on the list",
+    "passkeys",
+    "note",
+    "1 user with passkeys of models that are not in TWOFOLD_PASSKEY_AAGUIDS: they go on.",
+    "They were registered before, or adopted; their owners, or `twofold users reset`, end them.",
+)
+def _(sick: Sick) -> None:
+    _plant(sick, sick.ada)
+    sick.set(public_url="https://example.com", passkey_aaguids="ee882879-721c-4913-9775-3dfcce97072a")
+
+
 def _plant(sick: Sick, user_id: int) -> None:
     """Put a row into the table of passkeys, of the domain example.com."""
     assert sick.shell("db", "upgrade", "--passkeys").code == 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.databases import add_passkeys
+from tests.passkeys.makers import MODEL, key_of
 from tests.people import plain_settings
 from twofold import MFA
 from twofold.testing import VirtualPasskey
@@ -21,10 +22,11 @@ ORIGIN = "https://testserver"
 
 
 @pytest.fixture
-def mfa(migrated: Database, keys: str, clock: Clock) -> MFA:
+def mfa(request: pytest.FixtureRequest, migrated: Database, keys: str, clock: Clock) -> MFA:
     add_passkeys(migrated)
+    more: dict[str, Any] = getattr(request, "param", {})
     # A name without a dot is no domain of a cookie, and none of a passkey; the origin says which one it is.
-    return MFA(migrated.engine(), plain_settings(keys=keys, public_url=ORIGIN), clock=clock)
+    return MFA(migrated.engine(), plain_settings(keys=keys, public_url=ORIGIN, **more), clock=clock)
 
 
 def register(program: Program, passkey: VirtualPasskey, **more: Any) -> dict[str, Any]:
@@ -96,6 +98,17 @@ def test_an_app_and_a_passkey_end_apart(program: Program) -> None:
     assert (account["is_enrolled"], account["has_app"], account["passkeys"]) == (True, False, 1)
     assert program.ask("POST", "/totp/disable").status_code == 200
     assert program.status()["account"]["is_enrolled"] is True
+
+
+@pytest.mark.parametrize("mfa", [{"passkey_aaguids": MODEL}], indirect=True)
+def test_a_kind_that_is_not_on_the_list_is_refused_by_name(program: Program) -> None:
+    program.sign_in()
+    begun = program.ask("POST", "/passkey/begin").json()
+    credential = json.loads(VirtualPasskey(ORIGIN).register(begun["options"]))
+    refused = program.ask("POST", "/passkey/confirm", {"passkey": credential})
+    assert (refused.status_code, refused.json()["reason"]) == (400, "passkey_not_allowed")
+    assert refused.json()["detail"].startswith("This kind of passkey is not accepted here")
+    assert register(program, key_of(ORIGIN))["passkey"]["name"]
 
 
 def test_what_is_no_credential_is_refused_and_nothing_breaks(program: Program) -> None:

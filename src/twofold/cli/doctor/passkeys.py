@@ -14,6 +14,7 @@ from twofold.passkeys.relying_party import RelyingParty
 from twofold.schema import commands, place, spec
 from twofold.schema.failures import as_mfa_errors
 from twofold.schema.history import PASSKEYS, is_there
+from twofold.settings import parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,7 @@ def passkeys(terminal: Terminal) -> Iterator[Check]:
         yield from _of_the_settings(terminal.settings)
         yield from _left_behind(terminal)
         yield from _of_other_domains(terminal)
+        yield from _of_other_models(terminal)
     elif not commands.has(terminal.engine, PASSKEYS):
         # A table of this name may be the application's own.
         if terminal.settings.rp_id or terminal.settings.origins:
@@ -65,6 +67,10 @@ def _of_the_settings(settings: Settings) -> Iterator[Check]:
         message = f"Pages of {origin} cannot ask for passkeys of {party.id}: no browser lets them."
         step = "Set TWOFOLD_RP_ID to the domain that all of TWOFOLD_ORIGINS, or else TWOFOLD_PUBLIC_URL, end with."
         yield Check("passkeys", "wrong", message, step)
+    if settings.passkey_aaguids and settings.passkey_attestation == "none":
+        message = "TWOFOLD_PASSKEY_AAGUIDS believes what browsers say: whoever changes that registers any model."
+        step = "TWOFOLD_PASSKEY_ATTESTATION=required, with TWOFOLD_PASSKEY_ROOTS, has makers vouch for them."
+        yield Check("passkeys", "note", message, step)
 
 
 def _left_behind(terminal: Terminal) -> Iterator[Check]:
@@ -99,4 +105,23 @@ def _of_other_domains(terminal: Terminal) -> Iterator[Check]:
     for domain, users in others:
         message = f"{counted(users, 'user')} with passkeys of {domain}: {asked}."
         step = f"TWOFOLD_RP_ID={domain} with its TWOFOLD_ORIGINS brings them back; else their owners make new ones."
+        yield Check("passkeys", "note", message, step)
+
+
+def _of_other_models(terminal: Terminal) -> Iterator[Check]:
+    """Find passkeys of models that are not on the list: it is asked when one is registered, and not at a login."""
+    models = parts(terminal.settings.passkey_aaguids)
+    with as_mfa_errors(), terminal.engine.connect() as connection:
+        columns = [sa.column(name, sa.String()) for name in ("user_id", "aaguid", "revoked_at")]
+        passkeys = sa.table(PASSKEYS.names[0], *columns, schema=place.ours(connection))
+        is_other = sa.func.coalesce(passkeys.c.aaguid, "").not_in(models)
+        number = sa.select(sa.func.count(passkeys.c.user_id.distinct())).where(
+            passkeys.c.revoked_at.is_(None), is_other
+        )
+        users = (connection.scalar(number) or 0) if models else 0
+    if users:
+        message = (
+            f"{counted(users, 'user')} with passkeys of models that are not in TWOFOLD_PASSKEY_AAGUIDS: they go on."
+        )
+        step = "They were registered before, or adopted; their owners, or `twofold users reset`, end them."
         yield Check("passkeys", "note", message, step)

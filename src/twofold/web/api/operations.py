@@ -77,7 +77,13 @@ class Operation:
 
 _OUTAGES = tuple({problem for problem in ERRORS.values() if problem.status == 503})
 _BY_PASSKEY = (REASONS[Reason.PASSKEY_REFUSED], REASONS[Reason.PASSKEY_CLONED], REASONS[Reason.ALTERED])
-_ELSEWHERE = {Reason.CHALLENGE_EXPIRED, Reason.NOT_ENROLLED, Reason.PASSKEY_REFUSED, Reason.PASSKEY_CLONED}
+_ELSEWHERE = {
+    Reason.CHALLENGE_EXPIRED,
+    Reason.NOT_ENROLLED,
+    Reason.PASSKEY_REFUSED,
+    Reason.PASSKEY_NOT_ALLOWED,
+    Reason.PASSKEY_CLONED,
+}
 _REFUSED = tuple({problem for reason, problem in REASONS.items() if reason not in _ELSEWHERE})
 _OVER = (REASONS[Reason.CHALLENGE_EXPIRED], REASONS[Reason.NOT_ENROLLED], problems.ANSWERED)
 _STALE, _NOT_ENROLLED = problems.STALE, ERRORS[errors.NotEnrolled]
@@ -207,7 +213,13 @@ OPERATIONS: tuple[Operation, ...] = (
         passkeys.confirm,
         models.Registering,
         models.RegisteredPasskey,
-        (REASONS[Reason.PASSKEY_REFUSED], ERRORS[errors.EnrollmentExpired], _TOO_MANY, problems.BAD_NAME),
+        (
+            REASONS[Reason.PASSKEY_REFUSED],
+            REASONS[Reason.PASSKEY_NOT_ALLOWED],
+            ERRORS[errors.EnrollmentExpired],
+            _TOO_MANY,
+            problems.BAD_NAME,
+        ),
     ),
     Operation(
         "rename_passkey",

@@ -12,7 +12,6 @@ from twofold.web.api import models
 from twofold.web.api.answers import Mistake, answer, bad_name, forgetting, problem
 from twofold.web.api.sign_in import proven
 from twofold.web.flows import devices, passkeys, setup
-from twofold.web.languages import gettext as _
 from twofold.web.naming import named
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ async def confirm(site: Site, visit: Visit, me: SignedIn, sent: models.Registeri
     except BadName as bad:
         raise bad_name(bad) from None
     except Rejected as rejected:
-        return problem(problems.of(rejected), _(refusals.NEW_PASSKEY_REFUSED))
+        return problem(problems.of(rejected), refusals.of_new_passkey(rejected))
     document = models.RegisteredPasskey(
         passkey=_passkey(found.passkey),
         backup_codes=list(found.backup_codes) or None,

@@ -40,7 +40,7 @@ async def confirm(site: Site, visit: Visit, me: SignedIn) -> Page:
         registered = await flow.confirm(site, me, credential, visit.origin)
     except Rejected as rejected:
         return replace(
-            await _page(site, visit, me, Problem(_(refusals.NEW_PASSKEY_REFUSED))),
+            await _page(site, visit, me, Problem(refusals.of_new_passkey(rejected))),
             status=problems.of(rejected).status,
         )
     except EnrollmentExpired:
