@@ -76,7 +76,7 @@ def test_a_caller_whose_snapshot_is_too_old_is_told_to_try_again(
     with migrated.engine().connect().execution_options(isolation_level=level) as caller:
         caller.execute(sa.text("SELECT * FROM users")).all()
         mfa.challenge(ada)
-        with pytest.raises(DatabaseUnavailable) as told:
+        with pytest.raises(DatabaseUnavailable, match="Roll it back and begin it again") as told:
             mfa.within(caller).password_changed(ada)
         assert code_of(told.value.__cause__) == "40001"
         caller.rollback()
@@ -84,6 +84,24 @@ def test_a_caller_whose_snapshot_is_too_old_is_told_to_try_again(
         caller.commit()
     assert kinds(mfa, ada).count("password_changed") == 1
     assert mfa.reverify(ada, enrolled.phone.code())
+    assert mfa.events.verify(ada).is_intact
+
+
+@pytest.mark.requirement("R11", "R64")
+@pytest.mark.backends("postgresql")
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_a_row_that_a_snapshot_does_not_show_is_not_waited_for(
+    mfa: MFA, ada: int, migrated: Database, level: str
+) -> None:
+    with migrated.engine().connect().execution_options(isolation_level=level) as caller:
+        caller.execute(sa.text("SELECT * FROM users")).all()
+        mfa.totp.begin(ada, account_name="ada@example.com")
+        with pytest.raises(DatabaseUnavailable, match="Roll it back and begin it again"):
+            mfa.within(caller).totp.begin(ada, account_name="ada@example.com")
+        caller.rollback()
+        mfa.within(caller).totp.begin(ada, account_name="ada@example.com")
+        caller.commit()
+    assert kinds(mfa, ada) == ["totp_begun", "totp_begun"]
     assert mfa.events.verify(ada).is_intact
 
 

@@ -35,9 +35,16 @@ R = TypeVar("R")
 
 _UNMARK = Statement(sa.text("RELEASE twofold"), ())
 _IN_TRANSACTION = nullcontext()
+_SNAPSHOTS = frozenset({"REPEATABLE READ", "SERIALIZABLE"})
 _HELD = (
     "Somebody holds a lock, and did not let go in time; nothing was spent. If it is your own transaction of this "
     "request, commit it first, or join it with mfa.within(session)."
+)
+
+
+_UNDONE = (
+    "The database gives your transaction up for the sake of another one; nothing was spent. Roll it back and begin it "
+    "again, as you do where a statement of yours is told so."
 )
 
 
@@ -241,34 +248,47 @@ def run_in_callers_transaction(
 
     Every read locks, since the caller may have taken a snapshot long ago.
     """
-    if connection.dialect.name == "sqlite":
-        begin_for_savepoint(connection)
-    elif is_autocommit(connection):
-        raise ConfigurationError("This connection commits by itself; give within() one that has a transaction.")
+    _begin_where_it_has_not(connection)
     retries = Retries(runtime.settings.deadline, sleep)
     while True:
         try:
-            with connection.begin_nested() as savepoint:
-                attempt = runtime.attempt(
-                    connection,
-                    is_locking=True,
-                    in_transaction=True,
-                    may_guess=runtime.may_guess_within,
-                    is_callers=True,
-                )
-                answer = _answered(attempt, call)
-                savepoint.commit()
-            if attempt.told and runtime.hook is not None:
-                tell_later(runtime.hook, connection, attempt.told)
-            return _given(answer)
+            return _given(_attempted_in_savepoint(runtime, connection, call))
         except Conflict:
-            pass
+            if _keeps_its_snapshot(connection):
+                raise DatabaseUnavailable(_UNDONE) from None
         except DBAPIError as error:
             if retries.meets_drift(error):
                 runtime.forget_tables()
                 continue
-            # What made the database undo the whole transaction is the caller's to begin again.
-            if not is_lock_timeout(error):
+            if not is_passing(error):
                 raise_translated(error)
+            if not is_lock_timeout(error):
+                raise DatabaseUnavailable(_UNDONE) from error.orig
         if not retries.wait():
             raise DatabaseUnavailable("The row is written by somebody else; end this transaction and try again.")
+
+
+def _begin_where_it_has_not(connection: sa.Connection) -> None:
+    """Have a transaction in which savepoints can be set. Raises ConfigurationError where there can be none."""
+    if connection.dialect.name == "sqlite":
+        begin_for_savepoint(connection)
+    elif is_autocommit(connection):
+        raise ConfigurationError("This connection commits by itself; give within() one that has a transaction.")
+
+
+def _attempted_in_savepoint(runtime: Runtime, connection: sa.Connection, call: Callable[[Attempt], R]) -> R | _Refused:
+    """Make one attempt and keep what it wrote, for the caller's commit to decide."""
+    with connection.begin_nested() as savepoint:
+        attempt = runtime.attempt(
+            connection, is_locking=True, in_transaction=True, may_guess=runtime.may_guess_within, is_callers=True
+        )
+        answer = _answered(attempt, call)
+        savepoint.commit()
+    if attempt.told and runtime.hook is not None:
+        tell_later(runtime.hook, connection, attempt.told)
+    return answer
+
+
+def _keeps_its_snapshot(connection: sa.Connection) -> bool:
+    """Whether another try would see what this one has seen. On MariaDB what locks sees what is there now."""
+    return connection.dialect.name == "postgresql" and connection.get_isolation_level() in _SNAPSHOTS
