@@ -135,7 +135,8 @@ def _run(
 ) -> R:
     try:
         if isinstance(source, Joined):
-            return run_in_callers_transaction(runtime, source.connection(), call, sleep)
+            connection = source.connection(is_writing=writes != "nothing")
+            return run_in_callers_transaction(runtime, connection, call, sleep)
         return run_in_own_transaction(runtime, source, call, writes, sleep)
     except (SQLAlchemyError, OSError) as error:
         raise_translated(error)

@@ -163,6 +163,21 @@ def test_anything_but_a_plain_function_is_refused(keys: str) -> None:
     engine.dispose()
 
 
+def test_a_transaction_manager_that_joins_each_session_is_none_to_warn_of(
+    engine: sa.Engine, ada: int, keys: str, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Manager:
+        __module__ = "zope.sqlalchemy.datamanager"
+
+        def after_begin(self, *_: object) -> None: ...
+
+    Manager.after_begin.__module__ = Manager.__module__
+    maker = sessionmaker(engine)
+    event.listen(maker, "after_begin", Manager().after_begin)
+    MFA(engine, plain_settings(keys=keys), clock=clock).status(ada)
+    assert "after_begin" not in caplog.text
+
+
 @pytest.mark.parametrize("of", ["all Sessions", "those of a sessionmaker"])
 def test_a_listener_of_sessions_is_told_of_unless_the_host_is_heard(
     engine: sa.Engine, ada: int, keys: str, clock: Clock, of: str, caplog: pytest.LogCaptureFixture

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
@@ -324,3 +325,45 @@ def test_in_memory_each_engine_has_a_database_of_its_own(keys: str) -> None:
 
 def create_memory() -> sa.Engine:
     return sa.create_engine("sqlite://")
+
+
+class Marking:
+    """A transaction manager in the manner of zope.sqlalchemy: it commits what it has heard of, and undoes the rest."""
+
+    __module__ = "zope.sqlalchemy.datamanager"
+
+    def __init__(self, session: Session) -> None:
+        self.session, self.is_changed = session, False
+        event.listen(session, "after_flush", self.after_flush)
+
+    def after_flush(self, session: Session, _context: object) -> None:
+        self.mark_changed(session)
+
+    def mark_changed(self, session: Session) -> None:
+        assert session is self.session
+        self.is_changed = True
+
+    def end(self, _session: Session) -> None:
+        """End the request, and begin with another one."""
+        if self.is_changed:
+            self.session.commit()
+        else:
+            self.session.rollback()
+        self.is_changed = False
+
+
+def test_a_manager_that_undoes_what_it_has_not_heard_of_hears_of_each_write(hosts: Iterator[Host]) -> None:
+    for number, host in enumerate(hosts, start=7):
+        host.add(number)
+        host.do(Session.commit)
+        manager: Marking = host.do(Marking)
+
+        host.join().status(number)
+        assert not manager.is_changed
+        host.join().totp.begin(number, account_name="ada@example.com")
+        host.do(manager.end)
+        assert begun(host.mfa, number)
+
+        host.join().reset(number, by="grace@example.com", reason="lost phone")
+        host.do(manager.end)
+        assert not begun(host.mfa, number)

@@ -74,10 +74,11 @@ class Joined:
             "MFA takes a Session or a Connection."
         )
 
-    def connection(self) -> sa.Connection:
+    def connection(self, *, is_writing: bool) -> sa.Connection:
         """The connection, in the transaction that was joined; nothing is flushed.
 
-        Raises ConfigurationError where that one is over, where there can be none, and where it is of another database.
+        Whoever commits a Session only where something was written hears of what `is_writing`. Raises ConfigurationError
+        where that transaction is over, where there can be none, and where it is of another database.
         """
         source = self._source
         if self._transaction is not None and source.get_transaction() is not self._transaction:
@@ -100,7 +101,20 @@ class Joined:
                 f"This transaction is of {_named(connection.engine)}, and the MFA of {_named(self.engine)}: make an "
                 "MFA with the engine of the one where the transaction is. Nothing was decided."
             )
+        if is_writing and not isinstance(source, sa.Connection):
+            _announce(source)
         return connection
+
+
+def _announce(session: Session) -> None:
+    """Tell zope.sqlalchemy, as Pyramid has it, that there is something to commit.
+
+    It rolls back a Session in which it has seen nobody flush, and says nothing of it. What we write it cannot see.
+    """
+    for listener in session.dispatch.after_flush:
+        manager: Any = getattr(listener, "__self__", None)
+        if type(manager).__module__.startswith("zope.sqlalchemy"):
+            manager.mark_changed(session)
 
 
 def _is_of(engine: sa.Engine, other: sa.Engine) -> bool:

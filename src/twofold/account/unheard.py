@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
+# What these listen for says no tenant.
+_SILENT = ("sqlalchemy.", "zope.sqlalchemy.")
+
 
 def warn(connection: sa.Connection) -> None:
     """Log the warnings, unless the host has a listener on the engine, where a tenant reaches these connections."""
@@ -30,11 +33,11 @@ def warn(connection: sa.Connection) -> None:
 
 
 def _listening() -> Iterator[bool]:
-    """For Session and each class derived from it, whether somebody other than SQLAlchemy listens at after_begin."""
+    """For Session and each class derived from it, whether somebody listens at after_begin who may say a tenant."""
     orm: Any = sys.modules.get("sqlalchemy.orm")
     kinds: list[Any] = [orm.Session] if orm else []
     for kind in kinds:
         # A sessionmaker derives a class of its own. Listeners of a class are found through an instance.
         listeners = object.__new__(kind).dispatch.after_begin
-        yield any(not str(getattr(one, "__module__", "")).startswith("sqlalchemy.") for one in listeners)
+        yield any(not str(getattr(one, "__module__", "")).startswith(_SILENT) for one in listeners)
         kinds.extend(kind.__subclasses__())
