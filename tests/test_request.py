@@ -87,13 +87,14 @@ def test_a_request_of_starlette_is_read(client: tuple[str, int] | None, address:
     assert Request.of(requests.HTTPConnection(scope | {"type": "websocket"})).ip_address == address
 
 
-# The shapes of Django 5.2, aiohttp 3.14, Sanic 25.12, Tornado 6.6 and Flask 3.1, which the tests do without.
+# The shapes of Django 5.2, Litestar 2.25, Pyramid 2.1, aiohttp 3.14, Sanic 25.12, Tornado 6.6 and Flask 3.1, which the
+# tests do without.
 @pytest.mark.requirement("R98")
 @pytest.mark.parametrize(
     "attributes",
     [
-        {"client": SimpleNamespace(host="192.0.2.7", port=1)},  # Starlette, FastAPI
-        {"remote_addr": "192.0.2.7"},  # Flask, Werkzeug
+        {"client": SimpleNamespace(host="192.0.2.7", port=1)},  # Starlette, FastAPI, Litestar
+        {"remote_addr": "192.0.2.7"},  # Flask, Werkzeug, Pyramid
         {"META": {"REMOTE_ADDR": "192.0.2.7"}},  # Django
         {"remote": "192.0.2.7", "host": "app.example.com"},  # aiohttp
         {"ip": "192.0.2.7", "remote_addr": "", "host": "app.example.com"},  # Sanic

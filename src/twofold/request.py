@@ -41,7 +41,8 @@ class Request:
     def of(cls, request: Any) -> Request:
         """Read a `Request`, None, or a web framework's request.
 
-        The address is read as Starlette and FastAPI, Flask and Werkzeug, Django, aiohttp, Sanic and Tornado have it.
+        The address is read as Starlette and FastAPI, Flask and Werkzeug, Django, Litestar, Pyramid, aiohttp, Sanic and
+        Tornado have it.
         """
         if request is None:
             return _NOBODY
