@@ -59,7 +59,7 @@ def test_a_device_is_renamed_and_told_by_its_name(trusting: Ada) -> None:
     ("typed", "told"),
     [
         ("", "Type a name."),
-        ("x" * 65, "This name is too long. Use at most 64 characters."),
+        ("x" * 65, "This name is too long. Use at most 64\xa0characters."),
         ("lap\u202etop", "This name has characters that cannot be seen."),
         ("lap\x00top", "This name has characters that cannot be seen."),
     ],

@@ -66,7 +66,7 @@ def test_new_codes_that_are_asked_for_twice_are_made_once(enrolled: Ada, app: Fa
 def test_new_codes_are_asked_about_first(enrolled: Ada, app: FastAPI) -> None:
     enrolled.keep_codes()
     page = enrolled.browser.get("/mfa/backup-codes/regenerate").text
-    assert "The 10 codes that you have left end when you make new ones." in page
+    assert "The 10\xa0codes that you have left end when you make new ones." in page
     answer = enrolled.browser.post("/mfa/backup-codes/regenerate")
     assert answer.headers["location"] == "/mfa/backup-codes/regenerate"
     assert "backup_codes_regenerated" not in kinds(app)

@@ -121,7 +121,29 @@ def test_moments_of_other_days_name_the_day() -> None:
 
 def test_a_wait_is_rounded_up_to_what_one_would_say() -> None:
     spans = {"30 seconds": 29.2, "1 minute": 60, "90 seconds": 90, "3 minutes": 121, "36 hours": 129_600, "1 second": 0}
-    assert [ENGLISH.duration(timedelta(seconds=span)) for span in spans.values()] == list(spans)
+    said = [ENGLISH.duration(timedelta(seconds=span)) for span in spans.values()]
+    assert said == [span.replace(" ", "\xa0") for span in spans]
+
+
+@pytest.mark.parametrize("tag", Languages().tags)
+def test_a_figure_stays_on_the_line_of_the_word_that_it_counts(tag: str) -> None:
+    language = Languages().choose(tag)
+    told = (
+        language.duration(timedelta(days=30)),
+        language.from_now(timedelta(minutes=5)),
+        language.moment(NOW, NOW + timedelta(minutes=12)),
+        language.ngettext(
+            "%(num)s digit, from your authenticator app.", "%(num)s digits, from your authenticator app.", 6
+        ),
+        language.gettext("This name is too long. Use at most 64 characters."),
+    )
+    for text in told:
+        assert re.search(r"\d\s", text), text
+        assert not re.search(r"\d \w", text), text
+
+
+def test_what_a_person_wrote_is_said_as_it_is() -> None:
+    assert ENGLISH.gettext("%(device)s is trusted", device="Pixel 8 pro") == "Pixel 8 pro is trusted"
 
 
 def test_a_zone_that_is_known_needs_no_name_and_may_move_the_day() -> None:
@@ -149,7 +171,7 @@ def test_a_page_says_which_language_it_is_in(enrolled: Ada) -> None:
 
 def test_moments_in_a_page_are_marked_for_the_script(enrolled: Ada) -> None:
     page = enrolled.browser.get("/mfa/security").text
-    assert re.search(r'<time datetime="20[0-9T:+-]{23}" data-local="moment">1 minute ago</time>', page)
+    assert re.search(r'<time datetime="20[0-9T:+-]{23}" data-local="moment">1\xa0minute ago</time>', page)
     assert re.search(r'Since <time datetime="20[0-9T:+-]{23}" data-local="day">\d+ \w+ \d{4}</time>', page)
 
 

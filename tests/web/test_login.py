@@ -71,7 +71,7 @@ def test_wrong_codes_lead_to_a_wait_that_a_right_one_does_not_shorten(waiting: A
     right = waiting.browser.post("/mfa/challenge", code=waiting.phone.code())
     assert (right.status_code, right.headers["retry-after"]) == (429, "30")
     assert right.text == answers[4].text
-    assert "Try again in 30 seconds." in right.text
+    assert "Try again in 30\xa0seconds." in right.text
     assert '<a href="/mfa/challenge?with=backup-code">A backup code works at once.</a>' in right.text
     assert waiting.browser.post("/mfa/challenge", code=waiting.backup_codes[0]).headers["location"] == "/"
 
@@ -81,7 +81,7 @@ def test_what_does_not_look_like_a_code_is_said_so_and_costs_nothing(waiting: Ad
     for typed in ("12345", "1234567", "hello", "ABCD-2345", "１２３"):
         answer = waiting.browser.post("/mfa/challenge", code=typed)
         assert answer.status_code == 400
-        assert "The code has 6 digits" in answer.text
+        assert "The code has 6\xa0digits" in answer.text
         assert "retry-after" not in answer.headers
     code = waiting.code()
     assert waiting.browser.post("/mfa/challenge", code=f" {code[:3]} {code[3:]} ").headers["location"] == "/"
@@ -122,7 +122,7 @@ def test_whoever_failed_too_often_in_a_month_reads_how_long_it_takes(
     answer = ada.browser.post("/mfa/challenge", code=ada.phone.code())
     assert answer.status_code == 429
     assert timedelta(hours=35) < timedelta(seconds=int(answer.headers["retry-after"])) <= timedelta(hours=36)
-    assert "Try again in 36 hours, and begin the sign-in anew then." in answer.text
+    assert "Try again in 36\xa0hours, and begin the sign-in anew then." in answer.text
     assert "A backup code works at once." in answer.text
     assert ada.browser.post("/mfa/challenge", code=ada.backup_codes[0]).headers["location"] == "/"
 

@@ -63,7 +63,7 @@ def test_a_challenge_without_a_code_says_so_and_what_to_do() -> None:
 def test_wrong_codes_that_follow_each_other_are_one_line() -> None:
     story = [("challenged", {}, 0), *(("code_refused", WRONG, minute) for minute in range(5))]
     (line,) = lines(*story, status="refused")
-    assert line.sentence == "5 wrong codes were given to sign in"
+    assert line.sentence == "5\xa0wrong codes were given to sign in"
     assert (line.since, line.at, line.number) == (NOON, NOON + timedelta(minutes=4), 1)
     assert line.advice == "If that was not you, somebody knows your password: change it."
     newest, older = lines(*story[:2], ("code_accepted", RIGHT, 2))
@@ -124,10 +124,10 @@ def test_each_alarm_says_what_to_do() -> None:
 @pytest.mark.requirement("R98")
 def test_a_line_that_stands_for_many_says_for_how_many() -> None:
     (line,) = lines(("challenged", {"gathered": 73}, 0))
-    told = "The password was right, and the second step was asked for, the latest of 73 such entries that day"
+    told = "The password was right, and the second step was asked for, the latest of 73\xa0such entries that day"
     assert line.sentence == told
     refused = said("code_refused", gathered=51, **WRONG)
-    assert refused == "A wrong code was given to sign in, the latest of 51 such entries that day"
+    assert refused == "A wrong code was given to sign in, the latest of 51\xa0such entries that day"
 
 
 def told(reason: Reason, typed: str = "123456", wait: timedelta | None = None, **known: Any) -> refusals.Problem:
@@ -164,7 +164,7 @@ def test_a_wait_says_how_long_it_is_and_names_backup_codes_only_to_those_who_hav
     wait = timedelta(minutes=2)
     for reason in (Reason.WRONG_CODE, Reason.WAITING, Reason.EXHAUSTED):
         problem = told(reason, wait=wait, lasts=timedelta(minutes=10))
-        assert problem.sentence == "There were too many wrong codes. Try again in 2 minutes."
+        assert problem.sentence == "There were too many wrong codes. Try again in 2\xa0minutes."
         assert (problem.wait, problem.is_open_to_backup_codes) == (wait, True)
         assert not told(reason, wait=wait, backup_codes=0).is_open_to_backup_codes
     assert "begin the sign-in anew" in told(Reason.WAITING, wait=wait, lasts=timedelta(minutes=1)).sentence
@@ -184,12 +184,12 @@ def test_a_suspension_is_told_before_any_wait_and_never_ends_in_a_dead_end() -> 
 @pytest.mark.parametrize(
     ("typed", "known", "sentence"),
     [
-        ("1234 5", {}, "The code has 6 digits; this has 5."),
-        ("1234567", {"digits": 8}, "The code has 8 digits; this has 7."),
-        ("１２３", {"asking": "setup"}, "The code has 6 digits; this has 3."),
-        ("12345o", {"asking": "setup"}, "The code has 6 digits, and nothing else."),
-        ("hello", {}, "The code has 6 digits, and nothing else; a backup code has 25 letters and digits."),
-        ("A" * 24, {"asking": "backup_code"}, "A backup code has 25 letters and digits; this has 24."),
+        ("1234 5", {}, "The code has 6\xa0digits; this has 5."),
+        ("1234567", {"digits": 8}, "The code has 8\xa0digits; this has 7."),
+        ("１２３", {"asking": "setup"}, "The code has 6\xa0digits; this has 3."),
+        ("12345o", {"asking": "setup"}, "The code has 6\xa0digits, and nothing else."),
+        ("hello", {}, "The code has 6\xa0digits, and nothing else; a backup code has 25\xa0letters and digits."),
+        ("A" * 24, {"asking": "backup_code"}, "A backup code has 25\xa0letters and digits; this has 24."),
         (
             "A" * 24 + "!",
             {"asking": "backup_code"},

@@ -47,6 +47,8 @@ _Unit = Literal["day", "hour", "minute", "second"]
 _UNITS: tuple[tuple[_Unit, int], ...] = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 _PLACE = re.compile(r"%\((\w+)\)s")
+# A figure, or the place of one, before the word that it counts.
+_FIGURE = re.compile(r"(\d|%\((?:num|number|length)\)s) (?=\w)")
 
 # No browser sends more than this; who does is not read to the end.
 _LONGEST, _MOST = 1000, 30
@@ -71,11 +73,19 @@ class Language:
 
     def gettext(self, message: str, /, **values: object) -> str:
         """Say a sentence. A percent sign in it is written twice, since its places are filled by `%`."""
-        return self.words.gettext(message) % values
+        return self.sentence(message) % values
 
     def ngettext(self, singular: str, plural: str, number: int, /, **values: object) -> str:
         """Say a sentence with a number, which has the place `%(num)s`."""
-        return self.words.ngettext(singular, plural, number) % {"num": self.number(number), **values}
+        return self.counted(singular, plural, number) % {"num": self.number(number), **values}
+
+    def sentence(self, message: str) -> str:
+        """The sentence with its places still open."""
+        return _whole(self.words.gettext(message))
+
+    def counted(self, singular: str, plural: str, number: int) -> str:
+        """The form of a sentence that belongs to a number, with its places still open."""
+        return _whole(self.words.ngettext(singular, plural, number))
 
     def number(self, number: int) -> str:
         """`1,024`, `1.024` or `1 024`."""
@@ -92,7 +102,7 @@ class Language:
     def _span(self, span: timedelta, *, is_to_come: bool = False) -> str:
         exact, unit = _rounded(span)
         # With a threshold that nothing reaches, it is said in this unit and no larger one.
-        return format_timedelta(exact, unit, threshold=1000, add_direction=is_to_come, locale=self.locale)
+        return _whole(format_timedelta(exact, unit, threshold=1000, add_direction=is_to_come, locale=self.locale))
 
     def day(self, at: datetime) -> str:
         """`5 November 2026`."""
@@ -110,7 +120,8 @@ class Language:
         if timedelta() <= age < timedelta(minutes=1):
             return self.gettext("just now")
         if timedelta() <= age < timedelta(hours=1):
-            return format_timedelta(-age, granularity="minute", threshold=1000, add_direction=True, locale=self.locale)
+            said = format_timedelta(-age, granularity="minute", threshold=1000, add_direction=True, locale=self.locale)
+            return _whole(said)
         days = (self._here(at).date() - self._here(now).date()).days
         sentence = _DAYS.get(days)
         if sentence is not None:
@@ -229,6 +240,11 @@ def _locale(tag: str) -> Locale | None:
         except (ValueError, UnknownLocaleError):
             continue
     return None
+
+
+def _whole(sentence: str) -> str:
+    """Keep figures on the line of the word that they count."""
+    return _FIGURE.sub("\\1\N{NO-BREAK SPACE}", sentence)
 
 
 def _rounded(span: timedelta) -> tuple[timedelta, _Unit]:

@@ -31,7 +31,7 @@ class Link(NamedTuple):
     @property
     def said(self) -> str:
         """The label in the current language."""
-        return languages.current().words.gettext(self.label)
+        return languages.current().sentence(self.label)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,11 +88,11 @@ def _loader(source: str | Path) -> BaseLoader:
 
 
 def _gettext(message: str) -> str:
-    return languages.current().words.gettext(message)
+    return languages.current().sentence(message)
 
 
 def _ngettext(singular: str, plural: str, number: int) -> str:
-    return languages.current().words.ngettext(singular, plural, number)
+    return languages.current().counted(singular, plural, number)
 
 
 # A filter of a constant would be worked out once, when the template is compiled, if it did not ask for the context.
