@@ -108,6 +108,11 @@ def test_every_sentence_is_written_in_the_script_of_its_language(tag: str) -> No
             assert {unicodedata.name(one).split()[0] for one in letters} <= known, text
 
 
+def test_no_line_begins_with_a_sign_of_french() -> None:
+    told = [text for message in catalogues.catalogues()["fr"] if message.id for text in said(message)]
+    assert not [text for text in told if re.search(r" [:;?!»]|« ", text)]
+
+
 def unmarked(template: Path) -> Iterator[str]:
     """What a template says outside of gettext: in its text, in attributes that are read, and in expressions."""
     tree = rendering.environment().parse(template.read_text(encoding="utf-8"))
