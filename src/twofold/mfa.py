@@ -19,11 +19,10 @@ from twofold.backup_codes import factor as backup_codes
 from twofold.backup_codes import showing
 from twofold.events import log
 from twofold.hook import TaskHook, ThreadedHook, awaited, threaded
-from twofold.login import lifecycle, login, registration
+from twofold.login import lifecycle, login, registration, removal
 from twofold.login.repeat import repeat
 from twofold.operation import Awaited, Blocking, Operation
 from twofold.passkeys import adoption, asking, registering
-from twofold.passkeys import endings as passkey_endings
 from twofold.passkeys import listing as passkeys
 from twofold.totp import factor as totp
 from twofold.trusted_devices import cookie, endings, listing
@@ -81,8 +80,8 @@ class _Passkeys:
     offered = Operation(asking.offered, writes="nothing")
     list = Operation(passkeys.list_, writes="nothing")
     rename = Operation(passkeys.rename, writes="many")
-    revoke = Operation(passkey_endings.revoke, writes="many")
-    revoke_all = Operation(passkey_endings.revoke_all, writes="many")
+    revoke = Operation(removal.revoke, writes="many")
+    revoke_all = Operation(removal.revoke_all, writes="many")
 
 
 class _BackupCodes:

@@ -237,8 +237,11 @@ class Lives(World):
         return self.do(user, what, lambda: self.mfa.passkeys.confirm(user, credential), then, opens=always)
 
     def revoke_keys(self, user: int, verified: Verified) -> Answer:
-        def then(truth: Truth | None, _: int) -> Truth | None:
-            return self._stands(user, truth, verified, "revoke the passkeys").without_keys()
+        def then(truth: Truth | None, number: int) -> Truth | None:
+            known = self._stands(user, truth, verified, "revoke the passkeys")
+            # Altered passkeys end as well, and count as none.
+            after = known.without_cookies() if number else replace(known, are_cookies_sure=not known.keys)
+            return after.without_keys()
 
         revoke = self.mfa.passkeys.revoke_all
         return self.do(user, "revoke the passkeys", lambda: revoke(verified), then, opens=always, leaves=(PASSKEYS,))
@@ -246,7 +249,7 @@ class Lives(World):
     def revoke_key(self, user: int, verified: Verified, key: int) -> Answer:
         def then(truth: Truth | None, given: bool) -> Truth | None:  # noqa: FBT001
             known = self._stands(user, truth, verified, "revoke a passkey")
-            return known.without_keys(key) if given else truth
+            return known.without_keys(key).without_cookies() if given else truth
 
         revoke = self.mfa.passkeys.revoke
         return self.do(user, f"revoke passkey {key}", lambda: revoke(verified, key), then)

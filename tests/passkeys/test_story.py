@@ -196,6 +196,32 @@ def test_app_and_passkeys_end_apart(mfa: MFA, ada: int, passkey: VirtualPasskey,
     assert asked(mfa, ada).factors == ("totp", "backup_codes")
 
 
+@pytest.mark.requirement("R78")
+def test_what_is_removed_takes_the_trust_of_browsers_along(mfa: MFA, ada: int, clock: Clock) -> None:
+    enrolled, stolen, kept = enroll(mfa, ada, clock), VirtualPasskey(ORIGIN), VirtualPasskey(ORIGIN)
+    first = registered(mfa, ada, stolen, verified=enrolled.verified).passkey
+    registered(mfa, ada, kept, verified=enrolled.verified)
+
+    def again() -> None:
+        registered(mfa, ada, kept := VirtualPasskey(ORIGIN), verified=enrolled.verified)
+        mfa.totp.disable(signed_in(mfa, ada, kept))
+
+    # The thief of the key has a browser trusted, and then its owner ends one factor after the other.
+    ends: list[tuple[Any, str]] = [
+        (lambda: mfa.passkeys.revoke(signed_in(mfa, ada, kept), first.id), "a passkey was revoked"),
+        (lambda: mfa.passkeys.revoke_all(signed_in(mfa, ada, kept)), "the passkeys were revoked"),
+        (again, "the authenticator app was removed"),
+    ]
+    for end, why in ends:
+        token = mfa.trusted_devices.trust(enrolled.verified, request=FIREFOX).token
+        assert isinstance(mfa.challenge(ada, device_token=token, request=FIREFOX), Cleared)
+        end()
+        assert isinstance(mfa.challenge(ada, device_token=token, request=FIREFOX), Challenge), why
+        (device,) = (line for line in mfa.events.recent(ada)[:3] if line.kind == "device_revoked")
+        assert device.details == {"devices": 1, "reason": why}
+    assert mfa.events.verify(ada).is_intact
+
+
 def test_a_lost_answer_to_a_registration_is_given_again(
     mfa: MFA, ada: int, grace: int, passkey: VirtualPasskey, clock: Clock
 ) -> None:

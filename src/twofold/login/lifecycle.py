@@ -80,9 +80,10 @@ def _refuse_setup(work: Attempt, account: Account, reason: Reason, request: Any)
 def disable(work: Attempt, verified: Verified, *, request: Any = None) -> None:
     """End the app of the user who proved a factor a moment ago.
 
-    Where no passkey can answer after it, the second factor as a whole ends: backup codes and trusted devices go, too.
-    Sessions of before end (`status.epoch`). Raises Stale where `verified` is too old. Raises Tampered, with an alarm,
-    where the passkeys are not what the user's row says, since none of them may go on; `mfa.disable` ends everything.
+    Where no passkey can answer after it, the second factor as a whole ends: backup codes go, too. Sessions of before
+    (`status.epoch`) and the trust of every device end either way. Raises Stale where `verified` is too old. Raises
+    Tampered, with an alarm, where the passkeys are not what the user's row says, since none of them may go on;
+    `mfa.disable` ends everything.
     """
     account = proofs.fresh(work, verified, "totp.disable", request)
     left = passkeys.count(work, account)
@@ -93,7 +94,8 @@ def disable(work: Attempt, verified: Verified, *, request: Any = None) -> None:
         _end(work, account, Fact(Kind.TOTP_DISABLED), "the second factor was turned off", request)
         return
     after = budget.emptied(account)._replace(secret=None, pending_secret=None, pending_at=None, epoch=new_epoch())
-    store.save(work, account, after, Fact(Kind.TOTP_DISABLED, details={"passkeys": left}), request)
+    saved = store.save(work, account, after, Fact(Kind.TOTP_DISABLED, details={"passkeys": left}), request)
+    endings.distrusted(work, saved, "the authenticator app was removed", request)
 
 
 def disable_all(work: Attempt, verified: Verified, *, request: Any = None) -> None:

@@ -25,26 +25,14 @@ if TYPE_CHECKING:
 REASON_LIMIT = 255
 
 
-def revoke(
-    work: Attempt,
-    verified: Verified,
-    passkey_id: int,
-    *,
-    reason: str = "revoked by its owner",
-    request: Any = None,
-) -> bool:
-    """Revoke one passkey of the user who proved a factor a moment ago. False where there is none of this id.
-
-    Sessions of before end (`status.epoch`), since one of them may be that of a lost machine. Raises LastFactor where no
-    app and no other passkey could answer after it, Stale, TypeError for what is no int, and Tampered, with an alarm,
-    where the passkeys are not what the user's row says: then `revoke_all`, or `mfa.disable`, ends them.
-    """
+def revoked(work: Attempt, verified: Verified, passkey_id: int, reason: str, request: Any) -> Account | None:
+    """Revoke one passkey; the state after it. None where there is none of this id."""
     identity("passkey_id", passkey_id, "Passkey")
     account = proof.fresh(work, verified, "passkeys.revoke", request)
     account, passkeys = held.required(work, account, request)
     ending = next((one for one in passkeys if one.id == passkey_id), None)
     if ending is None:
-        return False
+        return None
     left = [one for one in passkeys if one.id != passkey_id]
     if account.secret is None and not held.usable(RelyingParty.of(work.settings), left):
         raise LastFactor
@@ -53,27 +41,23 @@ def revoke(
     work.write(statement.values(revoked_at=work.now, revoked_reason=why))
     after = account._replace(passkeys_digest=sealed.passkeys_digest(left), epoch=new_epoch())
     fact = Fact(Kind.PASSKEY_REVOKED, details={"passkey": ending.name, "reason": why})
-    store.save(work, account, after, fact, request)
-    return True
+    return store.save(work, account, after, fact, request)
 
 
-def revoke_all(
-    work: Attempt, verified: Verified, *, reason: str = "revoked by their owner", request: Any = None
-) -> int:
-    """Revoke every passkey of a user whose app goes on; return how many there were. What was altered ends, too.
+def all_revoked(work: Attempt, verified: Verified, reason: str, request: Any) -> tuple[Account | None, int]:
+    """Revoke every passkey of a user whose app goes on; the state after it, and how many there were.
 
-    Raises LastFactor for a user without an app: `mfa.disable` ends everything. Raises Stale.
+    None where there is nothing to end; what was altered ends, and counts as none.
     """
     account = proof.fresh(work, verified, "passkeys.revoke", request)
     if account.secret is None:
         raise LastFactor
     account, number = tell_altered(work, account, request)
     if account.passkeys_digest is None:
-        return 0
+        return None, 0
     after = ended(work, account, reason)._replace(epoch=new_epoch())
     fact = Fact(Kind.PASSKEY_REVOKED, details={"passkeys": number, "reason": printable(reason, REASON_LIMIT)})
-    store.save(work, account, after, fact, request)
-    return number
+    return store.save(work, account, after, fact, request), number
 
 
 def tell_altered(work: Attempt, account: Account, request: Any) -> tuple[Account, int]:

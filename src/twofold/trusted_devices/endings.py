@@ -82,6 +82,12 @@ def all_revoked(work: Attempt, account: Account, reason: str, request: Any) -> t
     return store.save(work, account, after, fact, request), number
 
 
+def distrusted(work: Attempt, account: Account, reason: str, request: Any) -> None:
+    """Revoke every device, where there is any: what has ended may have let one in."""
+    if account.devices_digest is not None:
+        all_revoked(work, account, reason, request)
+
+
 def tell_altered(work: Attempt, account: Account, request: Any) -> tuple[Account, int]:
     """Tell of devices that are not those that the user's row names, before they are ended.
 
