@@ -196,6 +196,25 @@ def test_app_and_passkeys_end_apart(mfa: MFA, ada: int, passkey: VirtualPasskey,
     assert asked(mfa, ada).factors == ("totp", "backup_codes")
 
 
+@pytest.mark.parametrize("said", [{}, {"public_url": "https://example.org"}], ids=["no domain", "another domain"])
+def test_a_process_without_the_domain_ends_no_passkey_with_the_app(
+    mfa: MFA, open_mfa: Open, ada: int, passkey: VirtualPasskey, clock: Clock, said: dict[str, str]
+) -> None:
+    job, enrolled = open_mfa(**said), enroll(mfa, ada, clock)
+    registered(mfa, ada, passkey, verified=enrolled.verified)
+    before = kinds(mfa, ada)
+    with pytest.raises(
+        LastFactor, match=r"passkeys of example\.com, and no login asks for them here: set TWOFOLD_RP_ID"
+    ):
+        job.totp.disable(enrolled.verified)
+    assert kinds(mfa, ada) == before
+    assert signed_in(mfa, ada, passkey)
+    # Whoever has none, or asks for the end of everything, is refused nothing.
+    assert mfa.passkeys.revoke_all(enrolled.verified) == 1
+    job.totp.disable(enrolled.verified)
+    assert not mfa.status(ada).is_enrolled
+
+
 @pytest.mark.requirement("R78")
 def test_what_is_removed_takes_the_trust_of_browsers_along(mfa: MFA, ada: int, clock: Clock) -> None:
     enrolled, stolen, kept = enroll(mfa, ada, clock), VirtualPasskey(ORIGIN), VirtualPasskey(ORIGIN)

@@ -13,7 +13,7 @@ from twofold.account.attempt import Evidence, Fact
 from twofold.account.row import Account, new_epoch
 from twofold.backup_codes import factor as backup_codes
 from twofold.budget import Budget
-from twofold.errors import ConfigurationError, NotEnrolled, Reason, Rejected, Stale, Tampered, UnknownUser
+from twofold.errors import ConfigurationError, LastFactor, NotEnrolled, Reason, Rejected, Stale, Tampered, UnknownUser
 from twofold.events import log
 from twofold.kinds import Kind
 from twofold.kinds import Status as Log
@@ -80,16 +80,22 @@ def _refuse_setup(work: Attempt, account: Account, reason: Reason, request: Any)
 def disable(work: Attempt, verified: Verified, *, request: Any = None) -> None:
     """End the app of the user who proved a factor a moment ago.
 
-    Where no passkey can answer after it, the second factor as a whole ends: backup codes go, too. Sessions of before
-    (`status.epoch`) and the trust of every device end either way. Raises Stale where `verified` is too old. Raises
-    Tampered, with an alarm, where the passkeys are not what the user's row says, since none of them may go on;
-    `mfa.disable` ends everything.
+    Where the user has no passkey that can answer, the second factor as a whole ends: backup codes go, too. Sessions of
+    before (`status.epoch`) and the trust of every device end either way. Raises Stale where `verified` is too old.
+    Raises LastFactor where the passkeys are of a domain that the settings do not name, and Tampered, with an alarm,
+    where they are not what the user's row says, since none of them may go on; `mfa.disable` ends everything.
     """
     account = proofs.fresh(work, verified, "totp.disable", request)
     left = passkeys.count(work, account)
     if left is None:
         passkey_endings.tell_altered(work, account, request)
         raise Tampered("The passkeys of this user were changed outside Twofold; end them with passkeys.revoke_all.")
+    if not left and (domains := passkeys.elsewhere(work, account)):
+        # A job without the settings of the web would end what its owner signs in with.
+        raise LastFactor(
+            f"This user has passkeys of {', '.join(domains)}, and no login asks for them here: set TWOFOLD_RP_ID or "
+            "TWOFOLD_PUBLIC_URL as the application has it. mfa.disable ends everything."
+        )
     if not left:
         _end(work, account, Fact(Kind.TOTP_DISABLED), "the second factor was turned off", request)
         return

@@ -79,6 +79,15 @@ def count(work: Attempt, account: Account) -> int | None:
     return len(held.usable(RelyingParty.of(work.settings), passkeys))
 
 
+def elsewhere(work: Attempt, account: Account) -> list[str]:
+    """The other domains that this user has passkeys of: no login asks for these here, and one may elsewhere."""
+    if account.passkeys_digest is None:
+        return []
+    party, passkeys = RelyingParty.of(work.settings), sealed.passkeys(work, account) or ()
+    others = {one.rp_id for one in passkeys if one.suspended_at is None}
+    return sorted(others - {party.id} if party else others)
+
+
 def rename(work: Attempt, user_id: UserId, passkey_id: int, name: str, *, request: Any = None) -> bool:
     """Give one passkey of this user the name that its owner calls it by. False where it is revoked, or none of theirs.
 
