@@ -11,10 +11,8 @@ import os
 import signal
 import sys
 
-# Every child would import it anew.
-from twofold.cli import events as events  # noqa: PLC0414
+from tests.brought import bring
 from twofold.cli import main
-from twofold.database import create_engine
 
 _MOST = 20
 
@@ -35,8 +33,7 @@ def die_in(number: int, file: str) -> None:
 
 def run(file: str) -> None:
     """Fork children until one comes through."""
-    # It brings the driver, which every child would import anew, and does not connect.
-    create_engine(os.environ["TWOFOLD_DATABASE_URL"])
+    bring("events", "verify", "--json")
     for number in range(1, _MOST):
         pid = os.fork()
         if pid == 0:

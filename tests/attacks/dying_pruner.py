@@ -15,11 +15,9 @@ from typing import Any, NoReturn
 import sqlalchemy as sa
 from sqlalchemy import event
 
-# Every child would import it anew.
+from tests.brought import bring
 from twofold.account.lock_wait import BOUND
-from twofold.cli import events as events  # noqa: PLC0414
 from twofold.cli import main
-from twofold.database import create_engine
 
 _MOST = 200
 
@@ -57,8 +55,7 @@ def ended(pid: int) -> int:
 
 def run() -> None:
     """Fork children until one comes through."""
-    # It brings the driver, which every child would import anew, and does not connect.
-    create_engine(os.environ["TWOFOLD_DATABASE_URL"])
+    bring("events", "verify", "--json")
     for place in range(1, _MOST):
         pid = os.fork()
         if pid == 0:

@@ -21,10 +21,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-# Every child would import it anew.
-from twofold.cli import db as db  # noqa: PLC0414
+from tests.brought import bring
 from twofold.cli import main
-from twofold.database import create_engine
 from twofold.schema import adoption
 
 if TYPE_CHECKING:
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
 TWOFOLD = Path(sys.executable).with_name("twofold")
 ARGUMENTS = ["db", "adopt", "--apply", "--yes", "--data", "later", "--allow", "heavy", "--json"]
 IMPORT = ["secrets", "import-legacy", "--batch", "5", "--json"]
+_READING = {"structure": ["db", "adopt"], "midst": ["db", "adopt"], "rows": ["secrets", "import-legacy", "--dry-run"]}
 _CHANGES = ("ALTER", "CREATE", "DROP", "INSERT", "REINDEX", "UPDATE", "DELETE", "WITH")
 _MOST = 300
 # Thousands of instructions of SQLite: a statement that has run so many has written some of its rows, and not all.
@@ -123,8 +122,6 @@ def _changes(statement: str) -> bool:
 
 def run(command: Callable[[Die], None]) -> int:
     """Fork children until one comes through."""
-    # It brings the driver, which every child would import anew, and does not connect.
-    create_engine(os.environ["TWOFOLD_DATABASE_URL"])
     died: set[str] = set()
     while len(died) < _MOST:
         reads, writes = os.pipe()
@@ -150,4 +147,5 @@ def run(command: Callable[[Die], None]) -> int:
 
 
 if __name__ == "__main__":
+    bring(*_READING[sys.argv[1]])
     sys.exit(run({"structure": structure, "midst": midst, "rows": rows}[sys.argv[1]]))
