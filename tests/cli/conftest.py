@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer.testing
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from tests.people import Clock, Enrolment, add_user, enroll
@@ -20,6 +23,9 @@ from twofold.keyring import generate_key
 
 if TYPE_CHECKING:
     from tests.databases import Database
+
+# The commands are the same whenever they are called: their signatures are read once.
+typer.testing._get_command = functools.cache(get_command)  # type: ignore[attr-defined]
 
 PROGRAM = Path(sys.executable).with_name("twofold")
 
