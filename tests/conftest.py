@@ -2,7 +2,7 @@
 
 A test that takes one of the two runs on SQLite, PostgreSQL and MariaDB; `@pytest.mark.backends("postgresql")` narrows
 that. In the suite the awaited face has one of them in each test, by turns, and where `@pytest.mark.every_driver` stands
-all of them. So has a test that starts many programs and is marked with `@pytest.mark.by_turns`. Each test process
+all of them. So has a test of mechanics that takes long and is marked with `@pytest.mark.by_turns`. Each test process
 starts a server when its first test asks for it, which takes about two seconds.
 """
 

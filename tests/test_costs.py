@@ -540,6 +540,8 @@ def heard(counted: Counted, perform: Perform) -> list[str]:
     return [statement for statement in words if not statement.startswith(_BEGINS_OR_ENDS)]
 
 
+# A driver that costs more does so in each of its operations, and a third of them is counted on it.
+@pytest.mark.by_turns
 @pytest.mark.parametrize("told", TABLE + PASSKEYS, ids=named)
 def test_no_operation_asks_the_database_more_often_nor_decides_twice_where_nobody_else_writes(
     counted: Counted, wire: Wire | None, backend: str, told: Told, monkeypatch: pytest.MonkeyPatch

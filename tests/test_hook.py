@@ -457,6 +457,7 @@ os.waitpid(child, 0)
 """
 
 
+@pytest.mark.by_turns
 def test_a_process_that_ends_tells_what_waits_and_its_fork_what_is_its_own(
     migrated: Database, ada: int, keys: str
 ) -> None:

@@ -260,6 +260,7 @@ def test_alembic_answers_in_a_sentence_when_a_setting_is_wrong(tmp_path: Path) -
     assert "hunter2" not in output
 
 
+@pytest.mark.by_turns
 def test_three_upgrades_at_once_all_succeed(database: Database, tmp_path: Path) -> None:
     racing = [start_alembic("upgrade", "head", folder=tmp_path, url=database.url) for _ in range(3)]
     errors = [process.communicate()[1] for process in racing]

@@ -122,6 +122,7 @@ def test_what_somebody_puts_in_the_way_meanwhile_is_told_with_what_was_done(
     assert performed[1] in map(str, plan.steps)
 
 
+@pytest.mark.by_turns
 def test_three_runs_at_once_all_succeed_and_take_each_step_once(database: Database, tmp_path: Path) -> None:
     happen(database)
     before = contents(database)
@@ -161,6 +162,8 @@ def elsewhere(database: Database, folder: Path, seed: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+# The order of sets is Python's.
+@pytest.mark.by_turns
 def test_the_plan_of_the_same_catalog_is_the_same_in_every_process(database: Database, tmp_path: Path) -> None:
     happen(database)
     with database.engine().begin() as connection:
