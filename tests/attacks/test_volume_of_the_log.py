@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.people import Clock, Enrolment, Open, Phone, challenged, enroll, kinds, log_in
+from tests.people import ORIGIN, Clock, Enrolment, Open, Phone, challenged, enroll, kinds, log_in
 from twofold import MFA, Reason, Rejected, Request
 
 if TYPE_CHECKING:
@@ -55,6 +55,29 @@ def test_one_password_writes_at_most_two_hundred_lines_a_day(
     assert {line.ip_address for line in lines} >= {request.ip_address for request in ADDRESSES}
     assert mfa.events.verify(ada).is_intact
     assert max(line.details.get("gathered", 0) for line in lines) > 200
+
+
+@pytest.mark.passkeys
+@pytest.mark.requirement("R97", "R105")
+def test_whoever_begins_set_ups_all_day_writes_no_more(open_mfa: Open, ada: int, clock: Clock) -> None:
+    mfa = open_mfa(public_url=ORIGIN)
+    clock.now = clock.now.replace(hour=0, minute=0)
+    for _ in range(24):
+        for _ in range(10):
+            phone = Phone(mfa.totp.begin(ada, account_name="ada@example.com").secret, clock)
+            mfa.passkeys.begin(ada, account_name="ada@example.com")
+            with pytest.raises(Rejected):
+                mfa.totp.confirm(ada, phone.wrong_code())
+        clock.forward(minutes=59)
+    lines = mfa.events.recent(ada, limit=1000)
+    assert {line.kind for line in lines[-10:]} == {"totp_begun", "passkey_begun", "code_refused"}
+    assert 50 < len(lines) <= 50 + 24
+    assert max(line.details.get("gathered", 0) for line in lines) > 600
+    # What is begun without a line can be confirmed, and that has one in any case.
+    phone = Phone(mfa.totp.begin(ada, account_name="ada@example.com").secret, clock)
+    assert mfa.totp.confirm(ada, phone.code()).verified.user_id == ada
+    assert kinds(mfa, ada)[-1] == "totp_confirmed"
+    assert mfa.events.verify(ada).is_intact
 
 
 # What stands in the way of the app while the owner comes: a wait, a suspension, a full second vessel.

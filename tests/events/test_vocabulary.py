@@ -94,7 +94,7 @@ def alarms(scene: Scene) -> None:
 
 
 def crowds(scene: Scene) -> None:
-    """More lines than a day has room for: challenges, refusals that do not count, answers given again."""
+    """More lines than a day has room for: challenges, what is begun, refusals that do not count, answers again."""
     ada, grace = scene.proven(), scene.proven()
     scene.mfa.totp.disable(grace.verified)
     for _ in range(50):
@@ -103,6 +103,9 @@ def crowds(scene: Scene) -> None:
     scene.clock.forward(hours=1)
     challenged(scene.mfa, ada.user_id)
     scene.mfa.challenge(grace.user_id)
+    for begin in (scene.mfa.totp.begin, scene.mfa.passkeys.begin):
+        scene.clock.forward(hours=1)
+        begin(grace.user_id, account_name="grace@example.com")
     scene.clock.forward(hours=1)
     refusal(lambda: scene.mfa.reverify(ada.user_id, "-".join(["00000"] * 5)))
     refusal(lambda: scene.mfa.totp.disable(grace.verified))

@@ -121,7 +121,8 @@ class Model:
         if self.secret and not self.is_fresh(proven):
             return self.stale()
         self.pending_at, self.tries = self.now, 0
-        return self._did("totp_begun")
+        self._did_for_nothing("totp_begun")
+        return YES
 
     def is_pending(self) -> bool:
         return self.pending_at is not None and self.now - self.pending_at <= TEN_MINUTES
@@ -137,7 +138,7 @@ class Model:
             self.tries += 1
             if self.tries == TRIES_OF_A_SET_UP:
                 self.pending = self.pending_at = None
-            self._did("code_refused", "refused")
+            self._did_for_nothing("code_refused", "refused")
             return ("wrong_code", None)
         self.secret, self.since, self.pending, self.pending_at = self.pending, self.now, None, None
         self.answered, self.level, self.level_at, self.epochs = self.version, 0, None, self.epochs + 1

@@ -17,6 +17,7 @@ from twofold.errors import ConfigurationError, LastFactor, NotEnrolled, Reason, 
 from twofold.events import log
 from twofold.kinds import Kind
 from twofold.kinds import Status as Log
+from twofold.log_volume import noted
 from twofold.outcomes import Enrolled, Erased, Status, UserId, Verified
 from twofold.passkeys import endings as passkey_endings
 from twofold.passkeys import listing as passkeys
@@ -73,7 +74,8 @@ def _refuse_setup(work: Attempt, account: Account, reason: Reason, request: Any)
     if tries >= SETUP_TRIES:
         after = after._replace(pending_secret=None, pending_at=None)
     details = {"reason": reason, "occasion": "enrollment", "tries": tries}
-    store.save(work, account, after, Fact(Kind.CODE_REFUSED, Log.REFUSED, details), request)
+    after, line = noted(work, after, Fact(Kind.CODE_REFUSED, Log.REFUSED, details))
+    store.save(work, account, after, line, request)
     return Rejected(reason)
 
 

@@ -83,7 +83,8 @@ def begin(
     if len(others) >= work.settings.passkey_limit:
         raise TooManyPasskeys
     fact = Fact(Kind.PASSKEY_BEGUN, details={"passkeys": len(others)} if others else {})
-    begun = store.save(work, None if account is None else before, before, fact, request)
+    after, line = noted(work, before, fact)
+    begun = store.save(work, None if account is None else before, after, line, request)
     handle = others[0].user_handle if others else base64url.written(secrets.token_bytes(_HANDLE_BYTES))
     expires_at = work.now + work.settings.enrollment_lifetime
     token = tokens.CeremonyToken(

@@ -112,9 +112,9 @@ def begin(
         pending_at=work.now,
         setup_tries=0,
     )
-    fact = Fact(Kind.TOTP_BEGUN, details={"replaces": True} if before.secret else {})
+    after, line = noted(work, after, Fact(Kind.TOTP_BEGUN, details={"replaces": True} if before.secret else {}))
     enrollment = _enrollment(work, after, secret, parameters, account_name)
-    store.save(work, account, after, fact, request)
+    store.save(work, account, after, line, request)
     return enrollment
 
 
