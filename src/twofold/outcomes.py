@@ -59,13 +59,15 @@ class Challenge(Confidential):
 class DeviceToken(Confidential):
     """The secret that a trusted browser keeps until `expires_at`, in a cookie that is called `cookie_name`.
 
-    The library's caller sees it once. Each user has another name, which `mfa.trusted_devices.cookie_name` tells.
-    `public_url` is the setting, by which a binding decides how the cookie is marked.
+    The library's caller sees it once. `max_age` is the same end in seconds from now, as every framework's `set_cookie`
+    takes it. Each user has another name, which `mfa.trusted_devices.cookie_name` tells. `public_url` is the
+    setting, by which a binding decides how the cookie is marked.
     """
 
     token: str = field(repr=False)
     device_id: int
     expires_at: datetime
+    max_age: int
     cookie_name: str
     public_url: str | None = None
 

@@ -47,7 +47,7 @@ def confidential() -> list[Any]:
     """One of each of the values that hold a secret."""
     now = datetime.now(UTC)
     verified = Verified(1, "totp", now, ("pwd", "otp", "mfa"), SECRET)
-    device = DeviceToken(SECRET, 1, now, "twofold_device_3beacc332296")
+    device = DeviceToken(SECRET, 1, now, 60, "twofold_device_3beacc332296")
     return [
         Challenge(1, SECRET, ("totp",), now),
         Cleared(1, "trusted_device", device),

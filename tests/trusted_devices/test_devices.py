@@ -47,11 +47,12 @@ def test_a_trusted_device_is_not_asked_and_its_token_changes(
 ) -> None:
     token = firefox.token
     assert [len(part) for part in token.split(".")] == [22, 43]  # 128 and 256 bits
+    assert firefox.max_age == timedelta(days=30).total_seconds()
     for day in range(5):
         clock.forward(days=1)
         device = come_back(mfa, enrolled.user_id, token)
         assert device.token != token
-        assert device.expires_at == firefox.expires_at
+        assert (device.expires_at, device.max_age) == (firefox.expires_at, firefox.max_age - (day + 1) * 24 * 60 * 60)
         token = device.token
         assert mfa.trusted_devices.list(enrolled.user_id)[0].usage_count == day + 1
     assert kinds(mfa, enrolled.user_id)[-1] == "device_recognized"

@@ -103,7 +103,8 @@ def recognize(
     )
     saved = store.save(work, account, after, recognized, request, Change(work.schema.rotate, values))
     named = cookie.name_for(work.settings, user_id)
-    device = DeviceToken(fresh, held.id, held.trusted_until, named, work.settings.public_url)
+    max_age = int((held.trusted_until - work.now).total_seconds())
+    device = DeviceToken(fresh, held.id, held.trusted_until, max_age, named, work.settings.public_url)
     return Recognition(saved, is_trusted=True, device=device)
 
 

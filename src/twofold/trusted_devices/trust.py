@@ -78,7 +78,8 @@ def trust(
     fact = Fact(Kind.DEVICE_TRUSTED, details=details, device_fingerprint=held.device_fingerprint)
     store.save(work, account, after, fact, request)
     named = cookie.name_for(work.settings, verified.user_id)
-    return DeviceToken(token, held.id, until, named, work.settings.public_url)
+    max_age = int((until - work.now).total_seconds())
+    return DeviceToken(token, held.id, until, max_age, named, work.settings.public_url)
 
 
 def _room_for_one(
