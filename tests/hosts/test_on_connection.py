@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
+from zope.sqlalchemy import register
 
 from tests.people import Clock, enroll, log_in, plain_settings
 from twofold import MFA, AsyncMFA, ConfigurationError, DatabaseUnavailable
@@ -166,14 +167,8 @@ def test_anything_but_a_plain_function_is_refused(keys: str) -> None:
 def test_a_transaction_manager_that_joins_each_session_is_none_to_warn_of(
     engine: sa.Engine, ada: int, keys: str, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Manager:
-        __module__ = "zope.sqlalchemy.datamanager"
-
-        def after_begin(self, *_: object) -> None: ...
-
-    Manager.after_begin.__module__ = Manager.__module__
     maker = sessionmaker(engine)
-    event.listen(maker, "after_begin", Manager().after_begin)
+    register(maker)
     MFA(engine, plain_settings(keys=keys), clock=clock).status(ada)
     assert "after_begin" not in caplog.text
 
