@@ -499,7 +499,7 @@ WAL = {
     "a wrong code": 1168,
     "a backup code": 1680,
     "": 1072,
-    "a trusted device": 1848,
+    "a trusted device": 1856,
 }
 
 
