@@ -32,6 +32,7 @@ trace.set_tracer_provider(provider)
 metrics.set_meter_provider(MeterProvider([reader]))
 
 from tests.people import Blocked, Clock, challenged, enroll, plain_settings
+import twofold
 from twofold import MFA, AsyncMFA, MFAError
 from twofold.database import create_async_engine, create_engine
 
@@ -50,7 +51,8 @@ with asyncio.Runner() as runner:
         except MFAError as error:
             frame = error.__traceback__
             while frame is not None:
-                frames.append(repr(frame.tb_frame.f_locals) if "twofold" in frame.tb_frame.f_code.co_filename else "")
+                is_ours = frame.tb_frame.f_code.co_filename.startswith(twofold.__path__[0])
+                frames.append(repr(frame.tb_frame.f_locals) if is_ours else "")
                 frame = frame.tb_next
         else:
             raise AssertionError("It was not refused.")
