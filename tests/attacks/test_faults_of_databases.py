@@ -56,11 +56,12 @@ def test_an_outage_lets_nobody_in_and_counts_against_nobody(
 def test_a_full_disk_takes_a_whole_operation_or_nothing_of_it(
     mfa: MFA, enrolled: Enrolment, migrated: Database, face: str, keys: str, clock: Clock
 ) -> None:
+    device = mfa.trusted_devices.trust(enrolled.verified)
     with migrated.engine().connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     token = challenged(mfa, enrolled.user_id)
     with hosted(migrated.url, face, keys, clock, f"max_page_count = {pages}") as full:
-        until_it_is_full(mfa, full, enrolled)
+        until_it_is_full(mfa, full, enrolled.user_id, device.device_id)
         with pytest.raises(DatabaseUnavailable):
             full.verify(token, enrolled.phone.code())
         with pytest.raises(DatabaseUnavailable):
@@ -70,14 +71,14 @@ def test_a_full_disk_takes_a_whole_operation_or_nothing_of_it(
     assert mfa.events.verify(enrolled.user_id).is_intact
 
 
-def until_it_is_full(mfa: MFA, full: MFA, enrolled: Enrolment) -> None:
-    """Ask until there is no room for an answer; every answer before has its line."""
-    before = mfa.events.verify(enrolled.user_id).length
+def until_it_is_full(mfa: MFA, full: MFA, user_id: int, device_id: int) -> None:
+    """Rename a device until there is no room for it; every name before has its line."""
+    before = mfa.events.verify(user_id).length
     for number in range(2000):
         try:
-            full.totp.begin(enrolled.user_id, account_name="ada@example.com", verified=enrolled.verified)
+            full.trusted_devices.rename(user_id, device_id, f"at home {number}")
         except DatabaseUnavailable:
-            report = mfa.events.verify(enrolled.user_id)
+            report = mfa.events.verify(user_id)
             assert (report.is_intact, report.length) == (True, before + number)
             return
     raise AssertionError("There is always room.")

@@ -102,7 +102,7 @@ def test_a_server_that_is_full_and_then_stops_lets_nobody_in_and_loses_nothing(
                 lambda: client.challenge(ada, device_token=device.token, request=FIREFOX),
             ]
             fill(database)
-            until_it_is_full(mfa, client, enrolled)
+            until_it_is_full(mfa, client, ada, device.device_id)
             for operation in operations:
                 with pytest.raises(DatabaseUnavailable):
                     operation()
