@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import time
 from typing import Any
 
 import sqlalchemy as sa
@@ -125,9 +125,12 @@ def _(sick: Sick) -> None:
     on=("sqlite", "postgresql"),
 )
 def _(sick: Sick) -> None:
-    ahead = datetime.now(UTC) + timedelta(hours=1)
+    # It goes on while the command starts, however long that takes.
     if sick.database.backend == "postgresql":
-        sick.shadow("clock_timestamp() RETURNS timestamptz", f"'{ahead.isoformat()}'::timestamptz")
+        sick.shadow("clock_timestamp() RETURNS timestamptz", "pg_catalog.clock_timestamp() + interval '1 hour'")
         return
-    julian = ahead.timestamp() / 86400 + 2440587.5
-    sick.on_every_connection(lambda connection: connection.create_function("julianday", 1, lambda _: julian))
+
+    def ahead(_: object) -> float:
+        return (time.time() + 3600) / 86400 + 2440587.5
+
+    sick.on_every_connection(lambda connection: connection.create_function("julianday", 1, ahead))
