@@ -293,7 +293,7 @@ def test_who_waits_gets_the_connection_that_would_else_be_kept(migrated: Databas
 
 @pytest.mark.backends("postgresql")
 def test_what_is_kept_is_left_where_the_pool_would_leave_it(migrated: Database, keys: str, clock: Clock) -> None:
-    user = add_user(migrated, "ada@example.com")
+    user, told = add_user(migrated, "ada@example.com"), list[str]()
 
     def process(mfa: MFA) -> list[int]:
         """The processes of the server that answer one operation after the other."""
@@ -301,11 +301,13 @@ def test_what_is_kept_is_left_where_the_pool_would_leave_it(migrated: Database, 
         for _ in range(2):
             mfa.challenge(user)
             with mfa._engine.connect() as one:
-                told = one.exec_driver_sql(
-                    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-                    "ORDER BY query_start DESC LIMIT 1"
-                )
-                found.append(told.scalar_one())
+                rows = one.exec_driver_sql(
+                    "SELECT pid, backend_start, query_start, clock_timestamp(), query FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND backend_type = 'client backend' "
+                    "AND pid <> pg_backend_pid() ORDER BY query_start DESC NULLS LAST"
+                ).all()
+            told.extend(map(str, rows))
+            found.append(rows[0].pid)
         return found
 
     # With the address of the engine alone, so that nothing asks before each use.
@@ -313,7 +315,7 @@ def test_what_is_kept_is_left_where_the_pool_would_leave_it(migrated: Database, 
         engine = sa.create_engine(migrated.engine().url, **options)
         mfa = MFA(engine, plain_settings(keys=keys), clock=clock)
         first, second = process(mfa)
-        assert (first == second) == is_the_same
+        assert (first == second) == is_the_same, told
         if is_the_same:
             # The server goes away with it: nobody is told, and another one answers.
             with migrated.engine().connect() as connection:
