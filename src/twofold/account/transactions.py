@@ -40,8 +40,6 @@ _HELD = (
     "Somebody holds a lock, and did not let go in time; nothing was spent. If it is your own transaction of this "
     "request, commit it first, or join it with mfa.within(session)."
 )
-
-
 _UNDONE = (
     "The database gives your transaction up for the sake of another one; nothing was spent. Roll it back and begin it "
     "again, as you do where a statement of yours is told so."

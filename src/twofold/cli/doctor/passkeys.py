@@ -111,6 +111,8 @@ def _of_other_domains(terminal: Terminal) -> Iterator[Check]:
 def _of_other_models(terminal: Terminal) -> Iterator[Check]:
     """Find passkeys of models that are not on the list: it is asked when one is registered, and not at a login."""
     models = parts(terminal.settings.passkey_aaguids)
+    if not models:
+        return
     with as_mfa_errors(), terminal.engine.connect() as connection:
         columns = [sa.column(name, sa.String()) for name in ("user_id", "aaguid", "revoked_at")]
         passkeys = sa.table(PASSKEYS.names[0], *columns, schema=place.ours(connection))
@@ -118,7 +120,7 @@ def _of_other_models(terminal: Terminal) -> Iterator[Check]:
         number = sa.select(sa.func.count(passkeys.c.user_id.distinct())).where(
             passkeys.c.revoked_at.is_(None), is_other
         )
-        users = (connection.scalar(number) or 0) if models else 0
+        users = connection.scalar(number) or 0
     if users:
         message = (
             f"{counted(users, 'user')} with passkeys of models that are not in TWOFOLD_PASSKEY_AAGUIDS: they go on."
