@@ -45,6 +45,12 @@ def chrome() -> Iterator[Browser]:
         yield browser
 
 
+def type_code(page: Page, code: str) -> None:
+    """Type a code when the script of the page hears it, so that its last digit sends the form."""
+    page.wait_for_load_state("load")
+    page.locator("input[name=code]").fill(code)
+
+
 def come_to_rest(page: Page) -> None:
     """Wait until nothing moves: half-way between two colours, text has the contrast of neither."""
     page.evaluate(_AT_REST)

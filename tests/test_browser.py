@@ -23,7 +23,7 @@ from playwright.sync_api import Page, expect
 from pyotp import parse_uri
 from pyotp.totp import TOTP
 
-from tests.chrome import chrome, come_to_rest
+from tests.chrome import chrome, come_to_rest, type_code
 from tests.servers import free_port
 from tests.web.authenticators import Authenticators
 
@@ -118,7 +118,7 @@ def test_ada_sets_up_signs_in_trusts_and_comes_back(sample: str, page: Page) -> 
     before, current, after = (phone.at(now + timedelta(seconds=seconds)) for seconds in (-30, 0, 30))
 
     # The sixth digit sends the form.
-    page.locator("input[name=code]").press_sequentially(before)
+    type_code(page, before)
     expect(page.locator(".codes li")).to_have_count(10)
     look(page, "04-backup-codes")
     backup_code = page.locator(".codes li").first.inner_text().strip()
@@ -130,7 +130,7 @@ def test_ada_sets_up_signs_in_trusts_and_comes_back(sample: str, page: Page) -> 
     page.wait_for_url("**/mfa/challenge")
     look(page, "05-challenge")
     page.locator("input[name=trust_device]").check()
-    page.locator("input[name=code]").press_sequentially(current)
+    type_code(page, current)
     page.wait_for_url(f"{sample}/")
 
     sign_in(page, sample)
@@ -140,7 +140,7 @@ def test_ada_sets_up_signs_in_trusts_and_comes_back(sample: str, page: Page) -> 
     expect(page.get_by_text("Chrome on Linux").first).to_be_visible()
     page.get_by_role("button", name=re.compile("stop trusting", re.IGNORECASE)).click()
     expect(page.get_by_text("Once you have confirmed, the device is no longer trusted.")).to_be_visible()
-    page.locator("input[name=code]").press_sequentially(after)
+    type_code(page, after)
     page.wait_for_url(re.compile("/mfa/security"))
     expect(page.get_by_role("button", name=re.compile("stop trusting", re.IGNORECASE))).to_have_count(0)
     look(page, "07-device-revoked")
@@ -195,7 +195,7 @@ def test_a_reader_far_away_sees_times_of_their_own(sample: str) -> None:
             page.goto(f"{sample}/mfa/setup")
             page.locator("form[action$='/setup/begin'] button").click()
             secret = "".join(page.locator("#secret span").all_text_contents())
-            page.locator("input[name=code]").fill(TOTP(secret).now())
+            type_code(page, TOTP(secret).now())
             if not has_script:
                 page.locator("form[action$='/setup/confirm'] button").click()
             page.wait_for_url(re.compile("(?<!setup)$"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.chrome import chrome
+from tests.chrome import chrome, type_code
 from tests.length import IS_WHOLE
 from tests.people import Phone
 from tests.served import served
@@ -45,10 +45,9 @@ def sign_in(page: Page, url: str) -> None:
 
 def send(page: Page, code: str, *, has_script: bool) -> None:
     """Type a code. The last digit sends the form, or else the button does."""
-    field = page.locator("input[name=code]")
-    field.fill(code)
+    type_code(page, code)
     if not has_script:
-        field.press("Enter")
+        page.locator("input[name=code]").press("Enter")
 
 
 @pytest.mark.backends("sqlite")

@@ -12,7 +12,7 @@ from pyotp.totp import TOTP
 
 from examples.sample import tables
 from examples.sample.app import build
-from tests.chrome import chrome
+from tests.chrome import chrome, type_code
 from tests.databases import add_passkeys
 from tests.length import IS_WHOLE
 from tests.people import Clock, plain_settings
@@ -193,12 +193,12 @@ def test_beside_an_app_and_in_a_browser_that_reads_no_json(page: Page, site: str
     page.goto(f"{site}/mfa/setup")
     press(page, "Go on")
     secret = "".join(page.locator("#secret span").all_text_contents())
-    page.fill("input[name=code]", TOTP(secret).at(clock.now))
+    type_code(page, TOTP(secret).at(clock.now))
     page.wait_for_url(f"{site}/mfa/backup-codes")
     sign_in(page, site)
     expect(page.get_by_role("button", name=USE)).to_be_focused()
     clock.forward(seconds=60)
-    page.fill("input[name=code]", TOTP(secret).at(clock.now))
+    type_code(page, TOTP(secret).at(clock.now))
     page.wait_for_url(f"{site}/")
     sign_in(page, site)
     page.locator("input[name=trust_device]").check()

@@ -62,8 +62,10 @@ for (const field of document.querySelectorAll("[data-digits]")) {
   const hint = document.getElementById("hint");
   // After a refusal people look at what they type, and send it themselves.
   if (!hint || !hint.dataset.add) continue;
-  hint.append(` ${hint.dataset.add}`);
   const complete = new RegExp(`^\\p{Nd}{${field.dataset.digits}}$`, "u");
+  // Who was quicker than this file has no last digit left to type, and must not wait for it.
+  if (complete.test(typed(field))) continue;
+  hint.append(` ${hint.dataset.add}`);
   field.addEventListener("input", () => {
     if (complete.test(typed(field)) && !sent.has(field.form)) field.form.requestSubmit();
   });
