@@ -34,10 +34,16 @@ _ROOM = 1 << 30
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that nobody else is given in the minute after.
+
+    A connection that its server has closed keeps the port for a minute: the system gives it to nobody who asks for any,
+    and a server that asks for this one still gets it.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = listening.getsockname()
+        with socket.create_connection(address):
+            listening.accept()[0].close()
+    return int(address[1])
 
 
 @cache
@@ -144,7 +150,7 @@ class Server:
         finally:
             process.send_signal(self.stop)
             try:
-                process.wait(15)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -194,7 +200,12 @@ def installed_postgresql(parent: str | None = None, **settings: str) -> Iterator
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        yield Server(url, command, folder, signal.SIGINT, lambda: psycopg.connect(url).close())
+        yield Server(url, command, folder, signal.SIGINT, lambda: _answers(folder, port))
+
+
+def _answers(folder: Path, port: int) -> None:
+    """Ask the server of this folder, which opens its socket there after its port, and no other one."""
+    psycopg.connect(host=str(folder), port=port, user="postgres", dbname="postgres").close()
 
 
 @contextlib.contextmanager
@@ -206,7 +217,7 @@ def postgresql_pair() -> Iterator[tuple[str, str]]:
         _run(copy, primary.folder)
         url = primary.url.replace(f":{_port(primary.url)}/", f":{port}/")
         command = [str(programs / "postgres"), "-D", str(data), "-p", str(port), *primary.command[5:]]
-        ready: Callable[[], None] = lambda: psycopg.connect(url).close()  # noqa: E731
+        ready: Callable[[], None] = lambda: _answers(primary.folder, port)  # noqa: E731
         with Server(url, command, primary.folder / "standby", signal.SIGINT, ready).running():
             yield primary.url, url
 
