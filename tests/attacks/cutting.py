@@ -11,7 +11,6 @@ import re
 import socket
 import struct
 import threading
-import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
@@ -241,7 +240,7 @@ class _Line:
         self._instead = b""
         if cut is Cut.LATE:
             _end(self._client)
-            time.sleep(self._wire.later)
+            self._wire.is_disarmed.wait(self._wire.later)
         self._server.sendall(asked.data)
         if cut is not Cut.MIDDLE:
             self._has_answered.wait(_PATIENCE)
@@ -263,15 +262,17 @@ class CuttingWire:
         self._times = 0
         self._is_away_afterwards = self._is_away = False
         self.done, self.later = 0, 0.0
+        self.is_disarmed = threading.Event()
         self.url = server.set(port=self._listening.getsockname()[1]).render_as_string(hide_password=False)
         self._start(self._accept)
 
     def arm(self, deed: Deed, times: int = 1, *, then_away: bool = False, later: float = 0.25) -> None:
         """Do it to the next so many COMMITs; `then_away` lets nobody in after that.
 
-        What is cut while it is under way arrives so many seconds `later`.
+        What is cut while it is under way arrives so many seconds `later`, or when the wire is disarmed.
         """
         with self._lock:
+            self.is_disarmed.clear()
             self._deed, self._times, self.done = deed, times, 0
             self._is_away_afterwards, self._is_away, self.later = then_away, False, later
 
@@ -279,6 +280,7 @@ class CuttingWire:
         """Be an ordinary wire again, once all that was cut off has arrived or been given up."""
         with self._lock:
             self._times, self._is_away = 0, False
+            self.is_disarmed.set()
             self._lock.wait_for(lambda: self._cuts_under_way == 0, _PATIENCE)
 
     @contextlib.contextmanager

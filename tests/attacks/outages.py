@@ -73,9 +73,9 @@ OUTAGES: dict[str, Callable[[Database], contextlib.AbstractContextManager[str]]]
 
 
 @contextlib.contextmanager
-def hosted(url: str, face: str, keys: str, clock: Clock, *pragmas: str) -> Iterator[MFA]:
+def hosted(url: str, face: str, keys: str, clock: Clock, *pragmas: str, deadline: float = 1) -> Iterator[MFA]:
     """The library as a host has it that waits for nothing long, on one of its faces."""
-    settings = plain_settings(keys=keys, deadline=timedelta(seconds=1))
+    settings = plain_settings(keys=keys, deadline=timedelta(seconds=deadline))
     with asyncio.Runner() as runner:
         if face == "blocking":
             engine = create_engine(url)

