@@ -424,7 +424,7 @@ def test_a_busy_users_table_delays_the_migration_and_not_the_logins(database: Da
         began = time.monotonic()
         with engine.begin() as login:
             login.exec_driver_sql("INSERT INTO users (subject) VALUES ('grace@example.com')")
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 9
         writer.commit()
     thread.join()
     assert failed == []

@@ -30,5 +30,5 @@ def isolation() -> str | None:
 @pytest.fixture
 def crowd(migrated: Database, keys: str, clock: Clock, face: str, isolation: str | None) -> Iterator[Crowd]:
     """Threads on the blocking face, tasks on the awaited one."""
-    with WAYS[face](migrated.url, plain_settings(keys=keys), clock, isolation) as gathered:
+    with WAYS[face](migrated.url, plain_settings(keys=keys, deadline=60), clock, isolation) as gathered:
         yield gathered

@@ -31,7 +31,7 @@ FACES = ("blocking", "awaited", "blocking")
 
 @pytest.fixture
 def crowd(migrated: Database, keys: str, clock: Clock, face: str) -> Iterator[Crowd]:
-    with WAYS[face](migrated.url, plain_settings(keys=keys, public_url=ORIGIN), clock) as gathered:
+    with WAYS[face](migrated.url, plain_settings(keys=keys, public_url=ORIGIN, deadline=60), clock) as gathered:
         yield gathered
 
 
@@ -157,7 +157,7 @@ def test_an_end_and_an_answer_at_once_leave_one_truth(mfa: MFA, crowd: Crowd, ad
 
 def perform(pipe: Connection, face: str, url: str, keys: str, now: datetime, calls: list[Call]) -> None:
     """Be one of the processes: say when ready, wait for the word, and tell the outcomes."""
-    with WAYS[face](url, plain_settings(keys=keys, public_url=ORIGIN), Clock(now)) as crowd:
+    with WAYS[face](url, plain_settings(keys=keys, public_url=ORIGIN, deadline=60), Clock(now)) as crowd:
         crowd([call("events.export", limit=1)])
         pipe.send("ready")
         if pipe.poll(PATIENCE) and pipe.recv() == "go":

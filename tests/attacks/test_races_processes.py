@@ -32,7 +32,7 @@ def face() -> str:
 
 def perform(pipe: Connection, face: str, url: str, keys: str, now: datetime, calls: list[Call]) -> None:
     """Be one of the processes: say when ready, wait for the word, and tell the outcomes."""
-    with WAYS[face](url, plain_settings(keys=keys), Clock(now)) as crowd:
+    with WAYS[face](url, plain_settings(keys=keys, deadline=60), Clock(now)) as crowd:
         crowd([call("events.export", limit=1)])
         pipe.send("ready")
         if pipe.poll(PATIENCE) and pipe.recv() == "go":

@@ -385,7 +385,7 @@ def test_nobody_else_waits_while_a_batch_is_written(
     ):
         assert mfa.within(connection).events.prune(middle, clock.now).events == 32
         for enrolment in (enrolments[0], enrolments[2]):
-            assert pool.submit(log_in, mfa, enrolment.user_id, enrolment.phone.code()).result(timeout=20)
+            assert pool.submit(log_in, mfa, enrolment.user_id, enrolment.phone.code()).result(timeout=60)
     assert mfa.events.verify(middle).pruned == 32
 
 

@@ -122,6 +122,6 @@ def test_the_real_program_serves_and_stops(migrated: Database, keys: str) -> Non
                 urlopen(f"{url}/nowhere")
         finally:
             server.send_signal(signal.SIGINT)
-        _, err = server.communicate(timeout=15)
+        _, err = server.communicate(timeout=60)
     assert server.returncode == 130
     assert "Traceback" not in err

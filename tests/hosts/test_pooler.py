@@ -122,7 +122,7 @@ def test_a_wait_for_a_lock_is_bounded_and_the_bound_is_left_to_nobody(
         began = time.monotonic()
         (said,) = at_once([engine], [lambda: log_in(mfa, ada.user_id, ada.phone.code())], workers=1)
         assert isinstance(said, DatabaseUnavailable)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
         somebody.rollback()
     assert left_by_us(pooled, migrated, driver) == before
 

@@ -81,7 +81,7 @@ def test_a_kill_in_the_middle_of_a_long_step_loses_nothing(database: Database, t
     old.execution_options(isolation_level="REPEATABLE READ")
     old.exec_driver_sql(f"SELECT count(*) FROM {table}")
     process = subprocess.Popen([TWOFOLD, *ARGUMENTS], cwd=tmp_path, env=environment(database), stdout=subprocess.PIPE)
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     while not watching.execute(sa.text(_WAITS[database.backend])).scalar_one():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -148,5 +148,5 @@ def test_logins_go_on_while_tables_are_adopted(database: Database) -> None:
         over.set()
         thread.join()
     assert len(waits) > 20
-    assert max(waits) < 4
+    assert max(waits) < 9
     assert commands.verify(engine, SETTINGS).conforms

@@ -48,7 +48,7 @@ def killed_when(database: Database, folder: Path, query: str) -> None:
     """Run the command until the query finds something, and kill it there."""
     watching = database.engine().connect().execution_options(isolation_level="AUTOCOMMIT")
     process = subprocess.Popen([TWOFOLD, *ARGUMENTS], cwd=folder, env=environment(database), stdout=subprocess.PIPE)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 120
     while not watching.execute(sa.text(query)).scalar_one():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
