@@ -26,7 +26,7 @@ from twofold.keyring import generate_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
     from tests.databases import Database, Sources
     from tests.web.notebooks import Notebook
@@ -79,9 +79,7 @@ def clock() -> Clock:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     with browser.new_context(locale="en-GB") as context:
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        yield page
+        yield context.new_page()
 
 
 def press(page: Page, name: str) -> None:
@@ -115,6 +113,18 @@ def make_first(page: Page, url: str) -> list[str]:
     return page.locator(".codes li").all_text_contents()
 
 
+def add_app(page: Page, url: str, clock: Clock) -> str:
+    """Set up an app beside the passkey; its secret."""
+    page.goto(f"{url}/mfa/setup")
+    press(page, "Go on")
+    expect(page.get_by_role("button", name="Confirm")).to_be_visible()
+    secret = "".join(page.locator("#secret span").all_text_contents())
+    type_code(page, TOTP(secret).at(clock.now))
+    page.wait_for_url(f"{url}/mfa/backup-codes")
+    clock.forward(seconds=60)
+    return secret
+
+
 def live(page: Page, site: str, clock: Clock) -> None:
     """Somebody who is signed in has two passkeys, from their making to their end."""
     authenticators = Authenticators(page)
@@ -123,6 +133,7 @@ def live(page: Page, site: str, clock: Clock) -> None:
     assert [one["isResidentCredential"] for one in laptop.held()] == [True]
     page.locator("input[name=kept]").check()
     press(page, "Done")
+    page.wait_for_url(re.compile("/mfa/security"))
     sign_in(page, site)
     press(page, USE)
     page.wait_for_url(f"{site}/")
@@ -165,6 +176,7 @@ def live(page: Page, site: str, clock: Clock) -> None:
     expect(page.get_by_text("Nothing was done: it was cancelled, or it took too long.")).to_be_visible()
     expect(page.get_by_role("button", name=USE)).to_be_enabled()
     page.get_by_role("link", name="Use a backup code").click()
+    page.wait_for_url(f"{site}/mfa/challenge?with=backup-code")
     page.fill("input[name=code]", codes[0].lower())
     page.press("input[name=code]", "Enter")
     page.wait_for_url(f"{site}/")
@@ -190,14 +202,9 @@ def test_beside_an_app_and_in_a_browser_that_reads_no_json(page: Page, site: str
     register(page, site)
     make_first(page, site)
     assert page.evaluate("PublicKeyCredential.parseRequestOptionsFromJSON") is None
-    page.goto(f"{site}/mfa/setup")
-    press(page, "Go on")
-    secret = "".join(page.locator("#secret span").all_text_contents())
-    type_code(page, TOTP(secret).at(clock.now))
-    page.wait_for_url(f"{site}/mfa/backup-codes")
+    secret = add_app(page, site, clock)
     sign_in(page, site)
     expect(page.get_by_role("button", name=USE)).to_be_focused()
-    clock.forward(seconds=60)
     type_code(page, TOTP(secret).at(clock.now))
     page.wait_for_url(f"{site}/")
     sign_in(page, site)
@@ -205,6 +212,40 @@ def test_beside_an_app_and_in_a_browser_that_reads_no_json(page: Page, site: str
     press(page, USE)
     page.wait_for_url(f"{site}/")
     sign_in(page, site, after="/")
+
+
+@pytest.mark.backends("sqlite")
+def test_what_comes_late_disturbs_nobody_who_began_without_it(page: Page, site: str, clock: Clock) -> None:
+    laptop = Authenticators(page).add("internal")
+    register(page, site)
+    make_first(page, site)
+    secret = add_app(page, site, clock)
+    sign_in(page, site)
+    held: list[Route] = []
+    page.route(re.compile("/passkeys[.]js|/late[.]png"), lambda route: held.append(route))  # noqa: PLW0108  Playwright counts its arguments
+    # The button comes while a code is typed.
+    page.goto(f"{site}/mfa/challenge", wait_until="commit")
+    field, code = page.locator("input[name=code]"), TOTP(secret).at(clock.now)
+    field.press_sequentially(code[:3])
+    while not held:
+        page.wait_for_timeout(20)
+    held.pop().continue_()
+    expect(page.get_by_role("button", name=USE)).to_be_visible()
+    expect(field).to_be_focused()
+    # The last picture comes while the browser asks for the passkey.
+    page.add_init_script("addEventListener('DOMContentLoaded', () => { new Image().src = '/late.png'; })")
+    page.goto(f"{site}/mfa/challenge", wait_until="commit")
+    while not held:
+        page.wait_for_timeout(20)
+    held.pop().continue_()
+    laptop.touched(by_itself=False)
+    press(page, USE)
+    expect(page.get_by_role("button", name=USE)).to_be_disabled()
+    while not held:
+        page.wait_for_timeout(20)
+    held.pop().abort()
+    page.wait_for_load_state("load")
+    expect(page.get_by_role("button", name=USE)).to_be_disabled()
 
 
 @pytest.mark.backends("sqlite")

@@ -50,11 +50,19 @@
       continue;
     }
     button.hidden = false;
-    if (!problem.textContent) button.focus({ preventScroll: true });
-    // A page that comes back out of the history must not send what it sent before.
-    window.addEventListener("pageshow", () => { field.value = ""; form.noValidate = false; button.disabled = false; });
+    // Who was quicker than this file may type a code already.
+    const isNowhere = document.activeElement === document.body;
+    if (isNowhere && !problem.textContent) button.focus({ preventScroll: true });
+    let isAsking = false;
+    // A page that comes back out of the history must not send what it sent before. One that is still loading may ask.
+    window.addEventListener("pageshow", ({ persisted }) => {
+      if (isAsking && !persisted) return;
+      field.value = "";
+      form.noValidate = false;
+      button.disabled = false;
+    });
     button.addEventListener("click", async () => {
-      button.disabled = true;
+      isAsking = button.disabled = true;
       problem.hidden = true;
       try {
         const options = read[way](JSON.parse(part.dataset.options));
@@ -63,7 +71,7 @@
         const known = { NotAllowedError: "cancelled", AbortError: "cancelled", InvalidStateError: "known" };
         problem.textContent = part.dataset[known[error.name]] || part.dataset.failed;
         problem.hidden = false;
-        button.disabled = false;
+        isAsking = button.disabled = false;
         button.focus();
         return;
       }
