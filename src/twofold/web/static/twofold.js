@@ -74,7 +74,9 @@ for (const field of document.querySelectorAll("[data-digits]")) {
 for (const problem of document.querySelectorAll("[data-wait]")) {
   const field = document.getElementById("code");
   const button = field.form.querySelector("button[type=submit]");
-  const end = Date.now() + 1000 * problem.dataset.wait;
+  // It began when the page came, and this file may have come much later.
+  const came = performance.getEntriesByType("navigation")[0]?.responseStart ?? performance.now();
+  const end = Date.now() - performance.now() + came + 1000 * problem.dataset.wait;
   const left = document.createElement("span");
   left.className = "left";
   // It changes every second; whoever listens is told once, at the end.
