@@ -162,7 +162,8 @@ def security_earlier(person: Person) -> None:
         devices.revoke(person.user_id, devices.trust(enrolled.verified, request=FIREFOX).device_id)
     person.sign_in(proof=enrolled.verified)
     person.go("/mfa/security")
-    person.page.locator("a[href*='before=']").first.click()
+    with person.page.expect_navigation():
+        person.page.locator("a[href*='before=']").first.click(no_wait_after=True)
 
 
 @state

@@ -206,7 +206,8 @@ def step_up_for_turning_off_refused(person: Person) -> None:
 @state
 def step_up_for_turning_off_by_backup_code(person: Person) -> None:
     step_up_to_turn_off(person)
-    person.page.locator("a[href*='with=backup-code']").last.click()
+    with person.page.expect_navigation():
+        person.page.locator("a[href*='with=backup-code']").last.click(no_wait_after=True)
 
 
 def step_up_to_turn_off(person: Person) -> None:

@@ -6,12 +6,15 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.servers import chromium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# As long as Playwright waits for all else: five seconds are too few on a machine that does much at once.
+expect.set_options(timeout=30_000)
 
 # As root there is no sandbox, and without these switches the browser looks for hosts that are none of ours.
 _SWITCHES = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -106,6 +107,8 @@ class Impatient:
     done: list[str] = field(default_factory=list)
     answered: Response | None = None
     leaves: bool = False
+    has_asked: bool = False
+    awaited: dict[Page, set[Request]] = field(default_factory=dict)
     page: Page = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +117,21 @@ class Impatient:
     def _open(self) -> Page:
         page = self.context.new_page()
         page.set_default_timeout(10_000)
+        page.set_default_navigation_timeout(30_000)
+        awaited: set[Request] = set()
+        self.awaited[page] = awaited
+
+        def asked(request: Request) -> None:
+            if request.is_navigation_request():
+                awaited.add(request)
+                self.has_asked = True
+
+        def answered(request: Request) -> None:
+            awaited.discard(request)
+
+        page.on("request", asked)
+        page.on("requestfinished", answered)
+        page.on("requestfailed", answered)
         page.on("request", self._asked)
         page.on("response", self._seen)
         page.on("dialog", lambda dialog: dialog.accept())
@@ -146,14 +164,14 @@ class Impatient:
         was_in, self.leaves = self.is_in(), False
         (deed,) = self.random.choices([deed for _, deed in deeds], [weight for weight, _ in deeds])
         deed()
-        self._settle()
+        self._arrive()
         if self._is_gone():
             self.reload()
             self.done[-1] = f"after the lost answer: {self.done[-1]}"
-            self._settle()
+            self._arrive()
         if self._is_gone():
             self.type_an_address()
-            self._settle()
+            self._arrive()
         if was_in and not self.leaves:
             is_said = self.page.get_by_role("heading", name="Please sign in again").count()
             assert self.is_in() or is_said, self.told("a session is gone that nobody ended")
@@ -167,15 +185,21 @@ class Impatient:
     def note(self, words: str) -> None:
         self.done.append(f"{words} -> ")
 
+    def _arrive(self) -> None:
+        self._settle()
+        self.done[-1] += self.page.url.removeprefix(self.url)
+
     def _settle(self) -> None:
-        for _ in range(3):
+        """Wait until every page that was asked for is here: until then the old one stands there, and is out of date."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
             try:
                 self.page.wait_for_load_state("load")
                 self.page.wait_for_timeout(60)
-                break
             except Error:
                 continue
-        self.done[-1] += self.page.url.removeprefix(self.url)
+            if not self.awaited[self.page]:
+                break
 
     def _is_gone(self) -> bool:
         """Whether what the browser shows is not of the application: an answer that was lost, or its own error."""
@@ -190,6 +214,12 @@ class Impatient:
             self.page.wait_for_timeout(500)
             self.page.goto(address)
 
+    def _wait_for_a_request(self) -> None:
+        """Wait until what was pressed asks for a page. What the browser or the script holds back never does."""
+        end = time.monotonic() + 2
+        while not self.has_asked and time.monotonic() < end:
+            self.page.wait_for_timeout(20)
+
     def press(self) -> None:
         buttons = self.page.locator("main form button:visible, header form button:visible")
         if not (number := buttons.count()):
@@ -201,6 +231,7 @@ class Impatient:
         form = button.locator("xpath=ancestor::form")
         action = form.get_attribute("action") or ""
         self.note(f"{how}: {words!r} {action}")
+        self.has_asked = False
         self._fill(form, is_sent_by_itself=how == "enter")
         self.line.seconds = {"late": 2.0, "late and twice": self.random.choice((0.2, 0.5))}.get(how, 0.0)
         self.line.is_lost = how == "lost"
@@ -214,11 +245,8 @@ class Impatient:
         except Error:
             # The page went away under the finger: the form had sent itself.
             pass
-        try:
-            with self.page.expect_event("load", timeout=3500):
-                pass
-        except Error:
-            pass
+        self._wait_for_a_request()
+        self._settle()
         self.line.seconds, self.line.is_lost = 0.0, False
 
     def _fill(self, form: Locator, *, is_sent_by_itself: bool) -> None:
@@ -265,7 +293,9 @@ class Impatient:
             return
         link = self.random.choice(targets)
         self.note(f"follow {link.get_attribute('href')}")
+        self.has_asked = False
         link.click(no_wait_after=True)
+        self._wait_for_a_request()
 
     def reload(self) -> None:
         self.note("reload")

@@ -86,7 +86,6 @@ def page_in() -> Iterator[Callable[[str], Page]]:
             if language not in pages:
                 context = browser.new_context(locale=language, viewport={"width": 1280, "height": 900})
                 pages[language] = context.new_page()
-                pages[language].set_default_timeout(10_000)
             pages[language].context.clear_cookies()
             pages[language].set_viewport_size({"width": 1280, "height": 900})
             pages[language].emulate_media(color_scheme="light", forced_colors="none")

@@ -62,7 +62,6 @@ def test_a_person_goes_through_all_of_it(
         browser.new_context(java_script_enabled=has_script, locale="en-GB") as elsewhere,
     ):
         page = here.new_page()
-        page.set_default_timeout(10_000)
         sign_in(page, url)
         expect(page.get_by_role("heading", name="Notebook of ada@example.com")).to_be_visible()
         page.locator("input[name=note]").fill("water the plants")
@@ -72,7 +71,7 @@ def test_a_person_goes_through_all_of_it(
         # What asks for a second factor leads to its set-up.
         page.get_by_role("link", name="Take it away").click()
         page.locator("form[action$='/setup/begin'] button").click()
-        expect(page.locator("form[action$='/setup/confirm']")).to_be_visible()
+        expect(page.locator("form[action$='/setup/confirm'] button")).to_be_visible()
         phone = Phone("".join(page.locator("#secret span").all_text_contents()), notebook.clock)
         send(page, phone.code(), has_script=has_script)
         expect(page.locator(".codes li")).to_have_count(10)
@@ -103,9 +102,9 @@ def test_a_person_goes_through_all_of_it(
 
         # On another machine the phone is not at hand.
         page = elsewhere.new_page()
-        page.set_default_timeout(10_000)
         sign_in(page, url)
         page.get_by_role("link", name="backup code").click()
+        page.wait_for_url(f"{url}/mfa/challenge?with=backup-code")
         page.locator("input[name=code]").fill(backup_code.lower())
         page.locator("input[name=code]").press("Enter")
         page.wait_for_url(f"{url}/")

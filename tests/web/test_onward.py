@@ -184,7 +184,7 @@ def test_the_table_of_other_origins_holds_in_a_browser(mfa: MFA, enrolment: Enro
                 popup.wait_for_timeout(1500)
                 assert "/mfa/challenge" in popup.url, (says, leads)
             else:
-                popup.wait_for_url(f"{site}/home" if leads == "a path" else f"{other}/callback", timeout=10_000)
+                popup.wait_for_url(f"{site}/home" if leads == "a path" else f"{other}/callback")
                 assert (statuses == [200]) == (arrives == "arrives by a page between"), (says, leads)
             assert popup.evaluate("window.opener === null") == (is_lost == "is lost"), (says, leads)
             popup.close()
