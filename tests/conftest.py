@@ -1,9 +1,9 @@
 """Real databases for every test that asks: `database` is empty, `migrated` has the revision.
 
 A test that takes one of the two runs on SQLite, PostgreSQL and MariaDB; `@pytest.mark.backends("postgresql")` narrows
-that. In the suite the awaited face has one of them in each test, by turns, and where `@pytest.mark.every_driver` stands
-all of them. So has a test of mechanics that takes long and is marked with `@pytest.mark.by_turns`. Each test process
-starts a server when its first test asks for it, which takes about two seconds.
+that. In the suite some tests have one of them, by turns: the awaited face, and what neither shows a requirement nor is
+about databases. `@pytest.mark.every_driver` keeps all of them for a test, `@pytest.mark.by_turns` gives it turns. Each
+test process starts a server when its first test asks for it, which takes about two seconds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import os
 import shutil
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from tests.compiling import compile_once
 from tests.databases import BACKENDS, ROOT, Database, Sources, add_passkeys
 from tests.length import IS_WHOLE
 from tests.servers import chromium, folder_in_memory, pgbouncer, pgbouncer_program
+from tests.turns import out_of_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,11 +78,11 @@ def _backends(item: pytest.Item) -> list[str]:
     return [name for name in (mark.args if mark else BACKENDS) if name in BACKENDS]
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs MariaDB, PgBouncer, a browser or a compiler where there is none; the last lines tell.
 
-    And, in the suite, two of three databases for the awaited face: what it decides, the other face decides in the same
-    code, and each driver has a third of the tests.
+    And, in the suite, what has its turn on another database: last, so that whoever asks for one has all tests there.
     """
 
     def runs(item: pytest.Item) -> bool:
@@ -93,27 +93,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             return False
         if "chrome" in vars(getattr(item, "module", item)) and "The browser" in _MISSING:
             return False
-        return bool(_backends(item)) and (IS_WHOLE or _has_its_turn(item))
+        return bool(_backends(item))
 
-    left_out = [item for item in items if not runs(item)]
+    left_out = {item for item in items if not runs(item)}
+    if not IS_WHOLE:
+        left_out |= out_of_turn(item for item in items if item not in left_out)
     if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if runs(item)]
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
     # Whatever the order, a test of a minute is not what everybody waits for at the end.
     items.sort(key=lambda item: item.get_closest_marker("begun_first") is None)
-
-
-def _has_its_turn(item: pytest.Item) -> bool:
-    """Whether this is the database on which the awaited face, or a test that has turns, is shown."""
-    given: dict[str, object] = (
-        item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    )
-    backend = given.get("backend")
-    is_awaited = given.get("face") == "awaited" and not item.get_closest_marker("every_driver")
-    if not isinstance(backend, str) or not (is_awaited or item.get_closest_marker("by_turns")):
-        return True
-    turns = _backends(item)
-    return turns[zlib.crc32(item.nodeid.replace(backend, "").encode()) % len(turns)] == backend
 
 
 @pytest.fixture(autouse=True)

@@ -36,6 +36,8 @@ ALEMBIC = Path(sys.executable).with_name("alembic")
 SETTINGS = Settings()
 OURS = {*spec.NAMES, spec.VERSION_TABLE}
 
+pytestmark = pytest.mark.every_driver
+
 
 def start_alembic(*arguments: str, folder: Path, url: str | None = None) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TWOFOLD_")}

@@ -1,0 +1,43 @@
+"""Which of its databases a test has in the suite, where it has one by turns: in `.ci/run` it has all of them."""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Folders whose tests are about databases and drivers, or attack them.
+_OF_DATABASES = {"attacks", "fuzz", "hosts", "schema"}
+
+
+def out_of_turn(items: Iterable[pytest.Item]) -> set[pytest.Item]:
+    """Return the tests that have their turn on another database of those that were asked for."""
+    waiting: defaultdict[str, list[tuple[str, pytest.Item]]] = defaultdict(list)
+    for item in items:
+        given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        backend = given.get("backend")
+        if isinstance(backend, str) and _takes_turns(item, is_awaited=given.get("face") == "awaited"):
+            waiting[item.nodeid.replace(backend, "")].append((backend, item))
+    return {item for name, found in waiting.items() for item in _others(name, found)}
+
+
+def _others(name: str, found: list[tuple[str, pytest.Item]]) -> list[pytest.Item]:
+    """All but the one whose turn it is, whatever the order of the run."""
+    others = [item for _, item in sorted(found, key=lambda one: one[0])]
+    del others[zlib.crc32(name.encode()) % len(others)]
+    return others
+
+
+def _takes_turns(item: pytest.Item, *, is_awaited: bool) -> bool:
+    """Whether one database is enough: the driver decides nothing, and nothing of security is shown on it alone."""
+    if item.get_closest_marker("by_turns"):
+        return True
+    if item.get_closest_marker("every_driver"):
+        return False
+    shows_security = item.get_closest_marker("requirement") or item.get_closest_marker("attack")
+    return is_awaited or not (shows_security or item.path.parent.name in _OF_DATABASES)
