@@ -9,6 +9,7 @@ import ast
 import itertools
 from collections import ChainMap, defaultdict
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from tests.databases import ROOT
@@ -33,6 +34,7 @@ class Shown:
     on_both_faces: bool
 
 
+@cache
 def shown() -> Mapping[str, list[Shown]]:
     """The tests of each number, in the order of their paths. Raises ValueError for a mark that cannot be read."""
     found: defaultdict[str, list[Shown]] = defaultdict(list)
