@@ -40,6 +40,8 @@ CODES: list[Any] = [
     "1e5555",
     "\0\0\0\0\0\0",
     "'; --",
+    "{",
+    "{}",
     "9" * 1_000_000,
     "\ud800",
     None,
@@ -77,6 +79,9 @@ def test_no_code_that_was_not_made_is_accepted_and_each_guess_counts(
         is_guess, is_paper = re.fullmatch("[0-9]{6}", one_form(typed)) is not None, read(typed) is not None
         if is_guess and before.is_suspended:
             assert refused.reason is Reason.SUSPENDED
+        elif typed.startswith("{"):
+            # So begins what a passkey signs, and ada has none.
+            assert refused.reason is Reason.PASSKEY_REFUSED
         else:
             assert refused.reason is (Reason.WRONG_CODE if is_guess or is_paper else Reason.MALFORMED)
         counts = is_guess and not before.is_suspended
