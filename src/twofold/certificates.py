@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
     from pathlib import Path
 
 
@@ -25,6 +26,16 @@ def read(where: Path) -> tuple[bytes, ...]:
     if not roots:
         raise ValueError("no certificate lies in this folder")
     return tuple(dict.fromkeys(roots))
+
+
+def ended(roots: Iterable[bytes], now: datetime) -> list[tuple[str, datetime]]:
+    """The roots, in PEM, that are over at this moment: whose each is (RFC 4514), and when it ended."""
+    from cryptography import x509
+
+    read = [x509.load_pem_x509_certificate(root) for root in roots]
+    return [
+        (root.subject.rfc4514_string(), root.not_valid_after_utc) for root in read if root.not_valid_after_utc < now
+    ]
 
 
 def _roots(name: str, text: bytes) -> Iterator[bytes]:

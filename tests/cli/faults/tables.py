@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
 
 from tests.cli.faults.fault import FILE, Faults, Sick
+from tests.passkeys.makers import Maker
 
 FAULTS = Faults()
 
@@ -293,6 +294,37 @@ def _(sick: Sick) -> None:
 def _(sick: Sick) -> None:
     assert sick.shell("db", "upgrade", "--passkeys").code == 0
     sick.set(public_url="https://example.com", passkey_aaguids="ee882879-721c-4913-9775-3dfcce97072a")
+
+
+@FAULTS.add(
+    "roots of makers that are over, every one",
+    "passkeys",
+    "wrong",
+    "The root CN=A maker of TWOFOLD_PASSKEY_ROOTS ended on 2025-03-31: no new passkey is let in by it.",
+    "Put the root that its maker uses now into TWOFOLD_PASSKEY_ROOTS, and take this one out.",
+    on=FILE,
+)
+def _(sick: Sick) -> None:
+    assert sick.shell("db", "upgrade", "--passkeys").code == 0
+    roots = Maker(ends=datetime(2025, 3, 31, tzinfo=UTC)).roots(sick.folder)
+    sick.set(public_url="https://example.com", passkey_attestation="required", passkey_roots=str(roots))
+
+
+@FAULTS.add(
+    "roots of makers of which one is over",
+    "passkeys",
+    "note",
+    "The root CN=A maker of TWOFOLD_PASSKEY_ROOTS ended on 2025-03-31: no new passkey is let in by it.",
+    "Put the root that its maker uses now into TWOFOLD_PASSKEY_ROOTS, and take this one out.",
+    on=FILE,
+)
+def _(sick: Sick) -> None:
+    assert sick.shell("db", "upgrade", "--passkeys").code == 0
+    folder = sick.folder / "roots"
+    folder.mkdir()
+    for maker in (Maker(ends=datetime(2025, 3, 31, tzinfo=UTC)), Maker("Another maker")):
+        maker.roots(folder)
+    sick.set(public_url="https://example.com", passkey_attestation="required", passkey_roots=str(folder))
 
 
 @FAULTS.add(

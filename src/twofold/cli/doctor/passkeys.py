@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from twofold import certificates
 from twofold.cli.doctor.check import Check
 from twofold.cli.shown import counted
 from twofold.errors import ConfigurationError
 from twofold.passkeys import ceremony
+from twofold.passkeys.policy import Policy
 from twofold.passkeys.relying_party import RelyingParty
 from twofold.schema import commands, place, spec
 from twofold.schema.failures import as_mfa_errors
@@ -71,6 +74,14 @@ def _of_the_settings(settings: Settings) -> Iterator[Check]:
         message = "TWOFOLD_PASSKEY_AAGUIDS believes what browsers say: whoever changes that registers any model."
         step = "TWOFOLD_PASSKEY_ATTESTATION=required, with TWOFOLD_PASSKEY_ROOTS, has makers vouch for them."
         yield Check("passkeys", "note", message, step)
+    roots = Policy.of(settings).roots
+    over = certificates.ended(roots, datetime.now(UTC))
+    for name, moment in over:
+        message = (
+            f"The root {name} of TWOFOLD_PASSKEY_ROOTS ended on {moment:%Y-%m-%d}: no new passkey is let in by it."
+        )
+        step = "Put the root that its maker uses now into TWOFOLD_PASSKEY_ROOTS, and take this one out."
+        yield Check("passkeys", "wrong" if len(over) == len(roots) else "note", message, step)
 
 
 def _left_behind(terminal: Terminal) -> Iterator[Check]:
