@@ -50,11 +50,11 @@
       continue;
     }
     button.hidden = false;
-    // Who was quicker than this file may type a code already.
+    // Who was quicker may type already.
     const isNowhere = document.activeElement === document.body;
     if (isNowhere && !problem.textContent) button.focus({ preventScroll: true });
     let isAsking = false;
-    // A page that comes back out of the history must not send what it sent before. One that is still loading may ask.
+    // A page that comes back out of the history must not send what it sent before. One that still loads may ask.
     window.addEventListener("pageshow", ({ persisted }) => {
       if (isAsking && !persisted) return;
       field.value = "";
