@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from tests.atlas import STATES, Person, state
+from tests.passkeys.makers import OTHER_MODEL, key_of
 from tests.people import FIREFOX, SAFARI, challenged
 from twofold import Challenge, Rejected
 from twofold.testing import VirtualPasskey
@@ -46,7 +47,7 @@ class Owner:
 
 def made(person: Person, passkey: VirtualPasskey | None = None, **given: Any) -> Owner:
     """Register a passkey for the person of a state."""
-    passkey, mfa = passkey or VirtualPasskey(person.world.url), person.world.mfa
+    passkey, mfa = passkey or key_of(person.world.url), person.world.mfa
     begun = mfa.passkeys.begin(person.user_id, account_name=person.email, verified=given.pop("verified", None))
     given.setdefault("request", FIREFOX)
     registered = mfa.passkeys.confirm(person.user_id, passkey.register(begun), **given)
@@ -95,6 +96,12 @@ def setup_of_a_passkey_given_up(person: Person) -> None:
 def setup_of_a_passkey_refused(person: Person) -> None:
     setup_of_a_passkey(person)
     send(person.page, VirtualPasskey("https://elsewhere.example").register(asked(person.page)))
+
+
+@state
+def setup_of_a_passkey_of_a_model_that_is_not_let_in(person: Person) -> None:
+    setup_of_a_passkey(person)
+    send(person.page, key_of(person.world.url, OTHER_MODEL).register(asked(person.page)))
 
 
 @state
@@ -232,7 +239,7 @@ def security_with_one_passkey(person: Person) -> None:
 def security_with_passkeys(person: Person) -> None:
     verified = person.enroll().verified
     owner = made(person, verified=verified)
-    synced = VirtualPasskey(person.world.url, can_sync=True, is_synced=True, counter=None)
+    synced = key_of(person.world.url, can_sync=True, is_synced=True, counter=None)
     made(person, synced, verified=verified, request=SAFARI)
     thief = owner.passkey.copied()
     owner.verify(owner.passkey)
@@ -246,7 +253,7 @@ def security_with_passkeys(person: Person) -> None:
 def security_with_app_and_passkeys(person: Person) -> None:
     verified = person.enroll().verified
     laptop = made(person, verified=verified)
-    phone = VirtualPasskey(person.world.url, can_sync=True, is_synced=True, counter=None)
+    phone = key_of(person.world.url, can_sync=True, is_synced=True, counter=None)
     made(person, phone, verified=verified, request=SAFARI)
     person.world.mfa.trusted_devices.trust(verified, request=FIREFOX)
     person.world.clock.forward(minutes=1)

@@ -25,6 +25,7 @@ from tests.atlas_of_passkeys import STATES
 from tests.chrome import chrome, come_to_rest
 from tests.databases import add_passkeys
 from tests.length import IS_WHOLE, LENGTH
+from tests.passkeys.makers import MODEL
 from tests.people import Clock, plain_settings
 from tests.served import served
 from tests.servers import free_port
@@ -67,7 +68,7 @@ MET = [
 def world(databases: Sources) -> Iterator[World]:
     with databases.database("sqlite", migrated=True) as database:
         port = free_port()
-        domain = {"rp_id": "localhost", "origins": f"http://localhost:{port}"}
+        domain = {"rp_id": "localhost", "origins": f"http://localhost:{port}", "passkey_aaguids": MODEL}
         settings = plain_settings(keys=generate_key("k1"), issuer="Acme", **domain)
         add_passkeys(database)
         engine, clock = database.engine(), Clock(datetime.now(UTC))

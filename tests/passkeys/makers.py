@@ -87,6 +87,6 @@ def _named(name: str, unit: str | None) -> x509.Name:
     return x509.Name(parts)
 
 
-def key_of(origin: str, model: str = MODEL) -> VirtualPasskey:
+def key_of(origin: str, model: str = MODEL, **bent: Any) -> VirtualPasskey:
     """A security key of this model."""
-    return VirtualPasskey(origin, aaguid=UUID(model).bytes)
+    return VirtualPasskey(origin, aaguid=UUID(model).bytes, **bent)
