@@ -7,6 +7,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from examples.notebook import people
+from examples.sample import accounts
 from tests.people import Clock, Phone
 
 if TYPE_CHECKING:
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from httpx2 import Client, Response
 
 PASSWORD = "correct horse battery"
+
+# What a password costs is the host's, and nothing is learned from waiting for thousands.
+accounts.MEMORY, accounts.PASSES, people.COST = 8, 1, 2
 
 
 @dataclass

@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from starlette.testclient import TestClient
 
 from examples.sample import tables
@@ -18,6 +19,7 @@ from tests.visitors import PASSWORD, Ada, Browser
 from twofold.testing import doors
 
 if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
     from fastapi import FastAPI
 
     from tests.databases import Database
@@ -31,10 +33,14 @@ class Visitors:
 
     app: FastAPI
     clock: Clock
+    portal: BlockingPortal
     numbers: count[int] = field(default_factory=count)
 
     def nobody(self) -> TestClient:
-        return TestClient(self.app, base_url="https://testserver", follow_redirects=False)
+        client = TestClient(self.app, base_url="https://testserver", follow_redirects=False)
+        # An event loop for all of them, and not one for each request.
+        client.portal = self.portal
+        return client
 
     def fresh(self) -> Ada:
         ada = Ada(Browser(self.nobody()), self.clock, f"ada{next(self.numbers)}@example.com")
@@ -67,7 +73,12 @@ def form_token(client: TestClient) -> dict[str, Any]:
 def test_nothing_of_the_sample_opens_before_the_second_factor(migrated: Database, keys: str) -> None:
     engine, clock = migrated.engine(), Clock(datetime.now(UTC))
     tables.create(engine)
-    visitors = Visitors(build(engine, plain_settings(keys=keys), clock=clock), clock)
+    with start_blocking_portal() as portal:
+        walk(Visitors(build(engine, plain_settings(keys=keys), clock=clock), clock, portal))
+
+
+def walk(visitors: Visitors) -> None:
+    """Go through every route as everybody who is not yet through."""
     owner = visitors.waiting()
 
     def signs_in(client: TestClient) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from examples.notebook import people
-from examples.sample import accounts, tables
+from examples.sample import tables
 from examples.sample.app import build
 from tests.people import Clock
 from tests.visitors import Ada, Browser
@@ -22,16 +22,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from tests.databases import Database, Sources
-
-
-@pytest.fixture(scope="session", autouse=True)
-def quick_passwords() -> Iterator[None]:
-    """What a password costs is the host's, and nothing is learned from waiting for thousands."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accounts, "MEMORY", 8)
-        patch.setattr(accounts, "PASSES", 1)
-        patch.setattr(people, "COST", 2)
-        yield
 
 
 @pytest.fixture
@@ -65,13 +55,15 @@ def app(make_app: Callable[..., FastAPI]) -> FastAPI:
 
 
 @pytest.fixture
-def open_browser(app: FastAPI) -> Callable[..., Browser]:
+def open_browser(app: FastAPI) -> Iterator[Callable[..., Browser]]:
     """Another browser, at the sample over TLS or at another address."""
+    with contextlib.ExitStack() as opened:
 
-    def open_(base_url: str = "https://testserver", *, on: FastAPI | None = None) -> Browser:
-        return Browser(TestClient(on or app, base_url=base_url, follow_redirects=False))
+        def open_(base_url: str = "https://testserver", *, on: FastAPI | None = None) -> Browser:
+            # One that is entered has an event loop for all of its requests, and not one for each.
+            return Browser(opened.enter_context(TestClient(on or app, base_url=base_url, follow_redirects=False)))
 
-    return open_
+        yield open_
 
 
 @pytest.fixture

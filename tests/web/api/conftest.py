@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from tests.web.api.host import Host, Program, build
 from twofold import MFA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from fastapi import FastAPI
 
@@ -52,13 +53,15 @@ def host(hosted: tuple[FastAPI, Host]) -> Host:
 
 
 @pytest.fixture
-def open_program(app: FastAPI, clock: Clock) -> Callable[..., Program]:
-    def open_(*, is_app: bool) -> Program:
-        client = TestClient(app, base_url="https://testserver", follow_redirects=False)
-        client.headers["user-agent"] = FIREFOX.user_agent or ""
-        return Program(client, clock, is_app)
+def open_program(app: FastAPI, clock: Clock) -> Iterator[Callable[..., Program]]:
+    with contextlib.ExitStack() as opened:
 
-    return open_
+        def open_(*, is_app: bool) -> Program:
+            client = opened.enter_context(TestClient(app, base_url="https://testserver", follow_redirects=False))
+            client.headers["user-agent"] = FIREFOX.user_agent or ""
+            return Program(client, clock, is_app)
+
+        yield open_
 
 
 @pytest.fixture(params=["browser", "app"])
