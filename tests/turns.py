@@ -20,9 +20,10 @@ def out_of_turn(items: Iterable[pytest.Item]) -> set[pytest.Item]:
     waiting: defaultdict[str, list[tuple[str, pytest.Item]]] = defaultdict(list)
     for item in items:
         given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        backend = given.get("backend")
-        if isinstance(backend, str) and _takes_turns(item, is_awaited=given.get("face") == "awaited"):
-            waiting[item.nodeid.replace(backend, "")].append((backend, item))
+        # What is about no database has turns over the frameworks.
+        where = given.get("backend") or (given.get("framework") if item.get_closest_marker("by_turns") else None)
+        if isinstance(where, str) and _takes_turns(item, is_awaited=given.get("face") == "awaited"):
+            waiting[item.nodeid.replace(where, "")].append((where, item))
     return {item for name, found in waiting.items() for item in _others(name, found)}
 
 

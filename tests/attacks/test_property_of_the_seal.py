@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.attacks.seal_machine import Machine
 from tests.attacks.worlds import Worlds
 from tests.fuzz.strange import often
-from tests.length import LENGTH
+from tests.length import IS_WHOLE, LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,8 @@ def test_whatever_is_done_by_sql_opens_no_door(worlds: Worlds, backend: str) -> 
     # Making a failure short takes minutes; `make attack` takes them.
     phases = [Phase.generate, *([Phase.shrink] if LENGTH >= 10 else [])]
     examples = 15 if backend == "sqlite" else 4
+    if not IS_WHOLE:
+        examples //= 2
     # In the suite the same lives are lived each time; `make attack` looks for new ones.
     lives = settings(often(examples), stateful_step_count=25, phases=phases, derandomize=LENGTH < 10)
     run_state_machine_as_test(Here, settings=lives)

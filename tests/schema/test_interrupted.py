@@ -39,6 +39,7 @@ _REWRITTEN = {"heir", "never", "kept", "all_of_it", "notes_id_fkey"}
 
 
 @pytest.mark.begun_first
+@pytest.mark.by_turns
 def test_a_kill_behind_every_step_and_inside_of_it_loses_nothing(database: Database) -> None:
     """Neither of the rows, nor of what the host has built on them."""
     # Of all tables this one needs the most kinds of steps.

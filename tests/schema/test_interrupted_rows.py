@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
 import sqlalchemy as sa
 
 from tests.databases import ROOT
@@ -27,6 +28,7 @@ def count(connection: sa.Connection, table: str) -> int:
     return int(connection.execute(sa.select(sa.func.count()).select_from(sa.table(table))).scalar_one())
 
 
+@pytest.mark.by_turns
 def test_a_kill_at_any_place_of_the_import_loses_no_row_and_adopts_none_twice(
     migrated: Database, clock: Clock, keys: str
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_host_without_a_hole_is_told_so(framework: str) -> None:
     assert ours == set(Company().handlers)
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("hole", WAYS)
 def test_what_is_given_out_without_a_second_factor_is_tried_and_found(framework: str, hole: str) -> None:
     found = walked(framework, hole, waiting=None, trusted=None, stale=None)
@@ -80,6 +81,7 @@ def test_what_is_given_out_without_a_second_factor_is_tried_and_found(framework:
         check(found, framework)
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize(
     ("hole", "route", "opens"),
     [
