@@ -28,14 +28,13 @@ def read(where: Path) -> tuple[bytes, ...]:
     return tuple(dict.fromkeys(roots))
 
 
-def ended(roots: Iterable[bytes], now: datetime) -> list[tuple[str, datetime]]:
-    """The roots, in PEM, that are over at this moment: whose each is (RFC 4514), and when it ended."""
+def ended(roots: Iterable[bytes], now: datetime) -> list[datetime]:
+    """When those of the roots, in PEM, ended that are over at this moment."""
     from cryptography import x509
 
-    read = [x509.load_pem_x509_certificate(root) for root in roots]
-    return [
-        (root.subject.rfc4514_string(), root.not_valid_after_utc) for root in read if root.not_valid_after_utc < now
-    ]
+    # Nothing else of them is read: not every name that a root has can be.
+    ends = (x509.load_pem_x509_certificate(root).not_valid_after_utc for root in roots)
+    return [end for end in ends if end < now]
 
 
 def _roots(name: str, text: bytes) -> Iterator[bytes]:

@@ -300,8 +300,8 @@ def _(sick: Sick) -> None:
     "roots of makers that are over, every one",
     "passkeys",
     "wrong",
-    "The root CN=A maker of TWOFOLD_PASSKEY_ROOTS ended on 2025-03-31: no new passkey is let in by it.",
-    "Put the root that its maker uses now into TWOFOLD_PASSKEY_ROOTS, and take this one out.",
+    "1 of 1 root in TWOFOLD_PASSKEY_ROOTS ended, the last on 2025-03-31: what is over lets no new passkey in.",
+    "Put the roots that their makers use now into TWOFOLD_PASSKEY_ROOTS, and take the old ones out.",
     on=FILE,
 )
 def _(sick: Sick) -> None:
@@ -314,8 +314,8 @@ def _(sick: Sick) -> None:
     "roots of makers of which one is over",
     "passkeys",
     "note",
-    "The root CN=A maker of TWOFOLD_PASSKEY_ROOTS ended on 2025-03-31: no new passkey is let in by it.",
-    "Put the root that its maker uses now into TWOFOLD_PASSKEY_ROOTS, and take this one out.",
+    "1 of 2 roots in TWOFOLD_PASSKEY_ROOTS ended, the last on 2025-03-31: what is over lets no new passkey in.",
+    "Put the roots that their makers use now into TWOFOLD_PASSKEY_ROOTS, and take the old ones out.",
     on=FILE,
 )
 def _(sick: Sick) -> None:

@@ -42,6 +42,7 @@ def passkeys(terminal: Terminal) -> Iterator[Check]:
         yield from _left_behind(terminal)
         yield from _of_other_domains(terminal)
         yield from _of_other_models(terminal)
+        yield from _of_the_roots(terminal.settings)
     elif not commands.has(terminal.engine, PASSKEYS):
         # A table of this name may be the application's own.
         if terminal.settings.rp_id or terminal.settings.origins:
@@ -74,14 +75,6 @@ def _of_the_settings(settings: Settings) -> Iterator[Check]:
         message = "TWOFOLD_PASSKEY_AAGUIDS believes what browsers say: whoever changes that registers any model."
         step = "TWOFOLD_PASSKEY_ATTESTATION=required, with TWOFOLD_PASSKEY_ROOTS, has makers vouch for them."
         yield Check("passkeys", "note", message, step)
-    roots = Policy.of(settings).roots
-    over = certificates.ended(roots, datetime.now(UTC))
-    for name, moment in over:
-        message = (
-            f"The root {name} of TWOFOLD_PASSKEY_ROOTS ended on {moment:%Y-%m-%d}: no new passkey is let in by it."
-        )
-        step = "Put the root that its maker uses now into TWOFOLD_PASSKEY_ROOTS, and take this one out."
-        yield Check("passkeys", "wrong" if len(over) == len(roots) else "note", message, step)
 
 
 def _left_behind(terminal: Terminal) -> Iterator[Check]:
@@ -138,3 +131,15 @@ def _of_other_models(terminal: Terminal) -> Iterator[Check]:
         )
         step = "They were registered before, or adopted; their owners, or `twofold users reset`, end them."
         yield Check("passkeys", "note", message, step)
+
+
+def _of_the_roots(settings: Settings) -> Iterator[Check]:
+    """Find roots that are over: no maker whose chain ends there can vouch for a new passkey any more."""
+    roots = Policy.of(settings).roots
+    if over := certificates.ended(roots, datetime.now(UTC)):
+        message = (
+            f"{len(over)} of {counted(len(roots), 'root')} in TWOFOLD_PASSKEY_ROOTS ended, the last on "
+            f"{max(over):%Y-%m-%d}: what is over lets no new passkey in."
+        )
+        step = "Put the roots that their makers use now into TWOFOLD_PASSKEY_ROOTS, and take the old ones out."
+        yield Check("passkeys", "wrong" if len(over) == len(roots) else "note", message, step)
