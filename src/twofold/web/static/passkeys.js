@@ -54,7 +54,7 @@
     const isNowhere = document.activeElement === document.body;
     if (isNowhere && !problem.textContent) button.focus({ preventScroll: true });
     let isAsking = false;
-    // A page that comes back out of the history must not send what it sent before. One that still loads may ask.
+    // A page that comes back out of the history must not send what it sent before. While it is loading, somebody may have pressed the button.
     window.addEventListener("pageshow", ({ persisted }) => {
       if (isAsking && !persisted) return;
       field.value = "";
@@ -63,6 +63,7 @@
     });
     button.addEventListener("click", async () => {
       isAsking = button.disabled = true;
+      field.value = "";
       problem.hidden = true;
       try {
         const options = read[way](JSON.parse(part.dataset.options));

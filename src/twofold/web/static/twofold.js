@@ -74,8 +74,8 @@ for (const field of document.querySelectorAll("[data-digits]")) {
 for (const problem of document.querySelectorAll("[data-wait]")) {
   const field = document.getElementById("code");
   const button = field.form.querySelector("button[type=submit]");
-  // It began when the page came.
-  const came = performance.getEntriesByType("navigation")[0]?.responseStart ?? performance.now();
+  // The wait began when the page came; where the browser does not tell, it begins now.
+  const came = performance.getEntriesByType("navigation")[0]?.responseStart || performance.now();
   const end = Date.now() - performance.now() + came + 1000 * problem.dataset.wait;
   const left = document.createElement("span");
   left.className = "left";
