@@ -82,7 +82,8 @@ def _backends(item: pytest.Item) -> list[str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs MariaDB, PgBouncer, a browser or a compiler where there is none; the last lines tell.
 
-    And, in the suite, what has its turn on another database: last, so that whoever asks for one has all tests there.
+    And, in the suite, what has its turn on another database. This comes last, behind `-k`: whoever asks for one
+    database has all of its tests.
     """
 
     def runs(item: pytest.Item) -> bool:

@@ -23,8 +23,14 @@ def out_of_turn(items: Iterable[pytest.Item]) -> set[pytest.Item]:
         # What is about no database has turns over the frameworks.
         where = given.get("backend") or (given.get("framework") if item.get_closest_marker("by_turns") else None)
         if isinstance(where, str) and _takes_turns(item, is_awaited=given.get("face") == "awaited"):
-            waiting[item.nodeid.replace(where, "")].append((where, item))
+            waiting[_elsewhere(item, where)].append((where, item))
     return {item for name, found in waiting.items() for item in _others(name, found)}
+
+
+def _elsewhere(item: pytest.Item, where: str) -> str:
+    """What the same test is called on every database. The name of a function may hold that of one, too."""
+    name, bracket, values = item.nodeid.partition("[")
+    return f"{name}{bracket}{values.replace(where, '')}"
 
 
 def _others(name: str, found: list[tuple[str, pytest.Item]]) -> list[pytest.Item]:
@@ -35,7 +41,7 @@ def _others(name: str, found: list[tuple[str, pytest.Item]]) -> list[pytest.Item
 
 
 def _takes_turns(item: pytest.Item, *, is_awaited: bool) -> bool:
-    """Whether one database is enough: the driver decides nothing, and nothing of security is shown on it alone."""
+    """Whether one database is enough in the suite: all three are met in `.ci/run`."""
     if item.get_closest_marker("by_turns"):
         return True
     if item.get_closest_marker("every_driver"):
