@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.servers import chromium
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # As long as Playwright waits for all else: five seconds are too few on a machine that does much at once.
 expect.set_options(timeout=30_000)
@@ -52,6 +52,15 @@ def type_code(page: Page, code: str) -> None:
     """Type a code when the script of the page hears it, so that its last digit sends the form."""
     page.wait_for_load_state("load")
     page.locator("input[name=code]").fill(code)
+
+
+def wait_until(page: Page, has_come: Callable[[], bool]) -> None:
+    """Wait for what the page tells by an event, such as a request that a route holds; a minute at most."""
+    for _ in range(3000):
+        if has_come():
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError("It did not come within a minute.")
 
 
 def come_to_rest(page: Page) -> None:

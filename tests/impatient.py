@@ -199,7 +199,8 @@ class Impatient:
             except Error:
                 continue
             if not self.awaited[self.page]:
-                break
+                return
+        raise AssertionError(f"No answer came within a minute: {self.page.url}")
 
     def _is_gone(self) -> bool:
         """Whether what the browser shows is not of the application: an answer that was lost, or its own error."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 PASSWORD = "correct horse battery"
 
-# What a password costs is the host's, and nothing is learned from waiting for thousands.
+# What a password costs is the host's, and nothing is learned from waiting for thousands. From here on it costs nothing
+# in the whole process.
 accounts.MEMORY, accounts.PASSES, people.COST = 8, 1, 2
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from starlette.testclient import TestClient
 
 from examples.sample import tables
@@ -57,11 +57,13 @@ def app(make_app: Callable[..., FastAPI]) -> FastAPI:
 @pytest.fixture
 def open_browser(app: FastAPI) -> Iterator[Callable[..., Browser]]:
     """Another browser, at the sample over TLS or at another address."""
-    with contextlib.ExitStack() as opened:
+    # An event loop for all of them, and not one for each request.
+    with start_blocking_portal() as portal:
 
         def open_(base_url: str = "https://testserver", *, on: FastAPI | None = None) -> Browser:
-            # One that is entered has an event loop for all of its requests, and not one for each.
-            return Browser(opened.enter_context(TestClient(on or app, base_url=base_url, follow_redirects=False)))
+            client = TestClient(on or app, base_url=base_url, follow_redirects=False)
+            client.portal = portal
+            return Browser(client)
 
         yield open_
 

@@ -12,7 +12,7 @@ from pyotp.totp import TOTP
 
 from examples.sample import tables
 from examples.sample.app import build
-from tests.chrome import chrome, type_code
+from tests.chrome import chrome, type_code, wait_until
 from tests.databases import add_passkeys
 from tests.length import IS_WHOLE
 from tests.people import Clock, plain_settings
@@ -227,22 +227,19 @@ def test_what_comes_late_disturbs_nobody_who_began_without_it(page: Page, site: 
     page.goto(f"{site}/mfa/challenge", wait_until="commit")
     field, code = page.locator("input[name=code]"), TOTP(secret).at(clock.now)
     field.press_sequentially(code[:3])
-    while not held:
-        page.wait_for_timeout(20)
+    wait_until(page, lambda: bool(held))
     held.pop().continue_()
     expect(page.get_by_role("button", name=USE)).to_be_visible()
     expect(field).to_be_focused()
     # The last picture comes while the browser asks for the passkey.
     page.add_init_script("addEventListener('DOMContentLoaded', () => { new Image().src = '/late.png'; })")
     page.goto(f"{site}/mfa/challenge", wait_until="commit")
-    while not held:
-        page.wait_for_timeout(20)
+    wait_until(page, lambda: bool(held))
     held.pop().continue_()
     laptop.touched(by_itself=False)
     press(page, USE)
     expect(page.get_by_role("button", name=USE)).to_be_disabled()
-    while not held:
-        page.wait_for_timeout(20)
+    wait_until(page, lambda: bool(held))
     held.pop().abort()
     page.wait_for_load_state("load")
     expect(page.get_by_role("button", name=USE)).to_be_disabled()

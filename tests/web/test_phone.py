@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from pyotp import parse_uri
 
-from tests.chrome import chrome, come_to_rest, type_code
+from tests.chrome import chrome, come_to_rest, type_code, wait_until
 from tests.length import IS_WHOLE
 from tests.people import Phone
 from tests.served import served
@@ -216,8 +216,7 @@ def test_who_was_quicker_than_the_script_is_not_told_to_wait_for_it(
         held.clear()
         page.goto(f"{url}/mfa/setup", wait_until="commit")
         page.locator("input[name=code]").fill(typed)
-        while not held:
-            page.wait_for_timeout(20)
+        wait_until(page, lambda: bool(held))
         held.pop().continue_()
         page.wait_for_load_state("load")
         assert ("by itself" in page.locator("#hint").inner_text()) == is_told
@@ -261,8 +260,7 @@ def test_a_wait_is_no_longer_where_the_script_comes_late(serve: Callable[..., st
     page.route(re.compile("/twofold[.]js"), lambda route: held.append(route))  # noqa: PLW0108  Playwright counts its arguments
     page.locator("#code").fill(phone.wrong_code())
     expect(page.locator("#problem")).to_contain_text("Try again in 2")
-    while not held or page.evaluate("performance.now()") < 2000 + page.evaluate(CAME):
-        page.wait_for_timeout(20)
+    wait_until(page, lambda: bool(held) and page.evaluate("performance.now()") >= 2000 + page.evaluate(CAME))
     held.pop().continue_()
     page.wait_for_load_state("load")
     assert page.locator("#problem").inner_text() == "The wait is over. Type a code."

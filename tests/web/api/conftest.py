@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from starlette.testclient import TestClient
 
 from tests.people import FIREFOX, Clock, add_user, plain_settings
@@ -54,10 +54,12 @@ def host(hosted: tuple[FastAPI, Host]) -> Host:
 
 @pytest.fixture
 def open_program(app: FastAPI, clock: Clock) -> Iterator[Callable[..., Program]]:
-    with contextlib.ExitStack() as opened:
+    # An event loop for all of them, and not one for each request.
+    with start_blocking_portal() as portal:
 
         def open_(*, is_app: bool) -> Program:
-            client = opened.enter_context(TestClient(app, base_url="https://testserver", follow_redirects=False))
+            client = TestClient(app, base_url="https://testserver", follow_redirects=False)
+            client.portal = portal
             client.headers["user-agent"] = FIREFOX.user_agent or ""
             return Program(client, clock, is_app)
 
