@@ -173,7 +173,8 @@ class Impatient:
             self.type_an_address()
             self._arrive()
         if was_in and not self.leaves:
-            is_said = self.page.get_by_role("heading", name="Please sign in again").count()
+            heading = self.page.get_by_role("heading", name="Please sign in again")
+            is_said = heading.or_(self.page.get_by_text("Your session has ended")).count()
             assert self.is_in() or is_said, self.told("a session is gone that nobody ended")
         self.look()
 

@@ -13,6 +13,9 @@ from twofold.web.fastapi import device_token, keep_device
 
 routes = APIRouter()
 
+# Whoever changed the password and lost the answer on the way reads it as well.
+_ENDED = "Your session has ended, as all of them do when the password or a factor is changed. Sign in again."
+
 
 def log_in(request: Request, account: accounts.Account) -> Response:
     """What follows a right password: a challenge, or, without a factor or on a trusted device, the session."""
@@ -59,7 +62,8 @@ def register(request: Request, fields: Fields) -> Response:
 @routes.get("/login", dependencies=[Stranger])
 def login_form(request: Request) -> Response:
     """Ask for the first factor."""
-    return page(request, "login.html")
+    has_ended = sessions.has_ended(sample(request).engine, session_id(request))
+    return page(request, "login.html", problem=_ENDED if has_ended else None)
 
 
 @routes.post("/login", dependencies=[Stranger])

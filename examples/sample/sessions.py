@@ -30,6 +30,8 @@ _WAITING = timedelta(minutes=15)
 _ANSWERED = timedelta(seconds=30)
 _LOOKS, _PAUSE = 10, 0.2
 _SIGNED_IN = timedelta(hours=12)
+# No password has this number.
+_ENDED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,19 @@ def find_current(engine: sa.Engine, mfa: MFA, session_id: str | None, *, or_answ
         if found is None or found.challenge is not None or mfa.status(found.user_id).epoch == found.epoch:
             return found
         time.sleep(_PAUSE)
-    end(engine, session_id)
+    _end_where(engine, sessions.c.id_hash == _hash(session_id or ""))
     return None
+
+
+def has_ended(engine: sa.Engine, session_id: str | None) -> bool:
+    """Whether this was a session that somebody else ended, or a change of the password or of the factors."""
+    query = (
+        sa.select(sessions.c.user_id)
+        .join(accounts, accounts.c.user_id == sessions.c.user_id)
+        .where(sessions.c.id_hash == _hash(session_id or ""), sessions.c.password_serial != accounts.c.password_serial)
+    )
+    with engine.connect() as connection:
+        return connection.execute(query).first() is not None
 
 
 def keep_epoch(engine: sa.Engine, session_id: str, epoch: str | None) -> None:
@@ -159,7 +172,12 @@ def end(engine: sa.Engine, session_id: str | None) -> None:
 
 def end_all(engine: sa.Engine, user_id: int) -> None:
     """End every session of a user."""
-    ended = sa.delete(sessions).where(sessions.c.user_id == user_id)
+    _end_where(engine, sessions.c.user_id == user_id)
+
+
+def _end_where(engine: sa.Engine, condition: sa.ColumnElement[bool]) -> None:
+    # The row stays until its time is over, so that the login can say why somebody has to sign in again.
+    ended = sa.update(sessions).where(condition).values(password_serial=_ENDED, challenge=None, proof=None)
     with engine.begin() as connection:
         connection.execute(ended)
 

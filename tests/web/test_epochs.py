@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,10 +62,14 @@ def elsewhere(ada: Ada, browser: Browser) -> Ada:
     return other
 
 
+SAID = "Your session has ended"
+
+
 def is_ended(other: Ada) -> bool:
-    return all(
-        other.browser.get(path).headers.get("location") == "/login" for path in ("/", "/mfa/security", "/password")
-    )
+    """Whether every page leads to the login, which says why."""
+    paths = ("/", "/mfa/security", "/password")
+    lead_there = all(other.browser.get(path).headers.get("location") == "/login" for path in paths)
+    return lead_there and SAID in other.browser.get("/login").text
 
 
 @pytest.fixture
@@ -87,6 +92,28 @@ def test_whoever_changes_the_factors_goes_on_and_every_other_session_ends(
     # The login after that is one like any other.
     password = ANOTHER if change == "another password" else PASSWORD
     assert other.sign_in(password).headers["location"] == ("/" if change == "turned off" else "/mfa/challenge")
+
+
+def test_whoever_loses_the_answer_to_a_new_password_reads_why_the_session_ended(
+    enrolled: Ada, open_browser: Callable[..., Browser]
+) -> None:
+    lost = copy(enrolled)
+    lost.browser = open_browser()
+    lost.browser.client.cookies.set("__Host-sample_session", enrolled.browser.cookie("__Host-sample_session") or "")
+    assert lost.browser.get("/").status_code == 200
+    CHANGES["another password"](enrolled)
+    assert is_ended(lost)
+    assert lost.sign_in(ANOTHER).headers["location"] == "/mfa/challenge"
+
+
+def test_whoever_signs_out_or_never_was_in_reads_of_no_session_that_ended(
+    enrolled: Ada, open_browser: Callable[..., Browser]
+) -> None:
+    enrolled.sign_out()
+    assert SAID not in enrolled.browser.get("/login").text
+    stranger = open_browser()
+    for _ in range(2):
+        assert SAID not in stranger.get("/login").text
 
 
 @pytest.mark.requirement("R52")
