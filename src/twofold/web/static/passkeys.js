@@ -50,11 +50,12 @@
       continue;
     }
     button.hidden = false;
-    // Who was quicker may type already.
+    // Whoever was quicker than this file may be typing a code.
     const isNowhere = document.activeElement === document.body;
     if (isNowhere && !problem.textContent) button.focus({ preventScroll: true });
     let isAsking = false;
-    // A page that comes back out of the history must not send what it sent before. While it is loading, somebody may have pressed the button.
+    // A page that comes back out of the history must not send what it sent before. The event also ends the first loading,
+    // and by then somebody may have pressed the button.
     window.addEventListener("pageshow", ({ persisted }) => {
       if (isAsking && !persisted) return;
       field.value = "";

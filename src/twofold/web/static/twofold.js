@@ -1,7 +1,7 @@
 // Comforts only: every page does its work without this file.
 "use strict";
 
-// What a pressed button says is not read aloud; this is.
+// What a button says of itself when it was pressed is not read aloud; this is.
 const said = document.getElementById("said");
 const say = (sentence) => { if (said) said.textContent = sentence; };
 
@@ -55,7 +55,7 @@ document.addEventListener("submit", (event) => {
 // A page that comes back out of the history must be able to send again.
 window.addEventListener("pageshow", forget);
 
-// As the server takes a code: without spaces and dashes, in the digits of any script.
+// The server takes a code in this form, too: without spaces and dashes, in the digits of any script.
 const typed = (field) => field.value.normalize("NFKC").replace(/[\s\p{Pd}\p{Cf}]/gu, "");
 
 for (const field of document.querySelectorAll("[data-digits]")) {
@@ -63,7 +63,7 @@ for (const field of document.querySelectorAll("[data-digits]")) {
   // After a refusal people look at what they type, and send it themselves.
   if (!hint || !hint.dataset.add) continue;
   const complete = new RegExp(`^\\p{Nd}{${field.dataset.digits}}$`, "u");
-  // Who was quicker has no last digit left to type.
+  // Whoever typed the whole code before this file came has no last digit left to type.
   if (complete.test(typed(field))) continue;
   hint.append(` ${hint.dataset.add}`);
   field.addEventListener("input", () => {
@@ -79,9 +79,9 @@ for (const problem of document.querySelectorAll("[data-wait]")) {
   const end = Date.now() - performance.now() + came + 1000 * problem.dataset.wait;
   const left = document.createElement("span");
   left.className = "left";
-  // It changes every second; whoever listens is told at the end.
+  // It changes every second; whoever listens is told once, at the end.
   left.setAttribute("aria-hidden", "true");
-  // Beside the wait, not behind the way out of it.
+  // Beside the sentence that tells the wait, not behind the way out of it.
   const way = problem.querySelector("a");
   if (way) way.before(left, " ");
   else problem.append(" ", left);
