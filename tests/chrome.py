@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from typing import TYPE_CHECKING
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from tests.servers import chromium
 
@@ -52,6 +53,17 @@ def type_code(page: Page, code: str) -> None:
     """Type a code when the script of the page hears it, so that its last digit sends the form."""
     page.wait_for_load_state("load")
     page.locator("input[name=code]").fill(code)
+
+
+def hold(page: Page, files: str) -> list[Route]:
+    """Hold back the files whose address has this pattern: what was asked for is in the list, and goes on from there."""
+    held: list[Route] = []
+
+    def keep(route: Route) -> None:
+        held.append(route)
+
+    page.route(re.compile(files), keep)
+    return held
 
 
 def wait_until(page: Page, has_come: Callable[[], bool]) -> None:

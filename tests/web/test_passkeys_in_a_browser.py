@@ -12,7 +12,7 @@ from pyotp.totp import TOTP
 
 from examples.sample import tables
 from examples.sample.app import build
-from tests.chrome import chrome, type_code, wait_until
+from tests.chrome import chrome, hold, type_code, wait_until
 from tests.databases import add_passkeys
 from tests.length import IS_WHOLE
 from tests.people import Clock, plain_settings
@@ -26,7 +26,7 @@ from twofold.keyring import generate_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, Page, Route
+    from playwright.sync_api import Browser, Page
 
     from tests.databases import Database, Sources
     from tests.web.notebooks import Notebook
@@ -221,8 +221,7 @@ def test_what_comes_late_disturbs_nobody_who_began_without_it(page: Page, site: 
     make_first(page, site)
     secret = add_app(page, site, clock)
     sign_in(page, site)
-    held: list[Route] = []
-    page.route(re.compile("/passkeys[.]js|/late[.]png"), lambda route: held.append(route))  # noqa: PLW0108  Playwright counts its arguments
+    held = hold(page, "/passkeys[.]js|/late[.]png")
     # The button comes while a code is typed.
     page.goto(f"{site}/mfa/challenge", wait_until="commit")
     field, code = page.locator("input[name=code]"), TOTP(secret).at(clock.now)

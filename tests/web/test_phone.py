@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from pyotp import parse_uri
 
-from tests.chrome import chrome, come_to_rest, type_code, wait_until
+from tests.chrome import chrome, come_to_rest, hold, type_code, wait_until
 from tests.length import IS_WHOLE
 from tests.people import Phone
 from tests.served import served
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fastapi import FastAPI
-    from playwright.sync_api import Route, ViewportSize
+    from playwright.sync_api import ViewportSize
 
     from tests.people import Clock
 
@@ -210,8 +210,7 @@ def test_who_was_quicker_than_the_script_is_not_told_to_wait_for_it(
     register(page, url, "ada@example.com")
     phone = begin(page, url, clock)
     code = phone.code()
-    held: list[Route] = []
-    page.route(re.compile("/twofold[.]js"), lambda route: held.append(route))  # noqa: PLW0108  Playwright counts its arguments
+    held = hold(page, "/twofold[.]js")
     for typed, is_told in ((code[:3], True), (code, False)):
         held.clear()
         page.goto(f"{url}/mfa/setup", wait_until="commit")
@@ -256,8 +255,7 @@ def test_a_wait_is_no_longer_where_the_script_comes_late(serve: Callable[..., st
     url = serve(free_failures=0, first_wait=2)
     phone = enrolled(page, url, clock)
     sign_in(page, url, "ada@example.com")
-    held: list[Route] = []
-    page.route(re.compile("/twofold[.]js"), lambda route: held.append(route))  # noqa: PLW0108  Playwright counts its arguments
+    held = hold(page, "/twofold[.]js")
     page.locator("#code").fill(phone.wrong_code())
     expect(page.locator("#problem")).to_contain_text("Try again in 2")
     wait_until(page, lambda: bool(held) and page.evaluate("performance.now()") >= 2000 + page.evaluate(CAME))
